@@ -1,0 +1,118 @@
+# `make help` lists the targets. Everything is written to git-ignored folders, except by `evidence`,
+# `lock` and `format`, which update tracked files.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PROFILE ?= smoke# smoke: any CPU, minutes | gpu: one GPU, image folders | paper: the real thing
+PYTHON ?= python3# what .venv is made from; 3.11 or newer
+UV_VERSION := 0.13.9
+
+# An environment of your own, such as conda's: make figures BIN="$CONDA_PREFIX/bin"
+BIN ?= .venv/bin
+MCMI ?= $(BIN)/mcmi
+ENVIRONMENT := $(if $(filter .venv/bin,$(BIN)),.venv/.installed)
+
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
+NAMES := $(NOTEBOOKS:notebooks/%.ipynb=%)
+BUILT := $(NAMES:%=build/$(PROFILE)/%.ipynb)
+CORE := $(wildcard mcmi_core/*.py mcmi_core/*/*.py)
+
+.PHONY: help env figures replay test lint format lock evidence clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+# --- results ---------------------------------------------------------------------------------
+
+figures: $(BUILT)  ## train and execute every notebook into build/PROFILE [PROFILE=smoke|gpu|paper]
+	@$(MCMI) notebook summary --output build/$(PROFILE)
+
+$(BUILT): build/$(PROFILE)/%.ipynb: notebooks/%.ipynb $(CORE) $(ENVIRONMENT) | check
+	$(MCMI) notebook run $* --profile $(PROFILE) --output build/$(PROFILE)
+
+# Never a file, and intermediate: runs once, before the first notebook, and only if one is due.
+.INTERMEDIATE: check
+check: $(ENVIRONMENT)
+	$(MCMI) check --profile $(PROFILE)
+
+replay: $(ENVIRONMENT)  ## execute every notebook from the committed records, without training
+	rm -rf build/replay
+	printf '%s\n' $(NAMES) | \
+		xargs -P 2 -I {} $(MCMI) notebook run {} --profile $(PROFILE) --output build/replay
+	@$(MCMI) notebook summary --output build/replay
+
+evidence: $(ENVIRONMENT)  ## update the stored outputs, figures/PROFILE and records/PROFILE
+	$(MCMI) evidence --profile $(PROFILE)
+
+# --- checks ----------------------------------------------------------------------------------
+
+test: $(ENVIRONMENT)  ## unit tests, stored outputs of the notebooks, a short training
+	$(BIN)/pytest tests
+	$(BIN)/pytest --nbval --nbval-current-env notebooks
+	PATH="$$(cd "$(BIN)" && pwd):$$PATH" bash tests/end_to_end.sh
+
+lint: $(ENVIRONMENT)  ## ruff: rules and format, notebooks included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(ENVIRONMENT)  ## let ruff repair what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# --- environment -----------------------------------------------------------------------------
+
+env: $(ENVIRONMENT)  ## make .venv from the lock [TORCH_BACKEND=lock|cpu|auto|cu128|...]
+
+# Which torch: `lock` is the CUDA build of the lock, the others are uv's torch backends (`auto`
+# looks at the machine). The stamp remembers the choice, so it is given once.
+UV := UV_PYTHON=.venv .venv/bin/uv
+INSTALLED_BACKEND := $(shell cat .venv/.installed 2>/dev/null)
+TORCH_BACKEND ?= $(or $(INSTALLED_BACKEND),lock)
+
+ifneq ($(TORCH_BACKEND),$(INSTALLED_BACKEND))
+.PHONY: .venv/.installed
+endif
+
+.venv/.installed: requirements.lock pyproject.toml | .venv/bin/uv
+	$(INSTALL)
+	$(UV) pip install --no-deps --no-build-isolation --editable .
+	@echo $(TORCH_BACKEND) > $@
+
+ifneq ($(shell uname -sm),Linux x86_64)
+define INSTALL
+@echo "WARNING: the lock is for Linux x86_64. This is $$(uname -sm): installing the newest"
+@echo "WARNING: releases that pyproject.toml admits instead. Numbers may differ from the records."
+$(UV) pip install $(if $(filter-out lock,$(TORCH_BACKEND)),--torch-backend $(TORCH_BACKEND)) \
+	"setuptools>=77" --requirements pyproject.toml --extra dev
+endef
+else ifeq ($(TORCH_BACKEND),lock)
+define INSTALL
+$(UV) pip sync --require-hashes requirements.lock
+endef
+else
+# The lock without torch and the CUDA libraries; then both torch packages, at the lock's versions.
+define INSTALL
+awk '/^[a-z]/ { keep = !/^(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==/ } keep' \
+	requirements.lock > .venv/without-torch.lock
+$(UV) pip sync --require-hashes .venv/without-torch.lock
+$(UV) pip install --torch-backend $(TORCH_BACKEND) \
+	$$(grep -oE '^(torch|torchvision)==[^ ]+' requirements.lock)
+endef
+endif
+
+.venv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: .venv \
+	needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); name another: \
+	make env PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+lock: | .venv/bin/uv  ## pin pyproject.toml with hashes in requirements.lock; keeps the pins that still fit
+	$(UV) pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
+		--python-version 3.11 --python-platform x86_64-unknown-linux-gnu --quiet \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+clean:  ## remove what was built; keeps .venv and the trained runs in store/
+	rm -rf build .pytest_cache .ruff_cache

@@ -1,0 +1,71 @@
+"""What every distiller shares: who is trained, who only looks on, and the cross-entropy term."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcmi_core.criterion import Criterion
+from mcmi_core.data.loader import Batch
+from mcmi_core.losses import full_precision
+
+
+class Output(NamedTuple):
+    """A network's view of a batch."""
+
+    features: list[Tensor]
+    """Stage maps (N, C, H, W) from the stem up, then the pooled vector (N, D); may be empty."""
+    logits: Tensor
+    """(N, C)."""
+
+
+class Distiller(Criterion):
+    """A student's loss: ``cross_entropy_weight`` · CE plus the terms of :meth:`forward`.
+
+    The teacher is run in eval mode, without gradient, and is not part of the distiller's state:
+    checkpoints hold the student and the distiller's own heads only.
+
+    Args:
+        student: the network to train; its shapes are known when heads are built.
+        teacher: the network to learn from.
+        cross_entropy_weight: weight of the cross-entropy with the labels.
+    """
+
+    uses_features = False
+    """Whether :meth:`forward` reads stage features; if not, none are computed."""
+
+    def __init__(
+        self, student: nn.Module, teacher: nn.Module, *, cross_entropy_weight: float = 1.0
+    ) -> None:
+        super().__init__()
+        if not cross_entropy_weight >= 0:
+            raise ValueError(f"cross_entropy_weight must be ≥ 0, got {cross_entropy_weight}")
+        self.cross_entropy_weight = cross_entropy_weight
+        # In a tuple, so that the teacher is no submodule: neither saved nor put into train mode.
+        self._teacher = (teacher.eval().requires_grad_(False),)
+
+    @property
+    def teacher(self) -> nn.Module:
+        """The teacher, in eval mode."""
+        return self._teacher[0]
+
+    def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
+        """Weighted distillation terms by name."""
+        raise NotImplementedError
+
+    def terms(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The weighted cross-entropy and the distillation terms of a batch."""
+        student = self._output(model, batch.inputs)
+        with torch.no_grad():
+            teacher = self._output(self.teacher, batch.inputs)
+        terms = self(student, teacher, batch)
+        if self.cross_entropy_weight:
+            cross_entropy = F.cross_entropy(full_precision(student.logits), batch.labels)
+            terms = {"cross_entropy": self.cross_entropy_weight * cross_entropy} | terms
+        return terms
+
+    def _output(self, network: nn.Module, inputs: Tensor) -> Output:
+        if self.uses_features:
+            return Output(*network.features(inputs))
+        return Output([], network(inputs))

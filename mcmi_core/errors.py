@@ -1,0 +1,21 @@
+"""Errors that a user can act on: each message quotes the bad value and says what would do."""
+
+
+class CompanionError(Exception):
+    """Anything that the command line reports as one line, without a traceback."""
+
+
+class DataError(CompanionError):
+    """A data set that is missing, incomplete or not what it says."""
+
+
+class StoreError(CompanionError):
+    """A damaged checkpoint or record, or a store that cannot be written."""
+
+
+class NotMeasured(CompanionError):
+    """A result was asked for that has no record, where training was not allowed."""
+
+
+class TrainingCollapsed(CompanionError):
+    """Training left the region where its result means anything; the message says what to try."""

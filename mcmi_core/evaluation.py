@@ -1,0 +1,72 @@
+"""What a network does on a split: accuracy, LL, CMI, entropy and, where known, BCPD error."""
+
+import torch
+from torch import nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from mcmi_core.cmi import (
+    BayesDivergence,
+    ConditionalMutualInformation,
+    LogLikelihood,
+    PredictionEntropy,
+)
+from mcmi_core.data.loader import evaluation_batches
+from mcmi_core.data.split import Dataset, Split
+
+BATCH_SIZE = 512
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    dataset: Dataset,
+    split: Split,
+    device: torch.device,
+    temperature: float = 1.0,
+) -> dict[str, float]:
+    """Evaluate ``model`` in eval mode on every sample of ``split`` once.
+
+    Args:
+        model: network from inputs to logits (N, C).
+        dataset: the data set that ``split`` belongs to.
+        split: what to evaluate on.
+        device: where.
+        temperature: T; P_x = softmax(logits / T).
+
+    Returns:
+        ``accuracy_percent`` (and ``top5_accuracy_percent`` from 20 classes on), ``ll_nats``,
+        ``cmi_nats``, ``entropy_nats`` = H(Ŷ|X) and, where the split knows the true posterior P*,
+        ``bcpd_kl_nats`` = mean KL(P* ‖ P).
+
+    Raises:
+        ValueError: logits that contain NaN.
+    """
+    classes = dataset.num_classes
+    accuracies = {"accuracy_percent": MulticlassAccuracy(classes, average="micro")}
+    if classes >= 20:
+        accuracies["top5_accuracy_percent"] = MulticlassAccuracy(classes, top_k=5, average="micro")
+    information = MetricCollection(
+        {
+            "ll_nats": LogLikelihood(classes, temperature),
+            "cmi_nats": ConditionalMutualInformation(classes, temperature),
+            "entropy_nats": PredictionEntropy(classes, temperature),
+        },
+        compute_groups=False,
+    ).to(device)
+    accuracy = MetricCollection(accuracies, compute_groups=False).to(device)
+    divergence = BayesDivergence(classes, temperature).to(device)
+
+    model.eval()
+    for batch in evaluation_batches(dataset, split, batch_size=BATCH_SIZE, device=device):
+        logits = model(batch.inputs)
+        accuracy.update(logits, batch.labels)
+        information.update(logits, batch.labels)
+        if split.posterior is not None:
+            divergence.update(logits, batch.labels, split.posterior[batch.indices])
+
+    results = {name: 100 * value.item() for name, value in accuracy.compute().items()}
+    results |= {name: value.item() for name, value in information.compute().items()}
+    if split.posterior is not None:
+        results["bcpd_kl_nats"] = divergence.compute().item()
+    return results

@@ -1,0 +1,195 @@
+"""What a teacher maximises.
+
+    MLL   maximum log-likelihood:      LL           → minimise  CE
+    MCMI  maximum CMI as well:         LL + λ·CMI   → minimise  CE − λ · mean KL(P_x ‖ Q_y)
+
+With Q at the class centroids, the gradient of mean KL(P_x ‖ Q_y), Q held constant, IS the gradient
+of CMI: CMI = min over Q of mean KL, so the centroids' own movement contributes nothing (envelope
+theorem). How well MCMI works therefore depends on how close Q stays to the centroids.
+
+Source: Ye et al., ICLR 2024, section 4.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcmi_core.criterion import Criterion
+from mcmi_core.data.loader import Batch
+from mcmi_core.errors import TrainingCollapsed
+from mcmi_core.losses import full_precision
+from mcmi_core.registry import Registry
+from mcmi_core.validation import check_label_range, check_pair
+
+
+class Objective(Criterion):
+    """A criterion of logits and labels alone: call it like any loss, or train with its terms."""
+
+    def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Named terms for logits (N, C) and labels (N,), nats, means over the batch."""
+        raise NotImplementedError
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss to minimise for logits (N, C) and labels (N,): a scalar, nats."""
+        return torch.stack(list(self.loss_terms(logits, labels).values())).sum()
+
+    def terms(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The objective's terms for the model's outputs on a batch."""
+        return self.loss_terms(model(batch.inputs), batch.labels)
+
+
+class MLLLoss(Objective):
+    """Maximum log-likelihood: cross-entropy, −LL, nats, mean over the batch.
+
+    Raises:
+        ValueError: wrong shapes.
+    """
+
+    def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """``cross_entropy``."""
+        check_pair(logits, labels, "logits")
+        return {"cross_entropy": F.cross_entropy(full_precision(logits), labels)}
+
+
+class MCMILoss(Objective):
+    """Maximum CMI: CE − λ · mean KL(P_x ‖ Q_y), nats, mean over the batch, Q constant.
+
+    Args:
+        lam: λ ≥ 0, the weight of CMI against log-likelihood.
+        centroids: Q. A tensor (C, C) whose row y is Q_y, used as it is; or a policy:
+            ``"fixed"``: computed once by :meth:`prepare`, in train mode on augmented data, and
+            frozen (as the authors' code);
+            ``"tracked"``: an exponential moving average of each class's outputs, updated by every
+            training batch before it is used, so that Q stays near its optimum.
+        momentum: of the moving average, in [0, 1): the share of Q_y that a batch holding class y
+            keeps.
+        num_classes: C; needed with a policy.
+
+    Raises:
+        ValueError: λ, momentum or centroids out of range, unknown policy, wrong shapes, a label
+            out of range, ``fixed`` used before :meth:`prepare`.
+        TrainingCollapsed: from :meth:`check`, when the mean LL falls below that of guessing.
+    """
+
+    def __init__(
+        self,
+        lam: float,
+        centroids: Tensor | Literal["fixed", "tracked"],
+        momentum: float = 0.9,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= lam < math.inf:
+            raise ValueError(f"lam must be a finite number of at least 0, got {lam}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), got {momentum}")
+        self.lam = lam
+        self.momentum = momentum
+        if isinstance(centroids, Tensor):
+            self.policy = "fixed"
+            known = torch.ones(len(centroids), dtype=torch.bool)
+            if centroids.ndim != 2 or centroids.shape[0] != centroids.shape[1]:
+                raise ValueError(f"centroids must be (C, C), got {tuple(centroids.shape)}")
+        elif centroids in ("fixed", "tracked"):
+            self.policy = centroids
+            if num_classes is None:
+                raise ValueError(f"centroids={centroids!r} needs num_classes")
+            centroids = torch.full((num_classes, num_classes), 1 / num_classes)
+            known = torch.zeros(num_classes, dtype=torch.bool)
+        else:
+            raise ValueError(
+                f"centroids must be a (C, C) tensor, 'fixed' or 'tracked', got {centroids!r}"
+            )
+        self.register_buffer("centroids", centroids.detach().clone())  # (C, C), rows Q_y
+        self.register_buffer("known", known)  # (C,), whether Q_y comes from data
+        self.register_buffer("initial_log_likelihood", torch.tensor(math.nan))  # nats
+
+    @torch.no_grad()
+    def prepare(self, model: nn.Module, batches: Iterable[Batch]) -> None:
+        """Set Q to the centroids of the model's outputs on one epoch, model in train mode.
+
+        As in the authors' code, this also moves the batch-norm statistics by one epoch.
+        """
+        model.train()
+        num_classes = len(self.centroids)
+        sums = torch.zeros_like(self.centroids, dtype=torch.float64)  # (C, C)
+        counts = torch.zeros(num_classes, 1, dtype=torch.float64, device=sums.device)
+        log_likelihood = torch.zeros((), dtype=torch.float64, device=sums.device)
+        for batch in batches:
+            log_probs = model(batch.inputs).double().log_softmax(dim=1)  # (N, C)
+            sums.index_add_(0, batch.labels, log_probs.exp())
+            counts.index_add_(0, batch.labels, torch.ones_like(log_probs[:, :1]))
+            log_likelihood += log_probs.gather(1, batch.labels[:, None]).sum()
+        self.known.copy_((counts > 0).flatten())
+        self.centroids.copy_(torch.where(counts > 0, sums / counts.clamp_min(1), self.centroids))
+        self.initial_log_likelihood.copy_(log_likelihood / counts.sum())
+
+    def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """``cross_entropy`` and ``negative_cmi`` = −λ · mean KL(P_x ‖ Q_y)."""
+        check_pair(logits, labels, "logits")
+        if logits.shape[1] != len(self.centroids):
+            raise ValueError(f"logits have {logits.shape[1]} columns, not {len(self.centroids)}")
+        if not labels.is_cuda:
+            check_label_range(labels, len(self.centroids))
+        log_probs = full_precision(logits).log_softmax(dim=1)  # (N, C)
+        probs = log_probs.exp()
+        if self.policy == "tracked" and self.training:
+            self._track(probs.detach(), labels)
+        elif self.policy == "fixed" and not labels.is_cuda and not self.known[labels].all():
+            raise ValueError("fixed centroids are not known yet; call prepare(model, batches)")
+        log_centroids = self.centroids.clamp_min(torch.finfo(log_probs.dtype).tiny).log()
+        divergence = (probs * (log_probs - log_centroids[labels])).sum(dim=1)  # (N,)
+        return {
+            "cross_entropy": F.nll_loss(log_probs, labels),
+            "negative_cmi": -self.lam * divergence.mean(),
+        }
+
+    def _track(self, probs: Tensor, labels: Tensor) -> None:
+        """Q_y ← m·Q_y + (1−m)·(mean of the batch's P_x of class y), for the classes in it."""
+        counts = torch.zeros_like(self.centroids[:, 0]).index_add_(
+            0, labels, torch.ones_like(probs[:, 0])
+        )  # (C,)
+        sums = torch.zeros_like(self.centroids).index_add_(0, labels, probs)  # (C, C)
+        means = sums / counts.clamp_min(1)[:, None]
+        # A class never seen before takes its first mean whole; an absent one keeps its centroid.
+        step = torch.where(self.known, 1 - self.momentum, 1.0) * (counts > 0)
+        self.centroids.lerp_(means, step[:, None].to(means.dtype))
+        self.known.logical_or_(counts > 0)
+
+    def check(self, mean_terms: dict[str, float]) -> None:
+        """Raise ``TrainingCollapsed`` when the mean training LL is below −log C, guessing's LL."""
+        log_likelihood = -mean_terms["cross_entropy"]
+        guessing = -math.log(len(self.centroids))
+        if log_likelihood >= guessing:  # false for NaN too
+            return
+        remedy = "a smaller λ" + (
+            " or centroids=tracked" if self.policy == "fixed" else " or a smaller learning rate"
+        )
+        raise TrainingCollapsed(
+            f"MCMI with λ = {self.lam:g} and {self.policy} centroids collapsed: mean training LL is "
+            f"{log_likelihood:.2f} nats, worse than guessing ({guessing:.2f}); it was "
+            f"{self.initial_log_likelihood.item():.2f} before fine-tuning. Try {remedy}."
+        )
+
+
+def mll(*, num_classes: int) -> MLLLoss:
+    """Maximum log-likelihood, the conventional teacher."""
+    return MLLLoss()
+
+
+def mcmi(
+    *,
+    num_classes: int,
+    lam: float,
+    centroids: Literal["fixed", "tracked"],
+    momentum: float = 0.9,
+) -> MCMILoss:
+    """Maximum CMI, the paper's teacher; see :class:`MCMILoss`."""
+    return MCMILoss(lam, centroids, momentum, num_classes)
+
+
+OBJECTIVES = Registry("objective", {"mll": mll, "mcmi": mcmi}, context=("num_classes",))

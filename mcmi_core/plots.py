@@ -1,0 +1,217 @@
+"""The house style of the figures, and how they are saved: pdf, png and the numbers as csv.
+
+Methods keep one colour AND one marker in every figure, so that no colour carries meaning alone;
+the palette is seaborn's colour-blind-safe one.
+"""
+
+from io import BytesIO
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mcmi_core.files import write_atomically
+from mcmi_core.paths import output_root
+from mcmi_core.statistics import mean_interval
+
+_PALETTE = sns.color_palette("colorblind")
+_BLUE, _RED = _PALETTE[0], _PALETTE[3]
+_METHODS = {
+    "MLL": (_PALETTE[7], "o"),
+    "MCMI fixed": (_PALETTE[0], "s"),
+    "MCMI tracked": (_PALETTE[1], "^"),
+    "true BCPD": (_PALETTE[2], "D"),
+}
+
+
+def use_house_style() -> None:
+    """Set the figure style for this session."""
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        palette="colorblind",
+        rc={
+            "figure.dpi": 100,
+            "savefig.dpi": 200,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.grid": True,
+            "grid.alpha": 0.3,
+            "pdf.fonttype": 42,  # text in the pdf stays text
+            "svg.hashsalt": "mcmi",
+        },
+    )
+
+
+def method_style(label: str) -> dict:
+    """Colour and marker of a method; the λ in its label does not matter.
+
+    Raises:
+        ValueError: a method without a style.
+    """
+    for name, (color, marker) in _METHODS.items():
+        if label == name or label.startswith(name + " "):
+            return {"color": color, "marker": marker}
+    raise ValueError(f"no style for method {label!r}; choose from {', '.join(_METHODS)}")
+
+
+def plot_mean_intervals(
+    axes: Axes, table: pd.DataFrame, x: str, y: str, *, label: str, **style
+) -> None:
+    """Draw the mean of ``y`` over seeds against ``x``, with 95 % t-intervals as error bars.
+
+    Args:
+        axes: where.
+        table: one row per seed and value of ``x``.
+        x: column of the horizontal axis.
+        y: column of the vertical axis.
+        label: for the legend.
+        style: passed to :meth:`Axes.errorbar`; by default that of the method ``label``.
+    """
+    intervals = {value: mean_interval(rows[y]) for value, rows in table.groupby(x)}
+    axes.errorbar(
+        list(intervals),
+        [interval.mean for interval in intervals.values()],
+        yerr=[interval.high - interval.mean for interval in intervals.values()],
+        label=label,
+        capsize=3,
+        **(style or method_style(label)),
+    )
+
+
+def plot_pairs(axes: Axes, table: pd.DataFrame, y: str) -> None:
+    """Draw every run as a point over its method, the runs of one seed joined by a line.
+
+    Args:
+        axes: where.
+        table: one row per method (``label``) and ``seed``.
+        y: column of the vertical axis.
+    """
+    wide = table.pivot(index="label", columns="seed", values=y).loc[table.label.unique()]
+    axes.plot(range(len(wide)), wide.to_numpy(), color="0.7", linewidth=1, zorder=1)
+    for position, (label, values) in enumerate(wide.iterrows()):
+        axes.plot([position] * len(values), values, linestyle="", **method_style(label))
+    axes.set_xticks(range(len(wide)), wide.index)
+    axes.margins(x=0.2)
+
+
+def plot_methods(axes: Axes, intervals: pd.Series) -> None:
+    """Draw one interval per method, methods from top to bottom.
+
+    Args:
+        axes: where; the horizontal axis carries the values.
+        intervals: :class:`Interval` by method label.
+    """
+    for position, (label, interval) in enumerate(intervals.items()):
+        error = interval.high - interval.mean
+        axes.errorbar(interval.mean, position, xerr=error, capsize=3, **method_style(label))
+    axes.set_yticks(range(len(intervals)), intervals.index)
+    axes.invert_yaxis()
+    axes.margins(y=0.15)
+
+
+def plot_bars_and_curve(axes: Axes, bars: pd.Series, curve: pd.Series) -> Axes:
+    """Draw the paper's Figure 1: student accuracy as blue bars, teacher CMI as a red curve.
+
+    Args:
+        axes: where; its left axis carries the bars.
+        bars: :class:`Interval` of accuracy (percent) by temperature.
+        curve: :class:`Interval` of CMI (nats) by temperature.
+
+    Returns:
+        The right axis, which carries the curve.
+    """
+    positions = range(len(bars))
+    means = [interval.mean for interval in bars]
+    axes.bar(
+        positions,
+        means,
+        yerr=[interval.high - interval.mean for interval in bars],
+        color=_BLUE,
+        alpha=0.6,
+        capsize=3,
+    )
+    # Accuracies differ by a few points: start the bars just below the lowest interval, and say so.
+    low, high = min(i.low for i in bars), max(i.high for i in bars)
+    axes.set_ylim(low - (high - low) * 0.3, high + (high - low) * 0.1)
+    axes.set_xticks(positions, [f"{temperature:g}" for temperature in bars.index])
+    axes.set_xlabel("Temperature T")
+    axes.set_ylabel("Student accuracy, % (bars, cut axis)", color=_BLUE)
+    right = axes.twinx()
+    right.errorbar(
+        positions,
+        [interval.mean for interval in curve],
+        yerr=[interval.high - interval.mean for interval in curve],
+        color=_RED,
+        marker="o",
+        capsize=3,
+    )
+    right.set_ylabel("Teacher CMI, nats (curve)", color=_RED)
+    right.set_ylim(bottom=0)
+    right.grid(False)
+    right.spines["right"].set_visible(True)
+    return right
+
+
+def plot_history(axes: Axes, history: pd.DataFrame, left: str, right: str) -> Axes:
+    """Draw two metrics against the epoch: mean over seeds as a line, their range as a band.
+
+    Args:
+        axes: where; its left axis carries ``left``, black and solid.
+        history: one row per ``seed`` and ``epoch``.
+        left: metric of the left axis, in nats.
+        right: metric of the right axis, in nats, red and dashed.
+
+    Returns:
+        The right axis.
+    """
+    other = axes.twinx()
+    lines = ((axes, left, "black", "-"), (other, right, _RED, "--"))
+    for panel, metric, color, linestyle in lines:
+        by_epoch = history.groupby("epoch")[metric]
+        epochs = by_epoch.mean().index
+        panel.plot(epochs, by_epoch.mean(), color=color, linestyle=linestyle)
+        panel.fill_between(epochs, by_epoch.min(), by_epoch.max(), color=color, alpha=0.15)
+        name = metric.removeprefix("train_").removesuffix("_nats").upper()
+        style = "solid" if linestyle == "-" else "dashed"
+        panel.set_ylabel(f"{name}, nats ({style})", color=color)
+    axes.set_xlabel("Epoch")
+    other.grid(False)
+    other.spines["right"].set_visible(True)
+    return other
+
+
+def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, note: str) -> None:
+    """Save a figure as ``NAME.pdf`` and ``NAME.png`` and what it plots as ``NAME.csv``.
+
+    The files are byte-identical when the numbers are, so that version control shows a change only
+    where there is one.
+
+    Args:
+        figure: the figure.
+        name: file name without ending.
+        data: every plotted number.
+        profile: stated in the figure.
+        note: data and number of seeds, stated in the figure.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    figure.text(1, -0.01, f"profile {profile} · {note}", fontsize="x-small", ha="right", va="top")
+    folder = output_root() / "figures"
+    save_table(data, name)
+    for ending, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        drawn = BytesIO()
+        figure.savefig(drawn, format=ending, metadata=metadata, bbox_inches="tight")
+        write_atomically(folder / f"{name}.{ending}", drawn.getvalue(), durable=False)
+
+
+def save_table(table: pd.DataFrame, name: str) -> None:
+    """Save a table as ``NAME.csv`` with six significant digits.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    text = table.to_csv(index=False, float_format="%.6g")
+    write_atomically(output_root() / "figures" / f"{name}.csv", text, durable=False)

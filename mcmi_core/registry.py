@@ -1,0 +1,126 @@
+"""Components by name: models, data sets, objectives, distillers and measurements.
+
+A component is a name and its options, written ``kd`` or ``kd:temperature=2`` on the command line,
+in profiles and in notebooks alike. A registry maps names to factories whose keyword-only
+parameters ARE the options: their annotations validate a component and their defaults complete
+it. Adding a component is one function or class and one line in its registry.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
+
+Option = bool | int | float | str | tuple[int, ...] | tuple[float, ...]
+
+
+class Component(BaseModel):
+    """A name with options; parses from ``"name:key=value,key=value"``.
+
+    A value that holds several numbers separates them by ``+``: ``omit=9+7``. Values stay text
+    until a registry gives them their types.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        name, _, rest = value.partition(":")
+        fields = {"name": name}
+        for item in filter(None, rest.split(",")):
+            key, equals, text = item.partition("=")
+            if not equals:
+                raise ValueError(f"{value!r}: {item!r} is not of the form key=value")
+            fields[key.strip()] = tuple(text.split("+")) if "+" in text else text.strip()
+        return fields
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options without the name."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def __str__(self) -> str:
+        options = ",".join(
+            f"{key}={'+'.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+            for key, value in self.options.items()
+        )
+        return f"{self.name}:{options}" if options else self.name
+
+
+class Registry(Mapping[str, Callable]):
+    """Factories of one kind of component.
+
+    Args:
+        kind: what the entries are, for messages: ``"model"``.
+        entries: factory by name. Its keyword-only parameters are the component's options.
+        context: parameters that the caller supplies when it builds, such as ``num_classes``.
+    """
+
+    def __init__(
+        self, kind: str, entries: dict[str, Callable], context: tuple[str, ...] = ()
+    ) -> None:
+        self.kind = kind
+        self.context = context
+        self._entries = entries
+
+    def __getitem__(self, name: str) -> Callable:
+        if name not in self._entries:
+            raise ValueError(f"unknown {self.kind} {name!r}; choose from {', '.join(self)}")
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def option_types(self, name: str) -> dict[str, tuple[Any, Any]]:
+        """Annotation and default (``...`` when required) of each option of ``name``."""
+        parameters = inspect.signature(self[name]).parameters.values()
+        return {
+            p.name: (p.annotation, ... if p.default is p.empty else p.default)
+            for p in parameters
+            if p.kind is p.KEYWORD_ONLY and p.name not in self.context
+        }
+
+    def complete(self, component: Component) -> Component:
+        """The component with every option typed, checked and present.
+
+        Raises:
+            ValueError: unknown name or option, or a value that its annotation refuses.
+        """
+        fields = self.option_types(component.name)
+        for key in component.options:
+            if key not in fields:
+                accepted = ", ".join(fields) or "no options"
+                raise ValueError(
+                    f"unknown option {key!r} of {self.kind} {component.name!r}; it takes {accepted}"
+                )
+        schema = create_model(component.name, __config__=ConfigDict(allow_inf_nan=False), **fields)
+        given = {
+            key: (value,)
+            if get_origin(fields[key][0]) is tuple and isinstance(value, str)
+            else value
+            for key, value in component.options.items()
+        }
+        try:
+            options = schema(**given).model_dump()
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(
+                f"option {where!r} of {self.kind} {component.name!r}: {first['msg']}, "
+                f"got {first['input']!r}"
+            ) from None
+        return Component(name=component.name, **options)
+
+    def build(self, component: Component | str, **context: Any) -> Any:
+        """Call the factory with the component's options and the caller's context."""
+        completed = self.complete(Component.model_validate(component))
+        return self[completed.name](**context, **completed.options)

@@ -1,0 +1,76 @@
+"""Committing evidence: records, figures, the notebooks' outputs and the README's table."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from mcmi_core.errors import CompanionError
+from mcmi_core.files import write_atomically
+from mcmi_core.notebooks import execute_notebook, list_notebooks, refresh_outputs
+from mcmi_core.paths import PROJECT, records_root
+
+README = PROJECT / "README.md"
+FIGURES = PROJECT / "figures"
+_BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
+
+
+def update_evidence(profile: str) -> None:
+    """Replace the committed evidence of a profile by what its notebooks give now.
+
+    Executes every notebook on the store (training what is missing), takes over the figures and
+    exactly the records that they used, then replays the notebooks from those in place.
+
+    Args:
+        profile: ``smoke``, ``gpu`` or ``paper``.
+
+    Raises:
+        NotebookFailed: a notebook failed; nothing was replaced.
+    """
+    built = PROJECT / "build" / "evidence" / profile
+    shutil.rmtree(built, ignore_errors=True)
+    for name in list_notebooks():
+        execute_notebook(name, built, {"profile": profile, "train": True})
+    _replace_folder(records_root() / profile, built / "records")
+    _replace_folder(FIGURES / profile, built / "figures")
+    for name in list_notebooks():
+        refresh_outputs(name, {})
+    write_atomically(README, with_results(README.read_text()))
+
+
+def _replace_folder(target: Path, source: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+
+
+def with_results(readme: str) -> str:
+    """The README with its results block made anew from the committed figures' numbers.
+
+    Raises:
+        CompanionError: the README has no results block.
+    """
+    if not _BLOCK.search(readme):
+        raise CompanionError("README.md has no '<!-- results -->' ... '<!-- end of results -->'")
+    return _BLOCK.sub(lambda block: block[1] + results_table() + block[2], readme)
+
+
+def results_table(profile: str = "smoke") -> str:
+    """What `12_bayes_oracle` measured, as a Markdown table: means with 95 % intervals."""
+    numbers = pd.read_csv(FIGURES / profile / "12_bayes_oracle.csv")
+    columns = {
+        "train_cmi_nats": ("CMI, nats", ".2f"),
+        "train_bcpd_kl_nats": ("KL(P* ‖ teacher), nats", ".2f"),
+        "student_accuracy_percent": ("student, all data, %", ".1f"),
+        "few_shot_student_accuracy_percent": ("student, 5 % of data, %", ".1f"),
+    }
+    lines = ["| teacher | " + " | ".join(title for title, _ in columns.values()) + " |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for label, rows in numbers.groupby("label", sort=False):
+        by_metric = rows.set_index("metric")
+        cells = [
+            f"{r['mean']:{spec}} [{r['low']:{spec}}, {r['high']:{spec}}]"
+            for r, spec in ((by_metric.loc[metric], spec) for metric, (_, spec) in columns.items())
+        ]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,255 @@
+"""What a result is: a run, fully described by a typed and validated configuration.
+
+Runs form a chain: an MLL teacher starts from nothing, an MCMI teacher from an MLL teacher, a
+student learns from either, and a measurement looks at any of them. A run contains its whole
+chain, and the hash of that is its key: equal key, equal result.
+"""
+
+import hashlib
+import json
+import math
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    model_validator,
+)
+
+from mcmi_core.data import DATASETS
+from mcmi_core.data.split import Split
+from mcmi_core.distillers import DISTILLERS
+from mcmi_core.measurements import MEASUREMENTS
+from mcmi_core.models import MODELS
+from mcmi_core.objectives import OBJECTIVES
+from mcmi_core.registry import Component
+
+RUN_FORMAT = 1
+"""Raised when the meaning of a configuration changes, so that no old result answers for it."""
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Recipe(_Config):
+    """How a network is trained: SGD with a learning-rate schedule. Defaults: the paper's."""
+
+    epochs: int = Field(240, ge=1)
+    batch_size: int = Field(64, ge=2)
+    learning_rate: float = Field(0.05, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["step", "cosine"] = "step"
+    milestones: tuple[int, ...] = (150, 180, 210)
+    """Epochs after which ``step`` multiplies the learning rate by ``decay``."""
+    decay: float = Field(0.1, gt=0)
+    evaluate_every: int = Field(1, ge=1)
+    """Epochs between evaluations; the last epoch is always evaluated, on both splits."""
+    evaluate_train: bool = False
+    """Whether the evaluations in between look at the training split too."""
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Learning rate of epoch ``epoch`` (from 0); ``cosine`` falls from the full rate to 0."""
+        if self.schedule == "cosine":
+            return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        return self.learning_rate * self.decay ** sum(epoch >= m for m in self.milestones)
+
+    def shortened(self, epochs: int) -> "Recipe":
+        """The same recipe in fewer epochs, milestones scaled with them."""
+        milestones = tuple(round(m * epochs / self.epochs) for m in self.milestones)
+        return self.model_copy(update={"epochs": epochs, "milestones": milestones})
+
+
+class Part(_Config):
+    """Which part of the training split a run sees. Default: all of it."""
+
+    fraction: float = Field(1.0, gt=0, le=1)
+    sampling: Literal["stratified", "first"] = "stratified"
+    omit: tuple[int, ...] = ()
+    """Classes left out."""
+    seed: int = Field(0, ge=0)
+
+    def select(self, train: Split) -> tuple[Split, int]:
+        """The part, and the samples in one epoch of it.
+
+        A fraction is cycled: its epochs are as long as those of the data it was taken from
+        (few-shot protocol of the paper), so that few samples do not mean few updates.
+
+        Raises:
+            ValueError: an omitted class that does not exist, or nothing left.
+        """
+        kept = train.omit(self.omit) if self.omit else train
+        if self.fraction == 1:
+            return kept, len(kept)
+        few = kept.fraction(self.fraction, seed=self.seed, sampling=self.sampling)
+        return few, len(kept)
+
+
+def _component(registry):
+    return Annotated[Component, AfterValidator(registry.complete)]
+
+
+_Data = _component(DATASETS)
+
+
+class _Run(_Config):
+    @cached_property
+    def key(self) -> str:
+        """16 hexadecimal digits that identify this run and its chain."""
+        canonical = json.dumps(
+            {"format": RUN_FORMAT, "run": self.model_dump(mode="json")}, sort_keys=True
+        )
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def id(self) -> str:
+        """Readable file name: what the run is, then its key."""
+        return "-".join([*self._words(), self.key]).replace("_", "-")
+
+    def _words(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def parent(self) -> "Run | None":
+        """The run that must be there before this one can start."""
+        return None
+
+    @property
+    def epochs(self) -> int:
+        """Training epochs, for progress bars; 0 where nothing is trained."""
+        return 0
+
+    def chain(self) -> "list[Run]":
+        """This run after all that it builds on, first things first."""
+        return [*(self.parent.chain() if self.parent else []), self]
+
+
+class _TrainedRun(_Run):
+    data: _Data
+    part: Part = Part()
+    model: _component(MODELS)
+    recipe: Recipe = Recipe()
+    seed: int = Field(0, ge=0)
+
+    @property
+    def epochs(self) -> int:
+        return self.recipe.epochs
+
+
+class Teacher(_TrainedRun):
+    """A network trained on labels alone: a teacher, or a student from scratch."""
+
+    stage: Literal["teacher"] = "teacher"
+    objective: _component(OBJECTIVES)
+    start: "Teacher | None" = None
+    """The teacher whose weights it starts from (MCMI starts from MLL); None: random weights."""
+
+    @model_validator(mode="after")
+    def _same_network(self) -> "Teacher":
+        if self.start and (self.start.data, self.start.model) != (self.data, self.model):
+            raise ValueError(
+                f"cannot start {self.model} on {self.data} from {self.start.model} on "
+                f"{self.start.data}: data and model must be the same"
+            )
+        return self
+
+    @property
+    def parent(self) -> "Run | None":
+        return self.start
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends: ``MLL``, ``MCMI fixed λ=0.25``."""
+        if self.objective.name != "mcmi":
+            return self.objective.name.upper()
+        options = self.objective.options
+        return f"MCMI {options['centroids']} λ={options['lam']:g}"
+
+    def _words(self) -> list[str]:
+        return ["teacher", self.data.name, self.model.name, self.objective.name]
+
+
+class BayesTeacher(_Run):
+    """The true posterior of data that knows it: the best possible teacher, not trained."""
+
+    stage: Literal["bayes"] = "bayes"
+    data: _Data
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends."""
+        return "true BCPD"
+
+    def _words(self) -> list[str]:
+        return ["bayes", self.data.name]
+
+
+class Student(_TrainedRun):
+    """A network that learns from a teacher."""
+
+    stage: Literal["student"] = "student"
+    distiller: _component(DISTILLERS)
+    teacher: Teacher | BayesTeacher = Field(discriminator="stage")
+
+    @model_validator(mode="after")
+    def _same_data(self) -> "Student":
+        if self.teacher.data != self.data:
+            raise ValueError(f"student's data {self.data} is not its teacher's {self.teacher.data}")
+        return self
+
+    @property
+    def parent(self) -> "Run | None":
+        return self.teacher
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends: the teacher's."""
+        return self.teacher.label
+
+    def _words(self) -> list[str]:
+        return ["student", self.data.name, self.model.name, self.distiller.name]
+
+
+class Measurement(_Run):
+    """Something measured on a finished run, such as its CMI at several temperatures."""
+
+    stage: Literal["measurement"] = "measurement"
+    of: Teacher | BayesTeacher | Student = Field(discriminator="stage")
+    what: _component(MEASUREMENTS)
+    split: Literal["train", "test"] = "train"
+
+    @property
+    def data(self) -> Component:
+        """The data set of the measured run."""
+        return self.of.data
+
+    @property
+    def parent(self) -> "Run | None":
+        """The measured run."""
+        return self.of
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends: the measured run's."""
+        return self.of.label
+
+    def _words(self) -> list[str]:
+        return ["measurement", self.data.name, self.what.name]
+
+
+Run = Annotated[Teacher | BayesTeacher | Student | Measurement, Field(discriminator="stage")]
+_RUN = TypeAdapter(Run)
+
+
+def parse_run(config: dict) -> Run:
+    """The run that a configuration (as stored in a record) describes.
+
+    Raises:
+        pydantic.ValidationError: an unknown field or component, or a value out of range.
+    """
+    return _RUN.validate_python(config)

@@ -1,0 +1,119 @@
+"""Uncertainty over seeds: Student's t intervals of means and of paired differences."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """A mean with its two-sided confidence interval over ``n`` seeds."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __format__(self, spec: str) -> str:
+        """``mean [low, high]``, each in the format ``spec``."""
+        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the interval."""
+        return self.low > 0 or self.high < 0
+
+
+def mean_interval(values, confidence: float = 0.95) -> Interval:
+    """Mean ± t-interval of values that vary by seed: mean ± t(n−1) · s/√n.
+
+    Args:
+        values: at least two finite numbers, one per seed.
+        confidence: of the two-sided interval.
+
+    Raises:
+        ValueError: fewer than two values, or one that is not finite.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        raise ValueError(f"an interval needs at least two seeds, got {len(values)}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"values must be finite, got {values.tolist()}")
+    mean, error = values.mean(), stats.sem(values)
+    half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error
+    return Interval(float(mean), float(mean - half), float(mean + half), len(values))
+
+
+def paired_difference(treatment, control, confidence: float = 0.95) -> Interval:
+    """Mean of treatment − control, seed by seed, with its t-interval.
+
+    Args:
+        treatment: values by seed.
+        control: values of the same seeds, in the same order.
+        confidence: of the two-sided interval.
+
+    Raises:
+        ValueError: unequal lengths, fewer than two seeds, or a value that is not finite.
+    """
+    if len(treatment) != len(control):
+        raise ValueError(f"{len(treatment)} treatment values cannot pair with {len(control)}")
+    return mean_interval(np.subtract(treatment, control), confidence)
+
+
+def summarise(table: pd.DataFrame, by: list[str], metrics: list[str]) -> pd.DataFrame:
+    """Mean and 95 % t-interval over seeds of several metrics.
+
+    Args:
+        table: one row per run.
+        by: columns whose values make a setting; the other rows of a setting are its seeds.
+        metrics: columns to summarise.
+
+    Returns:
+        One row per setting, in order of appearance; each metric as an :class:`Interval`.
+
+    Raises:
+        ValueError: a setting with fewer than two seeds.
+    """
+    groups = table.groupby(by, sort=False)[metrics]
+    return groups.agg(lambda values: [mean_interval(values)]).map(lambda cell: cell[0])
+
+
+def gains(table: pd.DataFrame, metric: str, control: str, by: list[str] | None = None):
+    """Paired difference of each method to a control method, over seeds.
+
+    Args:
+        table: one row per run, with columns ``label`` (the method), ``seed`` and ``metric``.
+        metric: the column to compare.
+        control: label of the method to compare with.
+        by: further columns that split the table into separate comparisons.
+
+    Returns:
+        Series of :class:`Interval` of metric(method) − metric(control), indexed by ``by`` and
+        ``label``.
+
+    Raises:
+        ValueError: fewer than two seeds, or a seed that lacks the control or a method.
+    """
+    by = by or []
+    wide = table.pivot(index="seed", columns=[*by, "label"], values=metric)
+    differences = {}
+    for setting in wide.columns:
+        *rest, label = setting if by else (setting,)
+        if label != control:
+            base = wide[(*rest, control) if by else control]
+            differences[setting] = paired_difference(wide[setting], base)
+    series = pd.Series(differences)
+    series.index.names = wide.columns.names
+    return series
+
+
+def verdict(difference: Interval) -> str:
+    """Whether a claimed positive difference is there.
+
+    ``holds`` if the whole 95 % interval is above zero, ``does not hold`` if it is below, else
+    ``open``: the seeds do not decide.
+    """
+    if difference.low > 0:
+        return "holds"
+    return "does not hold" if difference.high < 0 else "open"

@@ -1,0 +1,194 @@
+"""The one training loop: teachers, MCMI fine-tuning and students differ in their criterion."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mcmi_core.criterion import Criterion
+from mcmi_core.data.loader import Batch
+from mcmi_core.errors import TrainingCollapsed
+from mcmi_core.runs import Recipe
+from mcmi_core.seeding import seed_torch
+
+CHECK_EVERY = 100
+"""Steps between checks for a collapse; each costs one wait for the device."""
+
+Row = dict[str, float]
+
+
+@dataclass
+class Checkpoint:
+    """Training after some whole epochs: all that is needed to go on as if nothing happened."""
+
+    epoch: int = 0
+    """Epochs done."""
+    history: list[Row] = field(default_factory=list)
+    """One row per epoch."""
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    """State of model, criterion and optimiser, by dotted names."""
+
+
+def train(
+    model: nn.Module,
+    criterion: Criterion,
+    epoch_batches: Callable[[int], Iterable[Batch]],
+    recipe: Recipe,
+    *,
+    seed: int,
+    evaluate: Callable[[bool], Row],
+    resume_from: Checkpoint | None = None,
+    on_epoch_end: Callable[[Checkpoint], None] = lambda checkpoint: None,
+) -> list[Row]:
+    """Minimise the sum of the criterion's terms by SGD, as the recipe says.
+
+    Every random choice derives from (seed, epoch), so that training resumed from a checkpoint
+    equals training that was never interrupted.
+
+    Args:
+        model: trained in place.
+        criterion: an objective or a distiller; its parameters are trained too.
+        epoch_batches: the training batches of a given epoch (from 0).
+        recipe: epochs, optimiser and schedule.
+        seed: of this run.
+        evaluate: metrics of the model now; told whether this is the last epoch.
+        resume_from: an earlier checkpoint of the same training.
+        on_epoch_end: given a checkpoint after every epoch, to save it.
+
+    Returns:
+        The history: per epoch its number (from 1), learning rate, mean of each weighted term
+        (``loss_NAME``) and, where evaluated, the metrics.
+
+    Raises:
+        TrainingCollapsed: a term is NaN or infinite, or the criterion says so.
+    """
+    parameters = [*model.parameters(), *criterion.parameters()]
+    optimizer = torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    checkpoint = resume_from or Checkpoint()
+    if resume_from:
+        restore(resume_from.tensors, model, criterion, optimizer)
+    else:
+        criterion.prepare(model, epoch_batches(0))
+
+    for epoch in range(checkpoint.epoch, recipe.epochs):
+        seed_torch(seed, epoch)
+        rate = recipe.learning_rate_at(epoch)
+        optimizer.param_groups[0]["lr"] = rate
+        row = {"epoch": epoch + 1, "learning_rate": rate}
+        row |= _train_epoch(model, criterion, optimizer, epoch_batches(epoch), epoch)
+        last = epoch + 1 == recipe.epochs
+        if last or (epoch + 1) % recipe.evaluate_every == 0:
+            row |= evaluate(last)
+        checkpoint = Checkpoint(
+            epoch + 1, [*checkpoint.history, row], snapshot(model, criterion, optimizer)
+        )
+        on_epoch_end(checkpoint)
+    return checkpoint.history
+
+
+def _train_epoch(
+    model: nn.Module,
+    criterion: Criterion,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[Batch],
+    epoch: int,
+) -> Row:
+    """Train on all batches; mean of each term over the epoch, checked every few steps."""
+    model.train()
+    criterion.train()
+    criterion.start_epoch(epoch)
+    batches = iter(batches)
+    sums: Counter[str] = Counter()
+    steps = 0
+    while True:
+        window = _train_steps(model, criterion, optimizer, islice(batches, CHECK_EVERY))
+        if not window.steps:
+            return {f"loss_{name}": value / steps for name, value in sums.items()}
+        _check(criterion, {n: value / window.steps for n, value in window.sums.items()}, epoch)
+        sums.update(window.sums)
+        steps += window.steps
+
+
+class _Window(NamedTuple):
+    sums: dict[str, float]
+    steps: int
+
+
+def _train_steps(
+    model: nn.Module,
+    criterion: Criterion,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[Batch],
+) -> _Window:
+    """Train on some batches; the terms are summed on the device and read once, at the end."""
+    sums: dict[str, Tensor] = {}
+    steps = 0
+    for batch in batches:
+        terms = criterion.terms(model, batch)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+        for name, term in terms.items():
+            sums[name] = sums.get(name, 0) + term.detach()
+        steps += 1
+    return _Window({name: value.item() for name, value in sums.items()}, steps)
+
+
+def _check(criterion: Criterion, means: dict[str, float], epoch: int) -> None:
+    try:
+        criterion.check(means)
+    except TrainingCollapsed as error:
+        raise TrainingCollapsed(f"epoch {epoch + 1}: {error}") from None
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise TrainingCollapsed(
+                f"epoch {epoch + 1}: {name} is {value}; try a smaller learning rate"
+            )
+
+
+def snapshot(
+    model: nn.Module, criterion: Criterion, optimizer: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    """All state that training changes, by dotted names."""
+    momentum = {
+        f"optimizer.{index}.momentum_buffer": state["momentum_buffer"]
+        for index, state in optimizer.state_dict()["state"].items()
+        if state.get("momentum_buffer") is not None
+    }
+    return (
+        {f"model.{name}": value for name, value in model.state_dict().items()}
+        | {f"criterion.{name}": value for name, value in criterion.state_dict().items()}
+        | momentum
+    )
+
+
+def restore(
+    tensors: dict[str, Tensor],
+    model: nn.Module,
+    criterion: Criterion,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Put a :func:`snapshot` back."""
+    model.load_state_dict(_under("model.", tensors))
+    criterion.load_state_dict(_under("criterion.", tensors))
+    state = optimizer.state_dict()
+    state["state"] = {
+        int(name.split(".")[0]): {"momentum_buffer": value}
+        for name, value in _under("optimizer.", tensors).items()
+    }
+    optimizer.load_state_dict(state)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): value for n, value in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,82 @@
+"""What holds for every model, and how models are named and created."""
+
+import pytest
+import torch
+
+from mcmi_core.models import MODELS, create_model, list_models
+from mcmi_core.registry import Component
+
+SMALL = ["resnet8", "resnet8x4", "mlp:width=32"]
+
+
+def test_list_models():
+    assert list_models() == list(MODELS)
+    assert {"resnet8", "resnet56", "resnet152", "resnet32x4", "mlp"} <= set(list_models())
+
+
+def test_resnets_take_no_option_and_the_mlp_two():
+    assert MODELS.option_types("resnet56") == {}
+    assert MODELS.option_types("mlp") == {"width": (int, 512), "depth": (int, 2)}
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("in_channels", [1, 3])
+@pytest.mark.parametrize("num_classes", [2, 13])
+@torch.no_grad()
+def test_a_call_gives_the_logits_of_features(name, in_channels, num_classes):
+    model = create_model(
+        name, num_classes=num_classes, in_channels=in_channels, image_size=8
+    ).eval()
+    images = torch.randn(3, in_channels, 8, 8)
+    features, logits = model.features(images)
+    assert logits.shape == (3, num_classes)
+    torch.testing.assert_close(model(images), logits, rtol=0, atol=0)
+    torch.testing.assert_close(model.head(features[-1]), logits, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_a_state_dict_carries_the_whole_model(name):
+    torch.manual_seed(0)
+    images = torch.randn(4, 3, 8, 8)
+    first, second = (create_model(name, num_classes=5, image_size=8) for _ in range(2))
+    first(images)  # moves the running statistics
+    first.eval()
+    second.eval()
+    assert not torch.allclose(first(images), second(images))
+    second.load_state_dict(first.state_dict())
+    torch.testing.assert_close(second(images), first(images), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_seed_decides_the_weights(name):
+    weights = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        model = create_model(name, num_classes=5, image_size=8)
+        weights.append(torch.nn.utils.parameters_to_vector(model.parameters()))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_component_is_as_good_as_its_text():
+    component = Component(name="mlp", width=24, depth=1)
+    model = create_model(component, num_classes=5, in_channels=6, image_size=1)
+    assert model.head.in_features == 24
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "message"),
+    [
+        ("resnet57", {}, r"unknown model 'resnet57'; choose from resnet8, .*, mlp$"),
+        ("resnet56:width=3", {}, "unknown option 'width' of model 'resnet56'; it takes no options"),
+        ("mlp:layers=3", {}, "unknown option 'layers' of model 'mlp'; it takes width, depth"),
+        ("mlp:width=wide", {}, "option 'width' of model 'mlp': .*, got 'wide'"),
+        ("mlp", {"num_classes": 1}, "num_classes must be at least 2, got 1"),
+        ("mlp", {"in_channels": 0}, "in_channels must be at least 1, got 0"),
+        ("mlp", {"image_size": 0}, "image_size must be at least 1, got 0"),
+    ],
+)
+def test_refuses_bad_arguments(name, sizes, message):
+    with pytest.raises(ValueError, match=message):
+        create_model(name, **{"num_classes": 10, **sizes})

@@ -1,0 +1,216 @@
+"""Runs end to end: once, resumed exactly, raced, killed, failed and collapsed."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+from conftest import DATA, kd_student, mcmi_teacher, mll_teacher
+
+from mcmi_core.data import load_dataset
+from mcmi_core.errors import DataError, StoreError, TrainingCollapsed
+from mcmi_core.evaluation import evaluate
+from mcmi_core.execute import RunsFailed, ensure, execute, load_model
+from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
+from mcmi_core.store import Store
+
+CPU = torch.device("cpu")
+KINDS = [mll_teacher(), mcmi_teacher("fixed"), mcmi_teacher("tracked"), kd_student()]
+
+
+def ids(run):
+    return f"{run.stage}-{run.label}"
+
+
+def assert_same_result(run, store, other_store):
+    first, second = store.weights(run), other_store.weights(run)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    for field in ("metrics", "history", "status"):
+        assert getattr(store.record(run), field) == getattr(other_store.record(run), field)
+
+
+def test_chain_trains_and_learns(store):
+    student = kd_student(mcmi_teacher())
+    record = ensure(student, store, CPU)
+    assert record.metrics["test"]["accuracy_percent"] > 40  # guessing: 25
+    assert record.history["epoch"] == [1, 2, 3, 4]
+    assert record.history["learning_rate"] == pytest.approx([0.05, 0.05, 0.05, 0.005])
+    assert {"loss_cross_entropy", "loss_kd", "test_cmi_nats"} <= record.history.keys()
+    assert record.provenance["torch"] == torch.__version__
+    assert all(store.record(run) for run in student.chain())
+    assert not list(store.root.glob("*/checkpoint.safetensors"))
+
+
+def test_stored_weights_give_the_recorded_metrics(store):
+    run = mcmi_teacher()
+    record = ensure(run, store, CPU)
+    dataset = load_dataset(run.data)
+    again = evaluate(load_model(run, store, CPU), dataset, dataset.test, CPU)
+    assert again == pytest.approx(record.metrics["test"], rel=1e-6)
+
+
+def test_a_finished_run_is_not_trained_again(store):
+    ensure(mll_teacher(), store, CPU)
+    epochs = []
+    ensure(mll_teacher(), store, CPU, on_epoch=lambda: epochs.append(1))
+    assert epochs == []
+
+
+@pytest.mark.parametrize("run", KINDS, ids=ids)
+def test_interrupted_training_resumes_exactly(run, tmp_path):
+    whole, interrupted = Store(tmp_path / "whole"), Store(tmp_path / "interrupted")
+    ensure(run, whole, CPU)
+    if run.parent:
+        ensure(run.parent, interrupted, CPU)
+    for _ in range(2):  # stopped after the first epoch of each attempt
+
+        def stop():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            ensure(run, interrupted, CPU, on_epoch=stop)
+    ensure(run, interrupted, CPU)
+    assert_same_result(run, whole, interrupted)
+
+
+def _ensure_and_count(run, root, epochs):
+    torch.set_num_threads(1)
+    ensure(run, Store(root), CPU, on_epoch=lambda: epochs.put(1))
+
+
+@pytest.fixture(scope="module")
+def fresh_process():
+    """Starts processes that have torch loaded already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mcmi_core.execute"])
+    return context
+
+
+def test_ten_kills_at_random_moments_change_nothing(tmp_path, fresh_process):
+    run = kd_student(mcmi_teacher(epochs=80), epochs=240)
+    random.seed(0)
+    kills = 0
+    while kills < 10:
+        epochs = fresh_process.SimpleQueue()
+        process = fresh_process.Process(
+            target=_ensure_and_count, args=(run, tmp_path / "killed", epochs)
+        )
+        process.start()
+        while epochs.empty() and process.is_alive():
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.15))
+        if not process.is_alive():
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        kills += 1
+    assert kills == 10
+    ensure(run, Store(tmp_path / "killed"), CPU)
+    ensure(run, Store(tmp_path / "whole"), CPU)
+    for link in run.chain():
+        assert_same_result(link, Store(tmp_path / "killed"), Store(tmp_path / "whole"))
+
+
+def test_two_processes_that_ask_at_once_train_once(tmp_path, fresh_process):
+    run = mll_teacher(epochs=20)
+    epochs = fresh_process.SimpleQueue()
+    processes = [
+        fresh_process.Process(target=_ensure_and_count, args=(run, tmp_path, epochs))
+        for _ in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    trained = 0
+    while not epochs.empty():
+        trained += epochs.get()
+    assert trained == 20
+
+
+def test_parallel_execution_equals_one_after_the_other(tmp_path):
+    runs = [kd_student(mll_teacher(seed=s), seed=s) for s in range(2)] + [mcmi_teacher()]
+    execute(runs, Store(tmp_path / "parallel"), workers=2, device=CPU)
+    for run in runs:
+        ensure(run, Store(tmp_path / "serial"), CPU)
+        assert_same_result(run, Store(tmp_path / "parallel"), Store(tmp_path / "serial"))
+
+
+def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):
+    collapsing = mcmi_teacher("fixed", lam=50.0)
+    student = kd_student(collapsing)
+    execute([student, kd_student()], store, workers=1, device=CPU)  # the healthy one is finished
+    record = store.record(collapsing)
+    assert record.status == "collapsed"
+    assert "λ = 50 and fixed centroids collapsed" in record.message
+    assert "centroids=tracked" in record.message
+    assert store.record(student) is None
+    assert store.record(kd_student()).status == "done"
+    with pytest.raises(TrainingCollapsed, match="builds on a collapsed run"):
+        ensure(student, store, CPU)
+
+
+def test_divergence_is_reported(store):
+    run = mll_teacher(recipe=Recipe(epochs=3, learning_rate=1e20))
+    record = ensure(run, store, CPU)
+    assert record.status == "collapsed"
+    assert "epoch 1: cross_entropy is nan; try a smaller learning rate" in record.message
+    assert record.metrics == {}
+
+
+def test_failed_runs_are_listed_and_do_not_stop_the_others(store):
+    missing = mll_teacher(data="imagefolder:folder=nowhere", model="resnet8")
+    with pytest.raises(RunsFailed, match="1 of 2 runs failed: teacher-imagefolder.*nowhere"):
+        execute([missing, mll_teacher()], store, workers=1, device=CPU)
+    assert store.record(mll_teacher()).status == "done"
+
+
+def test_few_shot_epochs_make_as_many_updates(store, monkeypatch):
+    record = ensure(kd_student(part=Part(fraction=0.1)), store, CPU)
+    assert record.metrics["train"]["accuracy_percent"] >= 0  # evaluated on the 20 samples it saw
+    assert record.run["part"]["fraction"] == 0.1
+
+
+def test_bayes_teacher_is_the_truth(store):
+    record = ensure(BayesTeacher(data=DATA), store, CPU)
+    assert record.metrics["test"]["bcpd_kl_nats"] == pytest.approx(0, abs=1e-9)
+    student = ensure(kd_student(BayesTeacher(data=DATA)), store, CPU)
+    assert student.status == "done"
+
+
+def test_bayes_teacher_needs_data_with_a_known_posterior(store):
+    with pytest.raises(DataError, match="true BCPD of data set 'digits' is not known; use oracle"):
+        ensure(BayesTeacher(data="digits"), store, CPU)
+
+
+def test_temperature_sweep_measures_softened_outputs(store):
+    teacher = mll_teacher()
+    sweep = Measurement(of=teacher, what="temperature_sweep:temperatures=1.0+4.0")
+    result = ensure(sweep, store, CPU).result
+    assert result["temperature"] == [1, 4]
+    assert result["cmi_nats"][0] == pytest.approx(
+        store.record(teacher).metrics["train"]["cmi_nats"], rel=1e-6
+    )
+    assert result["entropy_nats"][0] < result["entropy_nats"][1]
+
+
+def test_a_damaged_checkpoint_is_reported_not_trained_over(store):
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure(mll_teacher(), store, CPU, on_epoch=stop)
+    path = store.folder(mll_teacher()) / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StoreError, match="checkpoint.safetensors is damaged .*; delete it"):
+        ensure(mll_teacher(), store, CPU)
+
+
+def test_unfinished_runs_have_no_model(store):
+    with pytest.raises(StoreError, match="is not finished in"):
+        load_model(mll_teacher(), store, CPU)

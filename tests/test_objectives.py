@@ -1,0 +1,188 @@
+"""The MCMI surrogate against autograd through the exact CMI, and the centroid policies."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from mcmi_core.cmi import class_centroids, conditional_mutual_information
+from mcmi_core.data.loader import Batch
+from mcmi_core.errors import TrainingCollapsed
+from mcmi_core.objectives import OBJECTIVES, MCMILoss, MLLLoss
+
+CLASSES = 4
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.tensor([0] * 7 + [1] * 5 + [2] * 2 + [3])
+    logits = 2 * torch.randn(len(labels), CLASSES, generator=generator, dtype=torch.float64)
+    return logits.requires_grad_(), labels
+
+
+def _epoch(inputs, labels, size):
+    indices = torch.arange(len(labels))
+    columns = zip(inputs.split(size), labels.split(size), indices.split(size), strict=True)
+    return [Batch(*column) for column in columns]
+
+
+def test_surrogate_gradient_is_the_gradient_of_the_exact_cmi(batch):
+    """The envelope theorem: at the optimal Q, holding Q constant changes no gradient."""
+    logits, labels = batch
+    centroids = class_centroids(logits.detach().softmax(1), labels, CLASSES)
+    lam = 0.7
+    (surrogate,) = torch.autograd.grad(MCMILoss(lam, centroids)(logits, labels), logits)
+    exact_loss = nn.functional.cross_entropy(logits, labels) - lam * conditional_mutual_information(
+        logits.softmax(1), labels
+    )
+    (exact,) = torch.autograd.grad(exact_loss, logits)
+    torch.testing.assert_close(surrogate, exact, rtol=0, atol=1e-9)
+
+
+def test_surrogate_gradient_differs_away_from_the_optimal_centroids(batch):
+    """The check above can fail: with other centroids, the two gradients are not the same."""
+    logits, labels = batch
+    uniform = torch.full((CLASSES, CLASSES), 1 / CLASSES, dtype=torch.float64)
+    (surrogate,) = torch.autograd.grad(MCMILoss(1.0, uniform)(logits, labels), logits)
+    exact_loss = nn.functional.cross_entropy(logits, labels) - conditional_mutual_information(
+        logits.softmax(1), labels
+    )
+    (exact,) = torch.autograd.grad(exact_loss, logits)
+    assert (surrogate - exact).abs().max() > 1e-2
+
+
+def test_loss_equals_its_definition(batch):
+    logits, labels = batch
+    centroids = torch.rand(CLASSES, CLASSES, dtype=torch.float64).softmax(1)
+    probs = logits.detach().softmax(1)
+    expected = sum(
+        -math.log(probs[i, y])
+        - 0.25
+        * sum(
+            p * math.log(p / q)
+            for p, q in zip(probs[i].tolist(), centroids[y].tolist(), strict=True)
+        )
+        for i, y in enumerate(labels.tolist())
+    ) / len(labels)
+    assert MCMILoss(0.25, centroids)(logits, labels).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_zero_lambda_is_maximum_log_likelihood(batch):
+    logits, labels = batch
+    centroids = torch.eye(CLASSES, dtype=torch.float64)
+    torch.testing.assert_close(MCMILoss(0, centroids)(logits, labels), MLLLoss()(logits, labels))
+
+
+def test_centroids_get_no_gradient(batch):
+    logits, labels = batch
+    loss = MCMILoss(1.0, torch.eye(CLASSES, dtype=torch.float64))
+    assert not list(loss.parameters())
+    assert not loss(logits, labels).isnan()
+
+
+def test_prepare_computes_centroids_in_train_mode_over_all_batches():
+    """Train mode: batch normalisation uses each batch's own statistics, as the authors' code."""
+    model = nn.Sequential(nn.Linear(3, CLASSES), nn.BatchNorm1d(CLASSES)).double().eval()
+    inputs, labels = torch.randn(40, 3, dtype=torch.float64), torch.arange(40) % CLASSES
+    loss = MCMILoss(0.1, "fixed", num_classes=CLASSES).double()
+    loss.prepare(model, _epoch(inputs, labels, size=10))
+    assert model.training
+    outputs = torch.cat([model(part).softmax(1) for part in inputs.split(10)])
+    torch.testing.assert_close(loss.centroids, class_centroids(outputs, labels, CLASSES).detach())
+    expected = outputs.gather(1, labels[:, None]).log().mean()
+    assert loss.initial_log_likelihood.item() == pytest.approx(expected.item())
+
+
+def test_fixed_centroids_do_not_move(batch):
+    logits, labels = batch
+    loss = MCMILoss(0.1, "fixed", num_classes=CLASSES).double()
+    loss.prepare(nn.Identity(), _epoch(logits.detach(), labels, size=15))
+    before = loss.centroids.clone()
+    loss(logits + 1, labels)
+    assert torch.equal(loss.centroids, before)
+
+
+def test_tracked_centroids_are_a_moving_average_of_class_means(batch):
+    logits, labels = batch
+    probs = logits.detach().softmax(1)
+    loss = MCMILoss(0.1, "tracked", momentum=0.9, num_classes=CLASSES).double()
+    first, second = slice(0, 12), slice(7, 15)  # classes 0 and 1, then 1, 2 and 3
+    loss(logits[first], labels[first])
+    means = class_centroids(probs[first], labels[first], CLASSES)
+    torch.testing.assert_close(loss.centroids[:2], means[:2])  # first sight: taken whole
+    before = loss.centroids.clone()
+    loss(logits[second], labels[second])
+    later = class_centroids(probs[second], labels[second], CLASSES)
+    torch.testing.assert_close(loss.centroids[0], before[0])  # absent: unchanged
+    torch.testing.assert_close(loss.centroids[1], 0.9 * before[1] + 0.1 * later[1])
+    torch.testing.assert_close(loss.centroids[3], later[3])
+
+
+def test_tracked_centroids_rest_in_eval_mode(batch):
+    logits, labels = batch
+    loss = MCMILoss(0.1, "tracked", num_classes=CLASSES).double()
+    loss(logits, labels)
+    before = loss.centroids.clone()
+    loss.eval()(logits + torch.randn_like(logits), labels)
+    assert torch.equal(loss.centroids, before)
+
+
+def test_state_dict_carries_the_centroids(batch):
+    logits, labels = batch
+    loss = MCMILoss(0.1, "tracked", num_classes=CLASSES).double()
+    loss(logits, labels)
+    resumed = MCMILoss(0.1, "tracked", num_classes=CLASSES).double()
+    resumed.load_state_dict(loss.state_dict())
+    torch.testing.assert_close(resumed(logits, labels), loss(logits, labels))
+
+
+def test_one_hot_outputs_give_a_finite_loss_and_gradient():
+    logits = torch.tensor([[200.0, 0.0], [0.0, 200.0]], requires_grad=True)
+    loss = MCMILoss(1.0, torch.eye(2))(logits, torch.tensor([0, 1]))
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("policy", ["fixed", "tracked"])
+@pytest.mark.parametrize("cross_entropy", [2.0, math.nan])
+def test_collapse_names_lambda_policy_and_remedy(policy, cross_entropy):
+    loss = MCMILoss(0.4, policy, num_classes=CLASSES)
+    loss.check({"cross_entropy": math.log(CLASSES) - 0.01})  # still better than guessing
+    remedy = "centroids=tracked" if policy == "fixed" else "smaller learning rate"
+    with pytest.raises(TrainingCollapsed, match=f"λ = 0.4 and {policy} centroids") as error:
+        loss.check({"cross_entropy": cross_entropy})
+    assert policy in str(error.value) and remedy in str(error.value)
+
+
+def test_objectives_build_by_name():
+    loss = OBJECTIVES.build("mcmi:lam=0.25,centroids=tracked", num_classes=10)
+    assert (loss.lam, loss.policy, loss.momentum) == (0.25, "tracked", 0.9)
+    assert isinstance(OBJECTIVES.build("mll", num_classes=10), MLLLoss)
+
+
+LOGITS, LABELS = torch.zeros(2, 3), torch.tensor([0, 2])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MCMILoss(-0.1, "fixed", num_classes=3), "lam must be .* got -0.1"),
+        (lambda: MCMILoss(math.nan, "fixed", num_classes=3), "lam must be .* got nan"),
+        (lambda: MCMILoss(0.1, "fixed", 1.0, 3), r"momentum must be in \[0, 1\), got 1.0"),
+        (lambda: MCMILoss(0.1, "moving", num_classes=3), "'fixed' or 'tracked', got 'moving'"),
+        (lambda: MCMILoss(0.1, "tracked"), "centroids='tracked' needs num_classes"),
+        (lambda: MCMILoss(0.1, torch.zeros(2, 3)), r"centroids must be \(C, C\), got \(2, 3\)"),
+        (lambda: MCMILoss(0.1, torch.eye(4))(LOGITS, LABELS), "logits have 3 columns, not 4"),
+        (lambda: MCMILoss(0.1, torch.eye(3))(LOGITS, LABELS + 1), r"label 3 is outside 0\.\.2"),
+        (
+            lambda: MCMILoss(0.1, "fixed", num_classes=3)(LOGITS, LABELS),
+            "fixed centroids are not known yet; call prepare",
+        ),
+        (lambda: MLLLoss()(LOGITS, LABELS[:1]), "labels must be"),
+    ],
+)
+def test_bad_input_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
