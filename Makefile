@@ -30,7 +30,7 @@ figures: $(BUILT)  ## train and execute every notebook into build/PROFILE [PROFI
 	@$(MCMI) notebook summary --output build/$(PROFILE)
 
 $(BUILT): build/$(PROFILE)/%.ipynb: notebooks/%.ipynb $(CORE) $(ENVIRONMENT) | check
-	$(MCMI) notebook run $* --profile $(PROFILE) --output build/$(PROFILE)
+	$(MCMI) notebook run $* --profile $(PROFILE) --train --output build/$(PROFILE)
 
 # Never a file, and intermediate: runs once, before the first notebook, and only if one is due.
 .INTERMEDIATE: check
