@@ -1,26 +1,25 @@
-"""The command line, ``mcmi``: thin over the functions that the notebooks use."""
+"""The command line, ``mcmi``: thin over the functions that the notebooks use.
+
+What needs torch is imported where it is used: ``--help`` and notebooks, which run in a process of
+their own, should not wait seconds for it.
+"""
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 
-from mcmi_core import notebooks, report
-from mcmi_core.data import DATASETS, load_dataset
-from mcmi_core.distillers import DISTILLERS
 from mcmi_core.errors import CompanionError
-from mcmi_core.evaluation import evaluate as evaluate_model
-from mcmi_core.execute import default_device, ensure, load_model
-from mcmi_core.models import MODELS
-from mcmi_core.paths import store_root
-from mcmi_core.profiles import PROFILES, get_profile
-from mcmi_core.progress import progress_bar
-from mcmi_core.registry import Component, Registry
-from mcmi_core.runs import Part, Recipe, Run, Student, Teacher, parse_run
-from mcmi_core.store import Record, Store
+from mcmi_core.paths import PROJECT, store_root
+
+if TYPE_CHECKING:
+    from mcmi_core.registry import Registry
+    from mcmi_core.runs import Run
+    from mcmi_core.store import Record
 
 app = typer.Typer(
     help="Teachers that estimate the Bayes conditional distribution, and their students.",
@@ -33,40 +32,78 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(notebook_app, name="notebook")
 
 
-def _names(registry: Registry):
-    return lambda incomplete: [name for name in registry if name.startswith(incomplete)]
+def _registries() -> "dict[str, Registry]":
+    from mcmi_core.data import DATASETS
+    from mcmi_core.distillers import DISTILLERS
+    from mcmi_core.measurements import MEASUREMENTS
+    from mcmi_core.models import MODELS
+    from mcmi_core.objectives import OBJECTIVES
+
+    return {
+        "data sets": DATASETS,
+        "models": MODELS,
+        "objectives": OBJECTIVES,
+        "distillers": DISTILLERS,
+        "measurements": MEASUREMENTS,
+    }
+
+
+def _names(kind: str):
+    return lambda incomplete: [n for n in _registries()[kind] if n.startswith(incomplete)]
+
+
+def _profiles(incomplete: str) -> list[str]:
+    from mcmi_core.profiles import PROFILES
+
+    return [name for name in PROFILES if name.startswith(incomplete)]
+
+
+def _notebooks(incomplete: str) -> list[str]:
+    found = sorted((PROJECT / "notebooks").glob(f"{incomplete}*.ipynb"))
+    return [path.stem for path in found]
 
 
 def _run_ids(incomplete: str) -> list[str]:
     return [path.parent.name for path in store_root().glob(f"{incomplete}*/record.json")]
 
 
-def _described(registry: Registry, default: str | None = None) -> str:
-    text = f"NAME[:option=value,...]; names: {', '.join(registry)}"
-    return text if default is None else f"{text}; default {default}"
+def _component(kind: str):
+    text = "NAME[:option=value,...]; `mcmi list` shows the names and options"
+    return Annotated[str, typer.Option(autocompletion=_names(kind), help=text)]
 
 
-Data = Annotated[str, typer.Option(autocompletion=_names(DATASETS), help=_described(DATASETS))]
-Model = Annotated[str, typer.Option(autocompletion=_names(MODELS), help=_described(MODELS))]
+Data = _component("data sets")
+Model = _component("models")
+Objective = _component("objectives")
+Distiller = _component("distillers")
 RunId = Annotated[
     str, typer.Argument(autocompletion=_run_ids, help="a run's id, its key, or the start of either")
 ]
 Seed = Annotated[int, typer.Option(help="of initial weights, order, augmentation and subset")]
 Epochs = Annotated[int, typer.Option(help="milestones scale with it")]
-BatchSize = Annotated[int, typer.Option()]
+BatchSize = Annotated[int, typer.Option(help="samples per step")]
 LearningRate = Annotated[float, typer.Option(help="the paper: 0.01 for MobileNetV2, ShuffleNets")]
 Fraction = Annotated[float, typer.Option(help="share of the training data, stratified")]
 Omit = Annotated[list[int] | None, typer.Option(help="class to leave out; may be repeated")]
 ProfileName = Annotated[
-    str,
-    typer.Option(autocompletion=lambda: list(PROFILES), help=f"one of {', '.join(PROFILES)}"),
+    str, typer.Option(autocompletion=_profiles, help="size of all runs: smoke, gpu or paper")
 ]
+
+
+@app.command("list")
+def list_components() -> None:
+    """Names and options of data sets, models, objectives, distillers and measurements."""
+    for kind, registry in _registries().items():
+        typer.echo(f"{kind}:")
+        for name in registry:
+            typer.echo(f"  {registry.usage(name)}")
 
 
 @app.command()
 def train_teacher(
     data: Data,
     model: Model,
+    objective: Objective = "mll",
     seed: Seed = 0,
     epochs: Epochs = 240,
     batch_size: BatchSize = 64,
@@ -74,10 +111,19 @@ def train_teacher(
     fraction: Fraction = 1.0,
     omit: Omit = None,
 ) -> None:
-    """Train a network on labels alone by maximum log-likelihood: a teacher, or a baseline."""
-    recipe = Recipe(batch_size=batch_size, learning_rate=learning_rate).shortened(epochs)
-    part = Part(fraction=fraction, omit=tuple(omit or ()), seed=seed)
-    _train(Teacher(data=data, model=model, objective="mll", recipe=recipe, part=part, seed=seed))
+    """Train a network on labels alone: a teacher, or a baseline for students."""
+    from mcmi_core.runs import Part, Recipe, Teacher
+
+    _train(
+        Teacher(
+            data=data,
+            model=model,
+            objective=objective,
+            part=Part(fraction=fraction, omit=tuple(omit or ()), seed=seed),
+            recipe=Recipe(batch_size=batch_size, learning_rate=learning_rate).shortened(epochs),
+            seed=seed,
+        )
+    )
 
 
 @app.command()
@@ -89,6 +135,9 @@ def fine_tune(
     learning_rate: LearningRate = 0.05,
 ) -> None:
     """Fine-tune an MLL teacher by MCMI: maximise log-likelihood + λ · CMI."""
+    from mcmi_core.registry import Component
+    from mcmi_core.runs import Recipe, Teacher
+
     start = _find_run(teacher)
     if not isinstance(start, Teacher):
         raise CompanionError(f"{start.id} is no teacher; fine-tune a run of train-teacher")
@@ -114,9 +163,7 @@ def fine_tune(
 def distill(
     teacher: RunId,
     student: Model,
-    distiller: Annotated[
-        str, typer.Option(autocompletion=_names(DISTILLERS), help=_described(DISTILLERS))
-    ] = "kd",
+    distiller: Distiller = "kd",
     seed: Seed = 0,
     epochs: Epochs = 240,
     batch_size: BatchSize = 64,
@@ -125,7 +172,11 @@ def distill(
     omit: Omit = None,
 ) -> None:
     """Train a student to follow a teacher, on all or part of the training data."""
+    from mcmi_core.runs import BayesTeacher, Part, Recipe, Student, Teacher
+
     source = _find_run(teacher)
+    if not isinstance(source, Teacher | BayesTeacher):
+        raise CompanionError(f"{source.id} is no teacher; distil from a run of train-teacher")
     _train(
         Student(
             data=source.data,
@@ -145,27 +196,39 @@ def evaluate(
     temperature: Annotated[float, typer.Option(help="T of softmax(logits / T)")] = 1.0,
 ) -> None:
     """Measure accuracy, LL, CMI and entropy of a finished run on both splits."""
+    from mcmi_core.data import load_dataset
+    from mcmi_core.evaluation import evaluate as evaluate_model
+    from mcmi_core.execute import default_device, load_model
+    from mcmi_core.store import Store
+
     found = _find_run(run)
     device = default_device()
     dataset = load_dataset(found.data)
     model = load_model(found, Store(store_root()), device)
     for name, split in (("train", dataset.train), ("test", dataset.test)):
-        _print_metrics(name, evaluate_model(model, dataset, split.to(device), device, temperature))
+        metrics = evaluate_model(model, dataset, split.to(device), device, temperature)
+        typer.echo(_described(name, metrics))
 
 
 @runs_app.command("list")
 def list_runs() -> None:
     """One line per finished run: id, status, test accuracy and training CMI."""
-    records = Store(store_root()).records()
-    width = max((len(record.id) for record in records), default=2)
-    typer.echo(f"{'id':{width}}  status     seed  test accuracy  train CMI")
-    for record in records:
+    rows = [("id", "status", "seed", "test accuracy, %", "train CMI, nats")]
+    for record in _records():
         accuracy = record.metrics.get("test", {}).get("accuracy_percent")
         cmi = record.metrics.get("train", {}).get("cmi_nats")
-        accuracy = "-" if accuracy is None else f"{accuracy:.2f} %"
-        cmi = "-" if cmi is None else f"{cmi:.4f} nats"
-        seed = record.run.get("seed", "-")
-        typer.echo(f"{record.id:{width}}  {record.status:9}  {seed!s:>4}  {accuracy:>13}  {cmi}")
+        rows.append(
+            (
+                record.id,
+                record.status,
+                str(record.run.get("seed", "-")),
+                "-" if accuracy is None else f"{accuracy:.2f}",
+                "-" if cmi is None else f"{cmi:.4f}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 @runs_app.command("show")
@@ -176,15 +239,15 @@ def show_run(run: RunId) -> None:
 
 @notebook_app.command("run")
 def run_notebook(
-    name: Annotated[
-        str, typer.Argument(autocompletion=lambda: notebooks.list_notebooks(), help="its name")
-    ],
+    name: Annotated[str, typer.Argument(autocompletion=_notebooks, help="such as 00_quickstart")],
     output: Annotated[Path, typer.Option(help="folder for the notebook, figures and records")],
     profile: ProfileName = "smoke",
     train: Annotated[bool, typer.Option(help="train what is missing, not only replay")] = False,
 ) -> None:
     """Execute one notebook; its figures land in OUTPUT/figures."""
-    notebooks.execute_notebook(name, output, {"profile": profile, "train": train})
+    from mcmi_core.notebooks import execute_notebook
+
+    execute_notebook(name, output, {"profile": profile, "train": train})
 
 
 @notebook_app.command("summary")
@@ -192,24 +255,37 @@ def notebook_summary(
     output: Annotated[Path, typer.Option(help="folder that notebooks were executed into")],
 ) -> None:
     """Name every figure and table that was written."""
-    typer.echo(notebooks.summary(output))
+    from mcmi_core.notebooks import summary
+
+    typer.echo(summary(output))
 
 
 @app.command()
 def check(profile: ProfileName = "smoke") -> None:
     """Fail now if the GPU or a data set that a profile needs is missing."""
+    from mcmi_core.profiles import get_profile
+
     get_profile(profile).check()
 
 
 @app.command()
 def evidence(profile: ProfileName = "smoke") -> None:
     """Commit to the results of `make figures`: update records, figures, notebooks and README."""
-    report.update_evidence(get_profile(profile).name)
+    from mcmi_core.profiles import get_profile
+    from mcmi_core.report import update_evidence
+
+    update_evidence(get_profile(profile).name)
 
 
-def _find_record(reference: str) -> Record:
+def _records() -> "list[Record]":
+    from mcmi_core.store import Store
+
+    return Store(store_root()).records()
+
+
+def _find_record(reference: str) -> "Record":
     """The one record whose id or key starts with ``reference``."""
-    records = Store(store_root()).records()
+    records = _records()
     matches = [r for r in records if r.id.startswith(reference) or r.key.startswith(reference)]
     if len(matches) != 1:
         problem = "no run" if not matches else f"{len(matches)} runs"
@@ -220,11 +296,17 @@ def _find_record(reference: str) -> Record:
     return matches[0]
 
 
-def _find_run(reference: str) -> Run:
+def _find_run(reference: str) -> "Run":
+    from mcmi_core.runs import parse_run
+
     return parse_run(_find_record(reference).run)
 
 
-def _train(run: Run) -> None:
+def _train(run: "Run") -> None:
+    from mcmi_core.execute import ensure
+    from mcmi_core.progress import progress_bar
+    from mcmi_core.store import Store
+
     store = Store(store_root())
     remaining = sum(link.epochs for link in run.chain() if store.record(link) is None)
     with progress_bar(total=remaining, unit="epoch") as bar:
@@ -233,24 +315,29 @@ def _train(run: Run) -> None:
         raise CompanionError(record.message)
     typer.echo(run.id)
     for split, metrics in record.metrics.items():
-        _print_metrics(split, metrics)
+        typer.echo(_described(split, metrics))
 
 
-def _print_metrics(split: str, metrics: dict[str, float]) -> None:
+def _described(split: str, metrics: dict[str, float]) -> str:
     values = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-    typer.echo(f"{split:5}  {values}")
+    return f"{split:5}  {values}"
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        yield f"{where}: {message}" if where else message
 
 
 def main() -> None:
     """Entry point: errors that a user can act on become one line and exit status 1."""
     try:
         app()
-    except CompanionError as error:
-        sys.exit(f"mcmi: {error}")
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        sys.exit(f"mcmi: {where}: {first['msg'].removeprefix('Value error, ')}")
+        sys.exit(f"mcmi: {'; '.join(_problems(error))}")
+    except (CompanionError, ValueError) as error:
+        sys.exit(f"mcmi: {error}")
     except KeyboardInterrupt:
         # Workers and libraries may still hold threads; the epoch's checkpoint is already written.
         print(

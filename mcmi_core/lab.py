@@ -4,7 +4,7 @@ Two ways to answer: from the committed records, in seconds and on any machine (r
 the store, training whatever is missing (train). The tables look the same.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -75,12 +75,14 @@ class Lab:
         return f"profile {self.profile.name}: {source}"
 
     def _rows(self, runs: Iterable[Run], columns_of) -> pd.DataFrame:
-        tables = [
-            pd.DataFrame(columns_of(record)).assign(**_describe(run))
+        rows = [
+            _describe(run) | dict(zip(columns, values, strict=True))
             for run, record in self._ask(runs)
             if record is not None
+            for columns in [columns_of(record)]
+            for values in zip(*columns.values(), strict=True)
         ]
-        return pd.concat(tables, ignore_index=True)
+        return pd.DataFrame(rows)
 
     def _ask(self, runs: Iterable[Run]) -> list[tuple[Run, Record | None]]:
         """Each run with its record, or with None if a run that it builds on collapsed."""
@@ -135,17 +137,3 @@ def _outcome(record: Record | None) -> dict:
     if accuracies:
         metrics["best_test_accuracy_percent"] = max(accuracies)
     return {"status": record.status} | metrics
-
-
-def pivot_by_seed(table: pd.DataFrame, value: str, columns: str | Sequence[str]) -> pd.DataFrame:
-    """Values with one row per seed and one column per setting, for paired comparisons.
-
-    Args:
-        table: from :meth:`Lab.collect`.
-        value: the metric.
-        columns: what tells settings apart, such as ``label``.
-
-    Raises:
-        ValueError: two rows of the same seed and setting.
-    """
-    return table.pivot(index="seed", columns=columns, values=value)

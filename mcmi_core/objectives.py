@@ -170,8 +170,8 @@ class MCMILoss(Objective):
             " or centroids=tracked" if self.policy == "fixed" else " or a smaller learning rate"
         )
         raise TrainingCollapsed(
-            f"MCMI with λ = {self.lam:g} and {self.policy} centroids collapsed: mean training LL is "
-            f"{log_likelihood:.2f} nats, worse than guessing ({guessing:.2f}); it was "
+            f"MCMI with λ = {self.lam:g} and {self.policy} centroids collapsed: mean training LL "
+            f"is {log_likelihood:.2f} nats, worse than guessing ({guessing:.2f}); it was "
             f"{self.initial_log_likelihood.item():.2f} before fine-tuning. Try {remedy}."
         )
 

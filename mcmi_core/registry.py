@@ -46,11 +46,15 @@ class Component(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
     def __str__(self) -> str:
-        options = ",".join(
-            f"{key}={'+'.join(map(str, value)) if isinstance(value, list | tuple) else value}"
-            for key, value in self.options.items()
-        )
-        return f"{self.name}:{options}" if options else self.name
+        return _written(self.name, self.options)
+
+
+def _written(name: str, options: Mapping[str, Any]) -> str:
+    pairs = ",".join(
+        f"{key}={'+'.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for key, value in options.items()
+    )
+    return f"{name}:{pairs}" if pairs else name
 
 
 class Registry(Mapping[str, Callable]):
@@ -88,6 +92,11 @@ class Registry(Mapping[str, Callable]):
             for p in parameters
             if p.kind is p.KEYWORD_ONLY and p.name not in self.context
         }
+
+    def usage(self, name: str) -> str:
+        """How to write a component of that name: every option with its default, if it has one."""
+        types = self.option_types(name)
+        return _written(name, {k: "..." if d is ... else d for k, (_, d) in types.items()})
 
     def complete(self, component: Component) -> Component:
         """The component with every option typed, checked and present.

@@ -160,6 +160,7 @@ class Teacher(_TrainedRun):
 
     @property
     def parent(self) -> "Run | None":
+        """The teacher that it starts from."""
         return self.start
 
     @property
@@ -204,6 +205,7 @@ class Student(_TrainedRun):
 
     @property
     def parent(self) -> "Run | None":
+        """The teacher that it learns from."""
         return self.teacher
 
     @property

@@ -93,9 +93,13 @@ def gains(table: pd.DataFrame, metric: str, control: str, by: list[str] | None =
         ``label``.
 
     Raises:
-        ValueError: fewer than two seeds, or a seed that lacks the control or a method.
+        ValueError: no such control, fewer than two seeds, or a seed that lacks the control or a
+            method.
     """
     by = by or []
+    if control not in set(table.label):
+        present = ", ".join(sorted(set(table.label)))
+        raise ValueError(f"no method {control!r} to compare with; there are {present}")
     wide = table.pivot(index="seed", columns=[*by, "label"], values=metric)
     differences = {}
     for setting in wide.columns:

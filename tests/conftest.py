@@ -1,12 +1,9 @@
-"""Shared by the tests: networks and data so small that a run takes a fraction of a second."""
+"""Every test gets folders and one thread of its own."""
 
 import pytest
 import torch
 
-from mcmi_core.runs import Recipe, Student, Teacher
 from mcmi_core.store import Store
-
-DATA = "oracle:train_size=200,test_size=100,dimension=16,latent_dimension=4,classes=4"
 
 
 @pytest.fixture(autouse=True)
@@ -25,24 +22,3 @@ def own_folders(tmp_path, monkeypatch):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
-
-
-def mll_teacher(epochs=4, **changes) -> Teacher:
-    recipe = Recipe(epochs=epochs, milestones=(3,), evaluate_every=2)
-    settings = {"data": DATA, "model": "mlp:width=8", "objective": "mll", "recipe": recipe}
-    return Teacher(**settings | changes)
-
-
-def mcmi_teacher(centroids="tracked", lam=0.2, epochs=4, **changes) -> Teacher:
-    recipe = Recipe(epochs=epochs, schedule="cosine")
-    objective = f"mcmi:lam={lam},centroids={centroids}"
-    return mll_teacher(objective=objective, start=mll_teacher(), recipe=recipe, **changes)
-
-
-def kd_student(teacher=None, epochs=4, **changes) -> Student:
-    settings = {"data": DATA, "model": "mlp:width=4", "distiller": "kd"}
-    settings |= {
-        "teacher": teacher or mll_teacher(),
-        "recipe": Recipe(epochs=epochs, milestones=(3,)),
-    }
-    return Student(**settings | changes)

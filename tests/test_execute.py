@@ -8,7 +8,7 @@ import time
 
 import pytest
 import torch
-from conftest import DATA, kd_student, mcmi_teacher, mll_teacher
+from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.data import load_dataset
 from mcmi_core.errors import DataError, StoreError, TrainingCollapsed

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from conftest import DATA, kd_student, mcmi_teacher, mll_teacher
 from pydantic import ValidationError
+from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.data.split import Split
 from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe, Student, Teacher, parse_run

@@ -3,10 +3,18 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from mcmi_core.statistics import mean_interval, paired_difference
+from mcmi_core.statistics import (
+    Interval,
+    gains,
+    mean_interval,
+    paired_difference,
+    summarise,
+    verdict,
+)
 
 
 def test_interval_equals_scipys():
@@ -50,3 +58,46 @@ def test_bad_values_are_refused():
         mean_interval([1, math.nan])
     with pytest.raises(ValueError, match="2 treatment values cannot pair with 3"):
         paired_difference([1, 2], [1, 2, 3])
+
+
+def runs_of(*rows) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["label", "seed", "accuracy"])
+
+
+def test_summarise_gives_an_interval_per_setting_in_order_of_appearance():
+    table = runs_of(("b", 0, 1.0), ("a", 0, 5.0), ("b", 1, 2.0), ("a", 1, 5.5))
+    summary = summarise(table, ["label"], ["accuracy"])
+    assert list(summary.index) == ["b", "a"]
+    assert summary.accuracy["b"] == mean_interval([1.0, 2.0])
+    assert f"{summary.accuracy['b']:.1f}" == "1.5 [-4.9, 7.9]"
+
+
+def test_gains_pair_by_seed_whatever_the_order_of_rows():
+    table = runs_of(("b", 0, 1.0), ("b", 1, 9.0), ("a", 1, 8.0), ("a", 0, 0.5), ("a", 2, 1.0))
+    with pytest.raises(ValueError, match="must be finite"):  # seed 2 has no partner
+        gains(table, "accuracy", control="b")
+    gain = gains(table[table.seed < 2], "accuracy", control="b")
+    assert gain["a"] == paired_difference([0.5, 8.0], [1.0, 9.0])
+    assert list(gain.index) == ["a"]
+
+
+def test_gains_are_taken_within_each_group():
+    rows = [(label, s, v + s) for label, v in (("a", 1), ("b", 3)) for s in (0, 1)]
+    parts = [runs_of(*rows).assign(part=part) for part in (0.1, 1.0)]
+    parts[1].loc[parts[1].label == "b", "accuracy"] += 10
+    gain = gains(pd.concat(parts), "accuracy", control="a", by=["part"])
+    assert gain[0.1, "b"].mean == pytest.approx(2)
+    assert gain[1.0, "b"].mean == pytest.approx(12)
+
+
+def test_gains_name_a_control_that_is_not_there():
+    with pytest.raises(ValueError, match="no method 'MLL' to compare with; there are a, b"):
+        gains(runs_of(("a", 0, 1.0), ("b", 0, 2.0)), "accuracy", control="MLL")
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [((1, 0.1, 2), "holds"), ((-1, -2, -0.1), "does not hold"), ((1, -0.1, 2), "open")],
+)
+def test_verdict(interval, expected):
+    assert verdict(Interval(*interval, n=5)) == expected

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import kd_student, mll_teacher
+from small_runs import kd_student, mll_teacher
 
 from mcmi_core.errors import StoreError
 from mcmi_core.store import Record, Records, Store, read_record
