@@ -72,7 +72,7 @@ class MCMILoss(Objective):
     Raises:
         ValueError: λ, momentum or centroids out of range, unknown policy, wrong shapes, a label
             out of range, ``fixed`` used before :meth:`prepare`.
-        TrainingCollapsed: from :meth:`check`, when the mean LL falls below that of guessing.
+        TrainingCollapsed: from :meth:`check`, when most of the log-likelihood is lost.
     """
 
     def __init__(
@@ -161,18 +161,24 @@ class MCMILoss(Objective):
         self.known.logical_or_(counts > 0)
 
     def check(self, mean_terms: dict[str, float]) -> None:
-        """Raise ``TrainingCollapsed`` when the mean training LL is below −log C, guessing's LL."""
+        """Raise ``TrainingCollapsed`` when more than half of what MLL training had won is lost.
+
+        That is when the mean training LL is nearer to −log C, the LL of guessing, than to where
+        fine-tuning started; if :meth:`prepare` was not called, when it is below −log C.
+        """
         log_likelihood = -mean_terms["cross_entropy"]
         guessing = -math.log(len(self.centroids))
-        if log_likelihood >= guessing:  # false for NaN too
+        start = self.initial_log_likelihood.item()
+        lowest = (start + guessing) / 2 if start > guessing else guessing  # start may be NaN
+        if log_likelihood >= lowest:  # false for NaN too
             return
         remedy = "a smaller λ" + (
             " or centroids=tracked" if self.policy == "fixed" else " or a smaller learning rate"
         )
         raise TrainingCollapsed(
             f"MCMI with λ = {self.lam:g} and {self.policy} centroids collapsed: mean training LL "
-            f"is {log_likelihood:.2f} nats, worse than guessing ({guessing:.2f}); it was "
-            f"{self.initial_log_likelihood.item():.2f} before fine-tuning. Try {remedy}."
+            f"is {log_likelihood:.2f} nats; it was {start:.2f} before fine-tuning, and guessing "
+            f"has {guessing:.2f}. Try {remedy}."
         )
 
 

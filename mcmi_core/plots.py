@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from mcmi_core.files import write_atomically
 from mcmi_core.paths import output_root
-from mcmi_core.statistics import mean_interval
 
 _PALETTE = sns.color_palette("colorblind")
 _BLUE, _RED = _PALETTE[0], _PALETTE[3]
@@ -26,7 +25,8 @@ _METHODS = {
 
 
 def use_house_style() -> None:
-    """Set the figure style for this session."""
+    """Set the style of figures and of printed tables for this session."""
+    pd.set_option("display.width", 120, "display.max_colwidth", None)
     sns.set_theme(
         context="notebook",
         style="ticks",
@@ -56,27 +56,21 @@ def method_style(label: str) -> dict:
     raise ValueError(f"no style for method {label!r}; choose from {', '.join(_METHODS)}")
 
 
-def plot_mean_intervals(
-    axes: Axes, table: pd.DataFrame, x: str, y: str, *, label: str, **style
-) -> None:
-    """Draw the mean of ``y`` over seeds against ``x``, with 95 % t-intervals as error bars.
+def plot_intervals(axes: Axes, intervals: pd.Series, *, label: str) -> None:
+    """Draw a method's intervals as a curve with error bars.
 
     Args:
         axes: where.
-        table: one row per seed and value of ``x``.
-        x: column of the horizontal axis.
-        y: column of the vertical axis.
-        label: for the legend.
-        style: passed to :meth:`Axes.errorbar`; by default that of the method ``label``.
+        intervals: :class:`Interval` by position on the horizontal axis.
+        label: the method, for colour, marker and legend.
     """
-    intervals = {value: mean_interval(rows[y]) for value, rows in table.groupby(x)}
     axes.errorbar(
-        list(intervals),
-        [interval.mean for interval in intervals.values()],
-        yerr=[interval.high - interval.mean for interval in intervals.values()],
+        intervals.index,
+        [interval.mean for interval in intervals],
+        yerr=[interval.high - interval.mean for interval in intervals],
         label=label,
         capsize=3,
-        **(style or method_style(label)),
+        **method_style(label),
     )
 
 

@@ -135,7 +135,7 @@ class Profile:
 
 
 ORACLE = Pair(
-    data="oracle:test_size=4000",
+    data="oracle",
     teacher="mlp:width=256",
     student="mlp:width=32",
     lam=0.7,
@@ -179,10 +179,10 @@ PROFILES = {
         temperatures=(1.0, 2.0, 4.0, 8.0, 16.0),
         dynamics_pairs=(ORACLE, DIGITS),
         lambda_pair=ORACLE,
-        lambdas=(0.1, 0.25, 0.4, 0.7, 1.0),
+        lambdas=(0.0, 0.1, 0.25, 0.4, 0.7, 1.0),
         oracle_pair=ORACLE,
         oracle_seeds=(0, 1, 2, 3, 4),
-        oracle_lambdas=(0.25, 0.7),
+        oracle_lambdas=(0.4, 0.7),
     ),
     "gpu": Profile(
         name="gpu",
@@ -198,10 +198,10 @@ PROFILES = {
         temperatures=(1.0, 2.0, 4.0, 8.0, 16.0),
         dynamics_pairs=(TINY_IMAGENET, replace(TINY_IMAGENET, teacher="resnet20")),
         lambda_pair=TINY_IMAGENET,
-        lambdas=(0.05, 0.1, 0.15, 0.25, 0.4, 0.8),
+        lambdas=(0.0, 0.05, 0.1, 0.15, 0.25, 0.4, 0.8),
         oracle_pair=ORACLE,
         oracle_seeds=tuple(range(10)),
-        oracle_lambdas=(0.25, 0.7),
+        oracle_lambdas=(0.4, 0.7),
     ),
     "paper": Profile(
         name="paper",
@@ -217,10 +217,10 @@ PROFILES = {
         temperatures=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0),
         dynamics_pairs=(CIFAR100, replace(CIFAR100, teacher="resnet20")),
         lambda_pair=CIFAR100,
-        lambdas=(0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 0.8),
+        lambdas=(0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 0.8),
         oracle_pair=ORACLE,
         oracle_seeds=tuple(range(20)),
-        oracle_lambdas=(0.25, 0.7),
+        oracle_lambdas=(0.4, 0.7),
     ),
 }
 

@@ -10,6 +10,7 @@ from mcmi_core.errors import CompanionError
 from mcmi_core.files import write_atomically
 from mcmi_core.notebooks import execute_notebook, list_notebooks, refresh_outputs
 from mcmi_core.paths import PROJECT, records_root
+from mcmi_core.statistics import Interval
 
 README = PROJECT / "README.md"
 FIGURES = PROJECT / "figures"
@@ -36,7 +37,7 @@ def update_evidence(profile: str) -> None:
     _replace_folder(FIGURES / profile, built / "figures")
     for name in list_notebooks():
         refresh_outputs(name, {})
-    write_atomically(README, with_results(README.read_text()))
+    write_atomically(README, with_results(README.read_text(encoding="utf-8")))
 
 
 def _replace_folder(target: Path, source: Path) -> None:
@@ -58,19 +59,19 @@ def with_results(readme: str) -> str:
 def results_table(profile: str = "smoke") -> str:
     """What `12_bayes_oracle` measured, as a Markdown table: means with 95 % intervals."""
     numbers = pd.read_csv(FIGURES / profile / "12_bayes_oracle.csv")
-    columns = {
-        "train_cmi_nats": ("CMI, nats", ".2f"),
-        "train_bcpd_kl_nats": ("KL(P* ‖ teacher), nats", ".2f"),
-        "student_accuracy_percent": ("student, all data, %", ".1f"),
-        "few_shot_student_accuracy_percent": ("student, 5 % of data, %", ".1f"),
+    intervals = {
+        (row.label, row.metric): Interval(row.mean, row.low, row.high, row.n)
+        for row in numbers.itertuples()
     }
-    lines = ["| teacher | " + " | ".join(title for title, _ in columns.values()) + " |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
-    for label, rows in numbers.groupby("label", sort=False):
-        by_metric = rows.set_index("metric")
-        cells = [
-            f"{r['mean']:{spec}} [{r['low']:{spec}}, {r['high']:{spec}}]"
-            for r, spec in ((by_metric.loc[metric], spec) for metric, (_, spec) in columns.items())
-        ]
+    lines = [
+        "| teacher | CMI, nats | KL(P* ‖ teacher), nats | student on all data, % | on 5 %, % |",
+        "|---|---|---|---|---|",
+    ]
+    for label in numbers.label.unique():
+        cells = [f"{intervals[label, m]:.2f}" for m in ("train_cmi_nats", "train_bcpd_kl_nats")]
+        for student in ("student", "few_shot_student"):
+            accuracy = intervals[label, f"{student}_accuracy_percent"].mean
+            gain = intervals.get((label, f"{student}_gain_points"))
+            cells.append(f"{accuracy:.1f} ({gain:+.1f})" if gain else f"{accuracy:.1f}")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

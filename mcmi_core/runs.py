@@ -62,7 +62,7 @@ class Recipe(_Config):
     def shortened(self, epochs: int) -> "Recipe":
         """The same recipe in fewer epochs, milestones scaled with them."""
         milestones = tuple(round(m * epochs / self.epochs) for m in self.milestones)
-        return self.model_copy(update={"epochs": epochs, "milestones": milestones})
+        return Recipe(**self.model_dump() | {"epochs": epochs, "milestones": milestones})
 
 
 class Part(_Config):

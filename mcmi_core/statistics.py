@@ -61,6 +61,40 @@ def paired_difference(treatment, control, confidence: float = 0.95) -> Interval:
     return mean_interval(np.subtract(treatment, control), confidence)
 
 
+def within_seed_intervals(table: pd.DataFrame, setting: str, metric: str) -> pd.Series:
+    """Mean of each setting with an interval that leaves out what a seed adds to all settings.
+
+    For comparing settings that were all run with the same seeds: every value loses its seed's
+    mean and gains the overall mean, and the t-interval of what is left is widened by √(K/(K−1))
+    for the K settings that the seed means were taken over.
+
+    Args:
+        table: one row per setting and seed.
+        setting: column that tells settings apart.
+        metric: column to summarise.
+
+    Returns:
+        :class:`Interval` by setting, sorted; the means are the plain means.
+
+    Raises:
+        ValueError: fewer than two settings or seeds, or a setting that lacks a seed.
+
+    Source: Cousineau, 2005; Morey, "Confidence intervals from normalized data", 2008.
+    """
+    wide = table.pivot(index="seed", columns=setting, values=metric)
+    settings = wide.shape[1]
+    if settings < 2:
+        raise ValueError(f"within-seed intervals compare at least two settings, got {settings}")
+    centred = wide.sub(wide.mean(axis=1, skipna=False), axis=0) + wide.mean(axis=None)
+    widen = (settings / (settings - 1)) ** 0.5
+    intervals = {}
+    for name in wide:
+        mean, low, _, n = mean_interval(centred[name])
+        half = widen * (mean - low)
+        intervals[name] = Interval(mean, mean - half, mean + half, n)
+    return pd.Series(intervals)
+
+
 def summarise(table: pd.DataFrame, by: list[str], metrics: list[str]) -> pd.DataFrame:
     """Mean and 95 % t-interval over seeds of several metrics.
 

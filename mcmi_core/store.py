@@ -35,7 +35,7 @@ class Record(BaseModel):
     """Why it collapsed."""
     metrics: dict[str, dict[str, float]] = {}
     """Split → metric → final value."""
-    history: dict[str, list[float | None]] = {}
+    history: dict[str, list[int | float | None]] = {}
     """Column → value per epoch; None where an epoch was not evaluated."""
     result: dict[str, list[float]] = {}
     """A measurement's columns."""
@@ -83,7 +83,7 @@ def read_record(path: Path) -> Record:
         StoreError: the file is no record, or its key is not that of its configuration.
     """
     try:
-        record = Record.model_validate_json(path.read_text())
+        record = Record.model_validate_json(path.read_text(encoding="utf-8"))
         key = parse_run(record.run).key
     except (ValidationError, OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is not a record: {error}") from None

@@ -156,6 +156,15 @@ def test_collapse_names_lambda_policy_and_remedy(policy, cross_entropy):
     assert policy in str(error.value) and remedy in str(error.value)
 
 
+def test_collapse_is_losing_half_of_what_training_had_won():
+    loss = MCMILoss(0.4, "fixed", num_classes=CLASSES)
+    loss.initial_log_likelihood.fill_(-0.2)
+    halfway = (0.2 + math.log(CLASSES)) / 2
+    loss.check({"cross_entropy": halfway - 0.01})
+    with pytest.raises(TrainingCollapsed, match=r"it was -0\.20 before fine-tuning"):
+        loss.check({"cross_entropy": halfway + 0.01})
+
+
 def test_objectives_build_by_name():
     loss = OBJECTIVES.build("mcmi:lam=0.25,centroids=tracked", num_classes=10)
     assert (loss.lam, loss.policy, loss.momentum) == (0.25, "tracked", 0.9)

@@ -14,6 +14,7 @@ from mcmi_core.statistics import (
     paired_difference,
     summarise,
     verdict,
+    within_seed_intervals,
 )
 
 
@@ -101,3 +102,40 @@ def test_gains_name_a_control_that_is_not_there():
 )
 def test_verdict(interval, expected):
     assert verdict(Interval(*interval, n=5)) == expected
+
+
+def test_within_seed_intervals_ignore_what_a_seed_adds_to_all_settings():
+    random = np.random.default_rng(1)
+    effects, noise = np.array([0.0, 1.0, 3.0]), random.normal(size=(4, 3))
+
+    def table(seed_offsets):
+        values = effects + noise + np.array(seed_offsets)[:, None]
+        return pd.DataFrame(
+            [(s, k, values[s, k]) for s in range(4) for k in range(3)], columns=["seed", "T", "a"]
+        )
+
+    calm = within_seed_intervals(table([0, 0, 0, 0]), "T", "a")
+    wild = within_seed_intervals(table([-9, -3, 5, 7]), "T", "a")
+    for low_noise, high_noise in zip(calm, wild, strict=True):
+        assert high_noise == pytest.approx(low_noise)
+    assert [i.mean for i in calm] == pytest.approx(list(effects + noise.mean(axis=0)))
+
+
+def test_two_settings_within_seed_equal_the_paired_interval():
+    """With K = 2, the interval's half-width is that of the paired difference over √2."""
+    a, b = np.array([1.0, 2.5, 3.0]), np.array([2.0, 2.9, 4.5])
+    table = pd.concat(
+        [pd.DataFrame({"seed": range(3), "T": t, "a": v}) for t, v in ((1, a), (2, b))]
+    )
+    interval, paired = within_seed_intervals(table, "T", "a")[1], paired_difference(b, a)
+    half, paired_half = interval.high - interval.mean, paired.high - paired.mean
+    assert half == pytest.approx(paired_half / 2 * math.sqrt(2))
+
+
+def test_within_seed_intervals_need_settings_and_all_seeds():
+    one = pd.DataFrame({"seed": [0, 1], "T": [1, 1], "a": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="compare at least two settings, got 1"):
+        within_seed_intervals(one, "T", "a")
+    gap = pd.DataFrame({"seed": [0, 0, 1], "T": [1, 2, 1], "a": [1.0, 2.0, 3.0]})
+    with pytest.raises(ValueError, match="must be finite"):
+        within_seed_intervals(gap, "T", "a")

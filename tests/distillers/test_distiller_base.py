@@ -1,0 +1,151 @@
+"""The contract of every distiller: the teacher only looks on, the student is trained."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mcmi_core.data.loader import Batch
+from mcmi_core.distillers import Distiller
+from mcmi_core.models import create_model
+
+
+class Recording(Distiller):
+    """Keeps what it is given; its only term pulls the logits together through a head."""
+
+    def __init__(self, student, teacher, **options):
+        super().__init__(student, teacher, **options)
+        self.head = nn.Linear(3, 3)
+        self.register_buffer("bank", torch.zeros(2))
+
+    def forward(self, student, teacher, batch):
+        self.seen = student, teacher, batch
+        return {"distance": (self.head(student.logits) - teacher.logits).square().mean()}
+
+
+class ReadsFeatures(Recording):
+    uses_features = True
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    return Batch(
+        torch.randn(10, 5, generator=generator), torch.arange(10) % 3, torch.arange(10) + 7
+    )
+
+
+def network(seed, width=4):
+    torch.manual_seed(seed)
+    return create_model(f"mlp:width={width}", num_classes=3, in_channels=5, image_size=1)
+
+
+@pytest.fixture
+def student():
+    return network(0).train()
+
+
+@pytest.fixture
+def teacher():
+    """In train mode, with running statistics of its own, as it comes from anywhere."""
+    teacher = network(1, width=6).train()
+    teacher(3 * torch.randn(50, 5) + 1)
+    return teacher
+
+
+def test_teacher_stays_in_eval_mode(student, teacher, batch):
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    distiller = Recording(student, teacher).train()
+    assert distiller.teacher is teacher
+    assert not any(module.training for module in teacher.modules())
+    distiller.terms(student, batch)
+    _, seen, _ = distiller.seen
+    torch.testing.assert_close(seen.logits, teacher(batch.inputs))
+    for name, value in teacher.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_gradient_reaches_student_and_head_but_not_the_teacher(student, teacher, batch):
+    distiller = Recording(student, teacher)
+    sum(distiller.terms(student, batch).values()).backward()
+    for parameter in [*student.parameters(), *distiller.parameters()]:
+        assert parameter.grad is not None and parameter.grad.isfinite().all()
+    assert student.head.weight.grad.abs().max() > 0
+    _, seen, _ = distiller.seen
+    assert seen.logits.grad_fn is None
+    for parameter in teacher.parameters():
+        assert parameter.grad is None and not parameter.requires_grad
+
+
+def test_student_keeps_its_mode_and_learns_batch_statistics(student, teacher, batch):
+    distiller = Recording(student, teacher)
+    assert student.training
+    distiller.terms(student, batch)
+    assert student.layers[0][1].num_batches_tracked == 1
+
+
+def test_only_heads_and_buffers_are_parameters_and_state(student, teacher):
+    distiller = Recording(student, teacher)
+    assert dict(distiller.named_parameters()).keys() == {"head.weight", "head.bias"}
+    assert distiller.state_dict().keys() == {"head.weight", "head.bias", "bank"}
+
+
+def test_terms_are_the_weighted_cross_entropy_and_those_of_forward(student, teacher, batch):
+    distiller = Recording(student, teacher, cross_entropy_weight=0.3)
+    terms = distiller.terms(student, batch)
+    seen_student, _, seen_batch = distiller.seen
+    assert seen_batch is batch
+    log_probs = seen_student.logits.double().log_softmax(dim=1)
+    expected = -0.3 * log_probs[torch.arange(10), batch.labels].mean()
+    assert list(terms) == ["cross_entropy", "distance"]
+    assert terms["cross_entropy"].item() == pytest.approx(expected.item(), rel=1e-6)
+    torch.testing.assert_close(
+        terms["distance"], distiller(*distiller.seen)["distance"], rtol=0, atol=0
+    )
+
+
+def test_cross_entropy_counts_fully_by_default(student, teacher, batch):
+    terms = Recording(student, teacher).terms(student, batch)
+    torch.testing.assert_close(
+        terms["cross_entropy"], F.cross_entropy(student(batch.inputs), batch.labels)
+    )
+
+
+def test_labels_are_not_read_without_cross_entropy(student, teacher, batch):
+    """Unlabelled data has the label −1, which a cross-entropy would refuse."""
+    distiller = Recording(student, teacher, cross_entropy_weight=0)
+    unlabelled = batch._replace(labels=torch.full_like(batch.labels, -1))
+    assert list(distiller.terms(student, unlabelled)) == ["distance"]
+
+
+def test_cross_entropy_runs_in_full_precision(student, teacher, batch):
+    half = nn.Sequential(student, nn.Identity())
+    half.register_forward_hook(lambda module, args, output: output.bfloat16())
+    distiller = Recording(half, teacher)
+    distiller.head.bfloat16()
+    assert distiller.terms(half, batch)["cross_entropy"].dtype == torch.float32
+
+
+def test_features_are_computed_only_where_they_are_read(student, teacher, batch):
+    distiller = Recording(student, teacher)
+    distiller.terms(student, batch)
+    assert [output.features for output in distiller.seen[:2]] == [[], []]
+
+    distiller = ReadsFeatures(student, teacher)
+    distiller.terms(student, batch)
+    for seen, model in zip(distiller.seen[:2], (student, teacher), strict=True):
+        features, logits = model.features(batch.inputs)
+        assert len(features) == 2
+        torch.testing.assert_close(seen.features, features)
+        torch.testing.assert_close(seen.logits, logits)
+
+
+def test_a_distiller_has_to_say_its_terms(student, teacher, batch):
+    with pytest.raises(NotImplementedError):
+        Distiller(student, teacher).terms(student, batch)
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan")])
+def test_a_negative_cross_entropy_weight_is_refused(weight, student, teacher):
+    with pytest.raises(ValueError, match=f"cross_entropy_weight must be ≥ 0, got {weight}"):
+        Recording(student, teacher, cross_entropy_weight=weight)

@@ -1,0 +1,145 @@
+"""The command line: the whole chain, and one line for every mistake."""
+
+import re
+import sys
+
+import pytest
+from small_runs import DATA
+
+from mcmi_core import cli
+from mcmi_core.errors import TrainingCollapsed
+
+TEACHER = ["train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs", "2"]
+
+
+@pytest.fixture
+def mcmi(monkeypatch, capsys):
+    """Run ``mcmi`` with arguments: what it prints, or, if it is to fail, its message."""
+
+    def run(*arguments: str, fails: bool = False) -> str:
+        monkeypatch.setattr(sys, "argv", ["mcmi", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        printed = capsys.readouterr().out
+        if not fails:
+            assert stopped.value.code in (0, None), stopped.value.code
+            return printed
+        assert stopped.value.code.startswith("mcmi: ")
+        assert "\n" not in stopped.value.code
+        return stopped.value.code
+
+    return run
+
+
+def test_from_a_teacher_to_its_student(mcmi):
+    teacher, *metrics = mcmi(*TEACHER).splitlines()
+    assert re.fullmatch(r"teacher-oracle-mlp-mll-[0-9a-f]{16}", teacher)
+    assert [line.split()[0] for line in metrics] == ["train", "test"]
+    tuned = mcmi("fine-tune", teacher[:-10], "--lam", "0.1", "--epochs", "2").splitlines()[0]
+    student = mcmi(
+        *("distill", tuned, "--student", "mlp:width=4", "--epochs", "2"),
+        *("--fraction", "0.5", "--omit", "3", "--distiller", "kd:temperature=2"),
+    ).splitlines()[0]
+
+    evaluated = mcmi("evaluate", student)
+    assert "cmi_nats" in evaluated
+    assert evaluated != mcmi("evaluate", student, "--temperature", "4")
+
+    listing = mcmi("runs", "list").splitlines()
+    assert [line.split()[0] for line in listing] == ["id", *sorted([teacher, tuned, student])]
+    assert len({line.index("done") for line in listing[1:]}) == 1  # a table
+
+    record = mcmi("runs", "show", student.rpartition("-")[2])  # by its key
+    assert '"fraction": 0.5' in record
+    assert '"omit": [3]' in record
+    assert '"lam": 0.1' in record
+
+
+def test_a_finished_run_is_not_trained_again(mcmi, monkeypatch):
+    first = mcmi(*TEACHER)
+    monkeypatch.setattr("mcmi_core.execute.train", None)
+    assert mcmi(*TEACHER) == first
+
+
+def test_every_component_is_listed_with_its_options(mcmi):
+    listing = mcmi("list")
+    for text in ("digits", "imagefolder:folder=...,image_size=32", "resnet8x4", "kd:temperature=4"):
+        assert re.search(rf"^  {re.escape(text)}", listing, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*TEACHER, "--data", "mnist"], "data: unknown data set 'mnist'; choose from oracle"),
+        ([*TEACHER, "--data", "oracle:size=3"], "data: unknown option 'size' of data set 'oracle'"),
+        ([*TEACHER, "--model", "vgg"], "model: unknown model 'vgg'; choose from resnet8"),
+        ([*TEACHER, "--objective", "mle"], "objective: unknown objective 'mle'; choose from mll"),
+        ([*TEACHER, "--epochs", "0"], "epochs: Input should be greater than or equal to 1"),
+        ([*TEACHER, "--fraction", "2"], "fraction: Input should be less than or equal to 1"),
+        ([*TEACHER, "--omit", "7"], "7"),
+        (["evaluate", "nothing"], "no run in "),
+        (["notebook", "run", "77", "--output", "out"], "unknown notebook '77'; choose from 00_"),
+        (["check", "--profile", "huge"], "unknown profile 'huge'; choose from smoke, gpu, paper"),
+    ],
+)
+def test_mistakes_get_one_line(mcmi, arguments, message):
+    assert message in mcmi(*arguments, fails=True)
+
+
+def test_recipes_are_validated_however_they_are_made(mcmi):
+    assert "learning_rate" in mcmi(*TEACHER, "--learning-rate", "-1", fails=True)
+    assert "batch_size" in mcmi(*TEACHER, "--batch-size", "1", fails=True)
+
+
+def test_an_ambiguous_run_lists_the_candidates(mcmi):
+    ids = [mcmi(*TEACHER, "--seed", seed).splitlines()[0] for seed in "01"]
+    message = mcmi("evaluate", "teacher", fails=True)
+    assert "2 runs in" in message
+    assert all(run_id in message for run_id in ids)
+
+
+def test_students_are_no_teachers(mcmi):
+    teacher = mcmi(*TEACHER).splitlines()[0]
+    student = mcmi("distill", teacher, "--student", "mlp:width=4", "--epochs", "1").split()[0]
+    assert "is no teacher; fine-tune" in mcmi("fine-tune", student, "--lam", "0.1", fails=True)
+    assert "is no teacher; distil" in mcmi("distill", student, "--student", "mlp", fails=True)
+
+
+def test_a_collapse_is_a_failure_that_says_what_to_try(mcmi):
+    teacher = mcmi(*TEACHER).splitlines()[0]
+    message = mcmi("fine-tune", teacher, "--lam", "50", fails=True)
+    assert "MCMI with λ = 50 and fixed centroids collapsed" in message
+    assert "Try a smaller λ or centroids=tracked" in message
+    assert "collapsed" in mcmi("runs", "list")
+
+
+def test_bad_temperature(mcmi):
+    teacher = mcmi(*TEACHER).splitlines()[0]
+    message = mcmi("evaluate", teacher, "--temperature", "0", fails=True)
+    assert message == "mcmi: temperature must be positive, got 0.0"
+
+
+def test_bugs_keep_their_traceback(monkeypatch):
+    def broken():
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(TypeError):
+        cli.main()
+
+
+def test_errors_of_the_package_are_messages(monkeypatch):
+    def collapse():
+        raise TrainingCollapsed("too large a λ")
+
+    monkeypatch.setattr(cli, "app", collapse)
+    with pytest.raises(SystemExit, match="mcmi: too large a λ"):
+        cli.main()
+
+
+def test_names_are_completed(mcmi):
+    teacher = mcmi(*TEACHER).splitlines()[0]
+    assert cli._run_ids("teach") == [teacher]
+    assert cli._names("models")("resnet8") == ["resnet8", "resnet8x4"]
+    assert cli._profiles("p") == ["paper"]
+    assert cli._notebooks("12") == ["12_bayes_oracle"]

@@ -1,0 +1,102 @@
+"""Evidence: the README's numbers are the committed figures', and a failure changes nothing."""
+
+import pandas as pd
+import pytest
+
+from mcmi_core import report
+from mcmi_core.errors import CompanionError
+from mcmi_core.notebooks import NotebookFailed
+
+METRICS = (
+    "train_cmi_nats",
+    "train_bcpd_kl_nats",
+    "student_accuracy_percent",
+    "student_gain_points",
+    "few_shot_student_accuracy_percent",
+    "few_shot_student_gain_points",
+)
+BLOCK = "# T\n<!-- results -->\nold\n<!-- end of results -->\nrest\n"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project whose notebooks write one figure and one record."""
+    monkeypatch.setattr(report, "PROJECT", tmp_path)
+    monkeypatch.setattr(report, "README", tmp_path / "README.md")
+    monkeypatch.setattr(report, "FIGURES", tmp_path / "figures")
+    monkeypatch.setenv("MCMI_RECORDS", str(tmp_path / "records"))
+    (tmp_path / "README.md").write_text(BLOCK, encoding="utf-8")
+    monkeypatch.setattr(report, "list_notebooks", lambda: ["01_a", "12_b"])
+    monkeypatch.setattr(report, "refresh_outputs", lambda name, parameters: None)
+    return tmp_path
+
+
+def numbers() -> pd.DataFrame:
+    rows = [
+        {"label": label, "metric": metric, "mean": 1.234, "low": 1.1, "high": 2.0, "n": 5}
+        for metric in METRICS
+        for label in ("MLL", "true BCPD")
+        if not (label == "MLL" and "gain" in metric)
+    ]
+    return pd.DataFrame(rows)
+
+
+def write_outputs(name, folder, parameters):
+    assert parameters == {"profile": "smoke", "train": True}
+    for part in ("figures", "records"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / part / f"{name}.new").touch()
+    numbers().to_csv(folder / "figures" / "12_bayes_oracle.csv", index=False)
+
+
+def test_readme_is_current():
+    readme = report.README.read_text(encoding="utf-8")
+    assert report.with_results(readme) == readme, "make evidence"
+
+
+def test_results_table(project):
+    (project / "figures" / "smoke").mkdir(parents=True)
+    numbers().to_csv(project / "figures" / "smoke" / "12_bayes_oracle.csv", index=False)
+    lines = report.results_table().splitlines()
+    assert lines[0].count("|") == lines[1].count("|") == 6
+    assert lines[2] == "| MLL | 1.23 [1.10, 2.00] | 1.23 [1.10, 2.00] | 1.2 | 1.2 |"
+    gained = "1.2 (+1.2 [+1.1, +2.0])"
+    assert lines[3].endswith(f"2.00] | {gained} | {gained} |")
+
+
+def test_a_readme_without_the_block():
+    with pytest.raises(CompanionError, match="README.md has no '<!-- results -->'"):
+        report.with_results("# Title\n")
+
+
+def test_evidence_replaces_records_figures_and_readme(project, monkeypatch):
+    monkeypatch.setattr(report, "execute_notebook", write_outputs)
+    stale = project / "records" / "smoke" / "stale.json"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    report.update_evidence("smoke")
+    assert not stale.exists()
+    assert (project / "records" / "smoke" / "01_a.new").exists()
+    assert (project / "figures" / "smoke" / "12_b.new").exists()
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    assert "| MLL | 1.23" in readme
+    assert "old" not in readme
+    assert readme.endswith("<!-- end of results -->\nrest\n")
+    assert report.with_results(readme) == readme
+
+
+def test_a_failing_notebook_replaces_nothing(project, monkeypatch):
+    def fail_late(name, folder, parameters):
+        write_outputs(name, folder, parameters)
+        if name == "12_b":
+            raise NotebookFailed("12_b failed")
+
+    monkeypatch.setattr(report, "execute_notebook", fail_late)
+    kept = project / "records" / "smoke" / "kept.json"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    with pytest.raises(NotebookFailed):
+        report.update_evidence("smoke")
+    assert kept.exists()
+    assert not (project / "figures").exists()
+    assert (project / "README.md").read_text(encoding="utf-8") == BLOCK
