@@ -200,7 +200,9 @@ def _kernel_manager(environment: dict[str, str]) -> type[AsyncKernelManager]:
 
         @property
         def kernel_spec(self) -> KernelSpec:
-            return KernelSpec(**get_kernel_dict(), env=environment)
+            # It logs an error for the interrupt that every shutdown begins with.
+            quiet = get_kernel_dict(extra_arguments=["--IPKernelApp.log_level=CRITICAL"])
+            return KernelSpec(**quiet, env=environment)
 
     return KernelOfThisInterpreter
 

@@ -54,8 +54,8 @@ def test_a_description_says_what_a_record_needs(monkeypatch):
     class Clock(datetime):
         @classmethod
         def now(cls, tz=None):
-            # Still the 4th where the clock is ahead of Greenwich by less than two hours.
-            return datetime(2031, 2, 3, 22, 30, tzinfo=UTC).astimezone(tz)
+            # The same moment where clocks are two hours ahead of UTC is already the next day.
+            return datetime(2031, 2, 3, 22, 30) if tz is UTC else datetime(2031, 2, 4, 0, 30)
 
     monkeypatch.setattr(provenance, "datetime", Clock)
     monkeypatch.setattr(provenance, "commit", lambda: "0123456789ab")

@@ -17,10 +17,9 @@ LABELS = torch.tensor([0, 2])
 NAN, INF = float("nan"), float("inf")
 
 
-@pytest.mark.parametrize("values", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-@pytest.mark.parametrize("labels", [torch.int64, torch.int32])
-def test_pairs_of_any_precision_pass(values, labels):
-    check_pair(torch.full((2, 3), NAN, dtype=values), LABELS.to(labels), "logits")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_pairs_of_any_precision_pass(dtype):
+    check_pair(torch.full((2, 3), NAN, dtype=dtype), LABELS, "logits")
 
 
 @pytest.mark.parametrize(

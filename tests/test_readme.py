@@ -1,0 +1,70 @@
+"""What the README shows works as it stands."""
+
+import re
+
+import pytest
+import torch
+
+from mcmi_core.data.loader import Batch
+from mcmi_core.data.split import Dataset
+from mcmi_core.models import create_model
+from mcmi_core.paths import PROJECT
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+LINK = re.compile(r"\]\(([^)#:]+)\)|\]\((#[^)]+)\)")
+DOCUMENTS = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *PROJECT.glob("docs/*.md")]
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """The names that the README's Python blocks define, one after the other."""
+    names = {"__name__": "readme"}
+    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(block, names)
+    return names
+
+
+def test_own_teacher(shown, capsys):
+    assert 0 <= shown["cmi"].compute() <= torch.tensor(10.0).log()
+    assert shown["loss"].known.any()
+
+
+def test_distiller(shown):
+    size = {"num_classes": 3, "in_channels": 5, "image_size": 1}
+    student, teacher = (create_model("mlp:width=4", **size) for _ in range(2))
+    distiller = shown["LogitRegression"](student, teacher, weight=2.0)
+    inputs, labels = torch.randn(6, 5), torch.arange(6) % 3
+    batch = Batch(inputs, labels, torch.arange(6))
+    assert set(distiller.terms(student, batch)) == {"cross_entropy", "logits"}
+
+
+def test_objective(shown):
+    loss = shown["LabelSmoothing"](0.1)
+    assert loss(torch.zeros(2, 3), torch.tensor([0, 2])) == pytest.approx(torch.tensor(3.0).log())
+
+
+def test_data_set(shown):
+    dataset = shown["noise"](size=12, classes=4)
+    assert isinstance(dataset, Dataset)
+    assert (dataset.num_classes, dataset.image_size) == (4, 32)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    text = document.read_text(encoding="utf-8")
+    headings = {
+        "#" + re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-")
+        for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    for path, anchor in LINK.findall(text):
+        if anchor:
+            assert anchor in headings, anchor
+        else:
+            assert (document.parent / path).exists(), path
+
+
+def test_tests_that_the_documents_name_exist():
+    existing = {path.name for path in (PROJECT / "tests").rglob("test_*.py")}
+    for document in DOCUMENTS:
+        for name in re.findall(r"\btest_\w+\.py", document.read_text(encoding="utf-8")):
+            assert name in existing, f"{document.name} names {name}"
