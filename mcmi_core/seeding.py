@@ -3,6 +3,9 @@
 import numpy as np
 import torch
 
+# Purposes that a seed is derived for. Not 0: numpy's sequences do not tell a trailing 0 from none.
+ORDER, AUGMENTATION, SUBSET = 1, 2, 3
+
 
 def derive_seed(*entropy: int) -> int:
     """One 63-bit seed from several non-negative integers, such as (seed, epoch, purpose)."""

@@ -1,0 +1,51 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky, 2009), downloaded and checked by torchvision."""
+
+import torch
+from filelock import FileLock
+from torchvision import datasets
+
+from mcmi_core.data.split import Dataset, Split
+from mcmi_core.errors import DataError
+from mcmi_core.paths import data_root
+
+STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+}
+"""Channel means and deviations customary in this literature; CIFAR-10's deviations are means of
+those of single images, and smaller than those of all pixels."""
+
+
+def cifar10() -> Dataset:
+    """50,000 training and 10,000 test images of 10 classes, 32x32, RGB."""
+    return _cifar("cifar10", datasets.CIFAR10)
+
+
+def cifar100() -> Dataset:
+    """50,000 training and 10,000 test images of 100 classes, 32x32, RGB."""
+    return _cifar("cifar100", datasets.CIFAR100)
+
+
+def _cifar(name: str, factory: type[datasets.CIFAR10]) -> Dataset:
+    root = data_root()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f".{name}.lock"):  # of many processes, one downloads
+            try:
+                parts = [factory(root, train=train) for train in (True, False)]
+            except RuntimeError:  # missing, or not what its checksum says
+                parts = [factory(root, train=train, download=True) for train in (True, False)]
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{name} is not in {root} and cannot be downloaded ({error}). On a machine with a "
+            f"network, fetch {factory.filename}, then put it there or name its folder in MCMI_DATA"
+        ) from error
+    train, test = (
+        Split(
+            torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)
+        )
+        for part in parts
+    )
+    mean, std = STATISTICS[name]
+    names = tuple(parts[0].classes)
+    return Dataset(name, train, test, names, mean=mean, std=std, augmentation="crop_flip")
