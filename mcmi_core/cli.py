@@ -197,9 +197,10 @@ def evaluate(
 ) -> None:
     """Measure accuracy, LL, CMI and entropy of a finished run on both splits."""
     from mcmi_core.data import load_dataset
+    from mcmi_core.device import default_device
     from mcmi_core.evaluation import evaluate as evaluate_model
-    from mcmi_core.execute import default_device, load_model
     from mcmi_core.store import Store
+    from mcmi_core.trainer import load_model
 
     found = _find_run(run)
     device = default_device()
@@ -303,9 +304,9 @@ def _find_run(reference: str) -> "Run":
 
 
 def _train(run: "Run") -> None:
-    from mcmi_core.execute import ensure
     from mcmi_core.progress import progress_bar
     from mcmi_core.store import Store
+    from mcmi_core.trainer import ensure
 
     store = Store(store_root())
     remaining = sum(link.epochs for link in run.chain() if store.record(link) is None)

@@ -1,7 +1,7 @@
 """What a network does on a split: accuracy, LL, CMI, entropy and, where known, BCPD error."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -15,6 +15,16 @@ from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
 
 BATCH_SIZE = 512
+
+
+@torch.no_grad()
+def predict_logits(
+    model: nn.Module, dataset: Dataset, split: Split, device: torch.device
+) -> Tensor:
+    """Logits (N, C) of ``model``, in eval mode, for every sample of ``split`` in its order."""
+    model.eval()
+    batches = evaluation_batches(dataset, split, batch_size=BATCH_SIZE, device=device)
+    return torch.cat([model(batch.inputs) for batch in batches])
 
 
 @torch.inference_mode()

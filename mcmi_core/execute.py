@@ -1,240 +1,23 @@
-"""From a run's configuration to its record: one run here, or many in parallel processes."""
+"""Many runs, in parallel processes."""
 
 import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 import torch
-from torch import nn
 
-from mcmi_core import provenance
-from mcmi_core.criterion import Criterion
-from mcmi_core.data import load_dataset
-from mcmi_core.data.loader import training_batches
-from mcmi_core.data.split import Dataset
-from mcmi_core.distillers import DISTILLERS
-from mcmi_core.errors import CompanionError, DataError, StoreError, TrainingCollapsed
-from mcmi_core.evaluation import evaluate
-from mcmi_core.measurements import MEASUREMENTS
-from mcmi_core.models import create_model
-from mcmi_core.objectives import OBJECTIVES
+from mcmi_core.errors import CompanionError
 from mcmi_core.progress import progress_bar
-from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher
-from mcmi_core.seeding import seed_torch
-from mcmi_core.store import Record, Store
-from mcmi_core.train import Checkpoint, Row, train
+from mcmi_core.runs import Run
+from mcmi_core.store import Store
 
 
 class RunsFailed(CompanionError):
     """Some runs failed; those that did not depend on them were finished."""
-
-
-def default_device() -> torch.device:
-    """The GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def ensure(
-    run: Run,
-    store: Store,
-    device: torch.device | None = None,
-    on_epoch: Callable[[], None] = lambda: None,
-) -> Record:
-    """The record of a run, made now if need be, along with all runs that it builds on.
-
-    An interrupted run goes on after its last whole epoch. Of several processes that ask for the
-    same run at once, one trains and the others wait.
-
-    Args:
-        run: what to do.
-        store: where results are kept.
-        device: where to train; the default is the GPU if there is one.
-        on_epoch: called after every epoch.
-
-    Returns:
-        The record; its status is ``collapsed`` when training collapsed.
-
-    Raises:
-        TrainingCollapsed: a run that this one builds on collapsed.
-        DataError: the data set is missing.
-        StoreError: the store cannot be read or written.
-    """
-    for link in run.chain():
-        record = store.record(link)
-        if record is None:
-            with store.lock(link):
-                record = store.record(link) or _execute(
-                    link, store, device or default_device(), on_epoch
-                )
-        if record.status == "collapsed" and link is not run:
-            raise TrainingCollapsed(f"{run.id} builds on a collapsed run. {record.message}")
-    return record
-
-
-def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
-    """The network of a finished run, in eval mode; for a Bayes teacher, the exact posterior.
-
-    Raises:
-        StoreError: the run is not finished, or its weights are missing or damaged.
-        DataError: the data set is missing, or its posterior is not known.
-    """
-    dataset = load_dataset(run.data)
-    if isinstance(run, BayesTeacher):
-        if dataset.bayes_classifier is None:
-            raise DataError(f"the true BCPD of data set {run.data.name!r} is not known; use oracle")
-        return dataset.bayes_classifier.to(device).eval()
-    if store.record(run) is None:
-        raise StoreError(f"{run.id} is not finished in {store.root}")
-    model = _create_model(run, dataset)
-    model.load_state_dict(store.weights(run))
-    return model.to(device).eval()
-
-
-def _create_model(run: Teacher | Student, dataset: Dataset) -> nn.Module:
-    return create_model(
-        run.model,
-        num_classes=dataset.num_classes,
-        in_channels=dataset.in_channels,
-        image_size=dataset.image_size,
-    )
-
-
-def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -> Record:
-    dataset = load_dataset(run.data)
-    about = provenance.describe(device) | {"data_fingerprint": dataset.fingerprint()}
-    record = Record(key=run.key, run=run.model_dump(mode="json"), provenance=about)
-    match run:
-        case Measurement():
-            result = MEASUREMENTS.build(
-                run.what,
-                model=load_model(run.of, store, device),
-                dataset=dataset,
-                split=getattr(dataset, run.split).to(device),
-                device=device,
-            )
-            record = record.model_copy(update={"result": result})
-            weights = None
-        case BayesTeacher():
-            splits = {"train": dataset.train, "test": dataset.test}
-            model = load_model(run, store, device)
-            metrics = {
-                name: evaluate(model, dataset, split.to(device), device)
-                for name, split in splits.items()
-            }
-            record = record.model_copy(update={"metrics": metrics})
-            weights = None
-        case _:
-            record, weights = _train(run, record, dataset, store, device, on_epoch)
-    store.finish(run, record, weights)
-    return record
-
-
-def _train(
-    run: Teacher | Student,
-    record: Record,
-    dataset: Dataset,
-    store: Store,
-    device: torch.device,
-    on_epoch: Callable,
-) -> tuple[Record, dict[str, torch.Tensor]]:
-    """Train a teacher or a student, saving a checkpoint after every epoch."""
-    train_split, epoch_length = run.part.select(dataset.train)
-    train_split, test_split = train_split.to(device), dataset.test.to(device)
-    seed_torch(run.seed)
-    model, criterion = _model_and_criterion(run, dataset, store, device)
-    checkpoint, seconds_before = store.load_checkpoint(run, device)
-    started = time.monotonic()
-
-    def seconds() -> float:
-        return seconds_before + time.monotonic() - started
-
-    def metrics(*splits: str) -> dict[str, Row]:
-        parts = {"train": train_split, "test": test_split}
-        return {name: evaluate(model, dataset, parts[name], device) for name in splits}
-
-    def evaluate_epoch(last: bool) -> Row:
-        both = last or run.recipe.evaluate_train
-        return {
-            f"{split}_{name}": value
-            for split, row in metrics("test", *["train"] * both).items()
-            for name, value in row.items()
-        }
-
-    def epoch_batches(epoch: int):
-        return training_batches(
-            dataset,
-            train_split,
-            batch_size=run.recipe.batch_size,
-            epoch_length=epoch_length,
-            seed=run.seed,
-            epoch=epoch,
-            device=device,
-        )
-
-    def on_epoch_end(checkpoint: Checkpoint) -> None:
-        store.save_checkpoint(run, checkpoint, seconds())
-        on_epoch()
-
-    try:
-        history = train(
-            model,
-            criterion,
-            epoch_batches,
-            run.recipe,
-            seed=run.seed,
-            evaluate=evaluate_epoch,
-            resume_from=checkpoint,
-            on_epoch_end=on_epoch_end,
-        )
-        outcome = {"metrics": _final_metrics(history[-1])}
-    except TrainingCollapsed as collapse:
-        # A result too: which settings collapse is what a sweep wants to know.
-        last_whole_epoch, _ = store.load_checkpoint(run, device)
-        history = last_whole_epoch.history if last_whole_epoch else []
-        finite = all(tensor.isfinite().all() for tensor in model.state_dict().values())
-        outcome = {
-            "status": "collapsed",
-            "message": str(collapse),
-            "metrics": metrics("test", "train") if finite else {},
-        }
-    about = record.provenance | {"seconds": round(seconds(), 1)}
-    record = record.model_copy(update=outcome | {"history": _columns(history), "provenance": about})
-    return record, model.state_dict()
-
-
-def _model_and_criterion(
-    run: Teacher | Student, dataset: Dataset, store: Store, device: torch.device
-) -> tuple[nn.Module, Criterion]:
-    if isinstance(run, Teacher):
-        model = _create_model(run, dataset) if run.start is None else None
-        model = model or load_model(run.start, store, device)
-        criterion = OBJECTIVES.build(run.objective, num_classes=dataset.num_classes)
-    else:
-        model = _create_model(run, dataset)
-        teacher = load_model(run.teacher, store, device)
-        criterion = DISTILLERS.build(run.distiller, student=model, teacher=teacher)
-    return model.to(device), criterion.to(device)
-
-
-def _final_metrics(last_row: Row) -> dict[str, Row]:
-    return {
-        split: {
-            name.removeprefix(f"{split}_"): value
-            for name, value in last_row.items()
-            if name.startswith(f"{split}_")
-        }
-        for split in ("train", "test")
-    }
-
-
-def _columns(history: list[Row]) -> dict[str, list[float | None]]:
-    names = dict.fromkeys(name for row in history for name in row)
-    return {name: [row.get(name) for row in history] for name in names}
 
 
 def execute(
@@ -270,7 +53,7 @@ def execute(
     workers = min(workers or cores, len(waiting))
     # One process imports torch (seconds) and the workers are copies of it.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["mcmi_core.trainer"])
     epochs_done, stop = context.SimpleQueue(), context.Event()
     failures: dict[str, BaseException] = {}
     with (
@@ -331,4 +114,6 @@ def _start_worker(threads: int, epochs_done, stop) -> None:
 
 
 def _work(run: Run, store: Store, device: torch.device | None) -> str:
+    from mcmi_core.trainer import ensure  # seconds, which only those who train should wait
+
     return ensure(run, store, device, _on_epoch).status

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.evaluation import evaluate
 from mcmi_core.registry import Registry
 
 
@@ -21,6 +20,8 @@ def temperature_sweep(
     temperatures: tuple[float, ...],
 ) -> dict[str, list[float]]:
     """CMI, LL and entropy (nats) of softmax(logits / T) for every temperature T."""
+    from mcmi_core.evaluation import evaluate  # seconds, which a replay should not wait
+
     rows = [evaluate(model, dataset, split, device, temperature=t) for t in temperatures]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {"temperature": list(temperatures)} | columns

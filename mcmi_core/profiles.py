@@ -6,8 +6,8 @@ A profile names, for every experiment, the teacher-student pairs, their data and
 from dataclasses import dataclass, replace
 
 from mcmi_core.data import load_dataset
+from mcmi_core.device import default_device
 from mcmi_core.errors import CompanionError
-from mcmi_core.execute import default_device
 from mcmi_core.registry import Component
 from mcmi_core.runs import BayesTeacher, Part, Recipe, Student, Teacher
 

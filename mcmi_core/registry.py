@@ -63,7 +63,8 @@ class Registry(Mapping[str, Callable]):
     Args:
         kind: what the entries are, for messages: ``"model"``.
         entries: factory by name. Its keyword-only parameters are the component's options.
-        context: parameters that the caller supplies when it builds, such as ``num_classes``.
+        context: parameters that the caller supplies when it builds, such as ``num_classes``; a
+            factory names those that it needs.
     """
 
     def __init__(
@@ -132,4 +133,7 @@ class Registry(Mapping[str, Callable]):
     def build(self, component: Component | str, **context: Any) -> Any:
         """Call the factory with the component's options and the caller's context."""
         completed = self.complete(Component.model_validate(component))
-        return self[completed.name](**context, **completed.options)
+        factory = self[completed.name]
+        needed = inspect.signature(factory).parameters
+        supplied = {name: value for name, value in context.items() if name in needed}
+        return factory(**supplied, **completed.options)

@@ -11,13 +11,15 @@ from mcmi_core.paths import PROJECT
 PACKAGE = PROJECT / "mcmi_core"
 LAYERS = (
     {"errors", "paths", "__init__"},
-    {"validation", "registry", "progress", "seeding", "statistics", "files", "provenance"},
+    {"validation", "registry", "progress", "seeding", "statistics"},
+    {"files", "provenance", "device"},
     {"cmi", "losses", "models", "data"},
     {"criterion", "evaluation"},
     {"objectives", "distillers", "measurements"},
     {"runs"},
     {"train"},
     {"store"},
+    {"trainer"},
     {"execute"},
     {"profiles", "plots", "notebooks"},
     {"lab", "report"},

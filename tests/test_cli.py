@@ -57,7 +57,7 @@ def test_from_a_teacher_to_its_student(mcmi):
 
 def test_a_finished_run_is_not_trained_again(mcmi, monkeypatch):
     first = mcmi(*TEACHER)
-    monkeypatch.setattr("mcmi_core.execute.train", None)
+    monkeypatch.setattr("mcmi_core.trainer.train", None)
     assert mcmi(*TEACHER) == first
 
 

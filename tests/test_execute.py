@@ -13,9 +13,10 @@ from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 from mcmi_core.data import load_dataset
 from mcmi_core.errors import DataError, StoreError, TrainingCollapsed
 from mcmi_core.evaluation import evaluate
-from mcmi_core.execute import RunsFailed, ensure, execute, load_model
+from mcmi_core.execute import RunsFailed, execute
 from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
 from mcmi_core.store import Store
+from mcmi_core.trainer import ensure, load_model
 
 CPU = torch.device("cpu")
 KINDS = [mll_teacher(), mcmi_teacher("fixed"), mcmi_teacher("tracked"), kd_student()]
@@ -86,7 +87,7 @@ def _ensure_and_count(run, root, epochs):
 def fresh_process():
     """Starts processes that have torch loaded already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mcmi_core.execute"])
+    context.set_forkserver_preload(["mcmi_core.trainer"])
     return context
 
 

@@ -9,10 +9,10 @@ from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core import lab as lab_module
 from mcmi_core.errors import CompanionError, NotMeasured
-from mcmi_core.execute import ensure
 from mcmi_core.lab import Lab
 from mcmi_core.profiles import PROFILES
 from mcmi_core.runs import BayesTeacher, Measurement
+from mcmi_core.trainer import ensure
 
 COLLAPSING = mcmi_teacher(lam=50.0, centroids="fixed")
 

@@ -2,7 +2,6 @@
 
 import torch
 from filelock import FileLock
-from torchvision import datasets
 
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.errors import DataError
@@ -18,16 +17,18 @@ those of single images, and smaller than those of all pixels."""
 
 def cifar10() -> Dataset:
     """50,000 training and 10,000 test images of 10 classes, 32x32, RGB."""
-    return _cifar("cifar10", datasets.CIFAR10)
+    return _cifar("cifar10")
 
 
 def cifar100() -> Dataset:
     """50,000 training and 10,000 test images of 100 classes, 32x32, RGB."""
-    return _cifar("cifar100", datasets.CIFAR100)
+    return _cifar("cifar100")
 
 
-def _cifar(name: str, factory: type[datasets.CIFAR10]) -> Dataset:
-    root = data_root()
+def _cifar(name: str) -> Dataset:
+    from torchvision import datasets  # seconds, which only these data sets should wait
+
+    root, factory = data_root(), getattr(datasets, name.upper())
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{name}.lock"):  # of many processes, one downloads

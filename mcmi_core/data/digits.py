@@ -1,7 +1,6 @@
 """Real handwritten digits that come with scikit-learn: 1,797 grey images of 8x8 pixels."""
 
 import torch
-from sklearn.datasets import load_digits
 
 from mcmi_core.data.normalisation import channel_statistics
 from mcmi_core.data.split import Dataset, Split
@@ -12,6 +11,8 @@ def digits() -> Dataset:
 
     Training crops by up to one pixel and never flips: a flipped digit is no digit.
     """
+    from sklearn.datasets import load_digits  # seconds, which only this data set should wait
+
     bunch = load_digits()
     images = torch.from_numpy(bunch.images).to(torch.uint8)[:, None] * 15  # 0..16 → 0..240
     labels = torch.from_numpy(bunch.target).long()

@@ -7,13 +7,13 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from filelock import FileLock
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.datasets import ImageFolder
-from torchvision.transforms.functional import pil_to_tensor
 
 from mcmi_core.data.normalisation import channel_statistics
 from mcmi_core.data.split import Dataset, Split
@@ -21,6 +21,9 @@ from mcmi_core.errors import DataError
 from mcmi_core.files import read_tensors, write_tensors
 from mcmi_core.paths import cache_root, data_root
 from mcmi_core.progress import progress_bar
+
+if TYPE_CHECKING:
+    from torchvision.datasets import ImageFolder
 
 
 def image_folder(*, folder: str, image_size: int = 32) -> Dataset:
@@ -61,8 +64,10 @@ def image_folder(*, folder: str, image_size: int = 32) -> Dataset:
     )
 
 
-def _list(root: Path, *names: str) -> ImageFolder:
+def _list(root: Path, *names: str) -> "ImageFolder":
     """The files of the first of the folders ``names`` that exists, with their classes."""
+    from torchvision.datasets import ImageFolder  # seconds, which only this data set should wait
+
     for name in names:
         if (root / name).is_dir():
             try:
@@ -75,7 +80,7 @@ def _list(root: Path, *names: str) -> ImageFolder:
     )
 
 
-def _check(root: Path, listings: dict[str, ImageFolder], image_size: int) -> None:
+def _check(root: Path, listings: "dict[str, ImageFolder]", image_size: int) -> None:
     train, test = listings.values()
     if difference := sorted(set(train.classes) ^ set(test.classes)):
         raise DataError(f"{root}: training and test split differ in the classes {difference[:5]}")
@@ -89,7 +94,7 @@ def _check(root: Path, listings: dict[str, ImageFolder], image_size: int) -> Non
         )
 
 
-def _digest(listings: dict[str, ImageFolder], image_size: int) -> str:
+def _digest(listings: "dict[str, ImageFolder]", image_size: int) -> str:
     """Changes with every file's name, size and time, so that no stale images are taken."""
     digest = hashlib.sha256(str(image_size).encode())
     for listing in listings.values():
@@ -100,7 +105,7 @@ def _digest(listings: dict[str, ImageFolder], image_size: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _decode_into(path: Path, listings: dict[str, ImageFolder], image_size: int) -> None:
+def _decode_into(path: Path, listings: "dict[str, ImageFolder]", image_size: int) -> None:
     tensors = {}
     total = sum(len(listing) for listing in listings.values())
     with progress_bar(total, "image") as bar, ThreadPoolExecutor() as pool:
@@ -125,4 +130,4 @@ def _decode(path: str, image_size: int) -> Tensor:
             square = ImageOps.fit(image.convert("RGB"), (image_size, image_size), Image.BILINEAR)
     except OSError as error:  # UnidentifiedImageError and truncated files are OSErrors
         raise DataError(f"cannot decode {path}: {error}") from None
-    return pil_to_tensor(square)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1)

@@ -20,6 +20,20 @@ class Output(NamedTuple):
     """(N, C)."""
 
 
+@torch.no_grad()
+def feature_shapes(network: nn.Module, sample: Tensor) -> list[tuple[int, ...]]:
+    """Shapes of a network's features for one input: (C, H, W) of each map, (D,) of each vector.
+
+    Args:
+        network: left in the mode that it was in, its batch statistics unchanged.
+        sample: some normalised inputs (N, ...).
+    """
+    training = network.training
+    features, _ = network.eval().features(sample)
+    network.train(training)
+    return [tuple(feature.shape[1:]) for feature in features]
+
+
 class Distiller(Criterion):
     """A student's loss: ``cross_entropy_weight`` · CE plus the terms of :meth:`forward`.
 
@@ -44,11 +58,22 @@ class Distiller(Criterion):
         self.cross_entropy_weight = cross_entropy_weight
         # In a tuple, so that the teacher is no submodule: neither saved nor put into train mode.
         self._teacher = (teacher.eval().requires_grad_(False),)
+        self._remembered: Tensor | None = None
 
     @property
     def teacher(self) -> nn.Module:
         """The teacher, in eval mode."""
         return self._teacher[0]
+
+    def remember(self, logits: Tensor) -> None:
+        """Take the teacher's logits from here, instead of running it in every step.
+
+        For training data that is never augmented, and distillers that read no features.
+
+        Args:
+            logits: (N, C), row i for the sample whose index in the training split is i.
+        """
+        self._remembered = logits
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """Weighted distillation terms by name."""
@@ -57,8 +82,11 @@ class Distiller(Criterion):
     def terms(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The weighted cross-entropy and the distillation terms of a batch."""
         student = self._output(model, batch.inputs)
-        with torch.no_grad():
-            teacher = self._output(self.teacher, batch.inputs)
+        if self._remembered is None:
+            with torch.no_grad():
+                teacher = self._output(self.teacher, batch.inputs)
+        else:
+            teacher = Output([], self._remembered[batch.indices])
         terms = self(student, teacher, batch)
         if self.cross_entropy_weight:
             cross_entropy = F.cross_entropy(full_precision(student.logits), batch.labels)
