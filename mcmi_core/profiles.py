@@ -136,12 +136,12 @@ class Profile:
 
 ORACLE = Pair(
     data="oracle",
-    teacher="mlp:width=256",
+    teacher="mlp:width=512",
     student="mlp:width=32",
     lam=0.7,
     centroids="tracked",
-    recipe=Recipe(batch_size=128, evaluate_every=20).shortened(60),
-    fine_tuning=Recipe(epochs=20, batch_size=128, schedule="cosine", evaluate_every=20),
+    recipe=Recipe(evaluate_every=20).shortened(60),
+    fine_tuning=Recipe(epochs=20, schedule="cosine", evaluate_every=20),
     resample=True,
 )
 """Synthetic data with a known posterior; small enough for any machine."""
@@ -151,7 +151,7 @@ DIGITS = Pair(
     teacher="resnet20",
     student="resnet8",
     lam=0.15,
-    recipe=Recipe(evaluate_every=5).shortened(15),
+    recipe=Recipe(evaluate_every=5).shortened(10),
     fine_tuning=Recipe(epochs=10, schedule="cosine", evaluate_every=10),
 )
 """Real 8x8 images that come with scikit-learn."""
@@ -179,7 +179,7 @@ PROFILES = {
         temperatures=(1.0, 2.0, 4.0, 8.0, 16.0),
         dynamics_pairs=(ORACLE, DIGITS),
         lambda_pair=ORACLE,
-        lambdas=(0.0, 0.1, 0.25, 0.4, 0.7, 1.0),
+        lambdas=(0.0, 0.25, 0.4, 0.7, 1.0),
         oracle_pair=ORACLE,
         oracle_seeds=(0, 1, 2, 3, 4),
         oracle_lambdas=(0.4, 0.7),

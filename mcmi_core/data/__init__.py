@@ -35,11 +35,11 @@ def load_dataset(data: str | Component) -> Dataset:
         ValueError: unknown name or option, or a value out of range.
         DataError: its files are missing, incomplete or damaged, and cannot be downloaded.
     """
-    return _load(str(DATASETS.complete(Component.model_validate(data))))
+    return _load(DATASETS.complete(Component.model_validate(data)))
 
 
 @lru_cache(maxsize=4)
-def _load(data: str) -> Dataset:
+def _load(data: Component) -> Dataset:
     return DATASETS.build(data)
 
 

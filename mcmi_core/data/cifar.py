@@ -1,5 +1,7 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky, 2009), downloaded and checked by torchvision."""
 
+from pathlib import Path
+
 import torch
 from filelock import FileLock
 
@@ -30,23 +32,24 @@ def _cifar(name: str) -> Dataset:
 
     root, factory = data_root(), getattr(datasets, name.upper())
     try:
+        parts = [factory(root, train=train) for train in (True, False)]
+    except RuntimeError:  # missing, or not what its checksum says
+        parts = _download(name, root, factory)
+    images = [torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous() for part in parts]
+    train, test = map(Split, images, (torch.tensor(part.targets) for part in parts))
+    mean, std = STATISTICS[name]
+    names = tuple(parts[0].classes)
+    return Dataset(name, train, test, names, mean=mean, std=std, augmentation="crop_flip")
+
+
+def _download(name: str, root: Path, factory: type) -> list:
+    """Both splits; of several processes that need them, one downloads."""
+    try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{name}.lock"):  # of many processes, one downloads
-            try:
-                parts = [factory(root, train=train) for train in (True, False)]
-            except RuntimeError:  # missing, or not what its checksum says
-                parts = [factory(root, train=train, download=True) for train in (True, False)]
+        with FileLock(root / f".{name}.lock"):
+            return [factory(root, train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"{name} is not in {root} and cannot be downloaded ({error}). On a machine with a "
             f"network, fetch {factory.filename}, then put it there or name its folder in MCMI_DATA"
         ) from error
-    train, test = (
-        Split(
-            torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)
-        )
-        for part in parts
-    )
-    mean, std = STATISTICS[name]
-    names = tuple(parts[0].classes)
-    return Dataset(name, train, test, names, mean=mean, std=std, augmentation="crop_flip")

@@ -25,6 +25,9 @@ from mcmi_core.progress import progress_bar
 if TYPE_CHECKING:
     from torchvision.datasets import ImageFolder
 
+DAMAGED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises on files that are no image, or no longer a whole one."""
+
 
 def image_folder(*, folder: str, image_size: int = 32) -> Dataset:
     """Images of any size and format, brought to ``image_size`` squared, RGB.
@@ -128,6 +131,6 @@ def _decode(path: str, image_size: int) -> Tensor:
     try:
         with Image.open(path) as image:
             square = ImageOps.fit(image.convert("RGB"), (image_size, image_size), Image.BILINEAR)
-    except OSError as error:  # UnidentifiedImageError and truncated files are OSErrors
+    except DAMAGED as error:
         raise DataError(f"cannot decode {path}: {error}") from None
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)

@@ -72,7 +72,7 @@ class Split:
 
     def fraction(self, fraction: float, *, seed: int, sampling: Sampling = "stratified") -> "Split":
         """A part of the samples, in their order; see :meth:`divide`."""
-        return self.divide(fraction, seed=seed, sampling=sampling)[0]
+        return self.subset(self._choose(fraction, seed, sampling).nonzero().flatten())
 
     def divide(
         self, fraction: float, *, seed: int, sampling: Sampling = "stratified"
@@ -88,6 +88,15 @@ class Split:
         Raises:
             ValueError: a fraction out of range, unknown sampling, or a part or rest that is empty.
         """
+        chosen = self._choose(fraction, seed, sampling)
+        return self.subset(chosen.nonzero().flatten()), self.subset((~chosen).nonzero().flatten())
+
+    def unlabelled(self) -> "Split":
+        """The same samples, every label replaced by −1, which no loss accepts by mistake."""
+        return replace(self, labels=torch.full_like(self.labels, UNLABELLED))
+
+    def _choose(self, fraction: float, seed: int, sampling: Sampling) -> Tensor:
+        """Whether a sample belongs to the part, (N,)."""
         if not 0 < fraction < 1:
             raise ValueError(f"fraction must be between 0 and 1, got {fraction}")
         chosen = torch.zeros(len(self), dtype=torch.bool)
@@ -102,11 +111,7 @@ class Split:
                 chosen[members[: max(1, round(fraction * len(members)))]] = True
         else:
             raise ValueError(f"sampling must be 'stratified' or 'first', got {sampling!r}")
-        return self.subset(chosen.nonzero().flatten()), self.subset((~chosen).nonzero().flatten())
-
-    def unlabelled(self) -> "Split":
-        """The same samples, every label replaced by −1, which no loss accepts by mistake."""
-        return replace(self, labels=torch.full_like(self.labels, UNLABELLED))
+        return chosen
 
     def _map(self, change) -> "Split":
         posterior = None if self.posterior is None else change(self.posterior)
