@@ -1,7 +1,8 @@
 """What a result is: a run, fully described by a typed and validated configuration.
 
 Runs form a chain: an MLL teacher starts from nothing, an MCMI teacher from an MLL teacher, a
-student learns from either, and a measurement looks at any of them. A run contains its whole
+student learns from either (or from one that was given auxiliary heads), and a measurement looks
+at any of them. A run contains its whole
 chain, and the hash of that is its key: equal key, equal result.
 """
 
@@ -190,17 +191,71 @@ class BayesTeacher(_Run):
         return ["bayes", self.data.name]
 
 
+class TeacherHeads(_Run):
+    """A finished teacher that is given auxiliary heads, for distillers that need them.
+
+    The teacher stays as it is: only its heads are trained.
+    """
+
+    stage: Literal["heads"] = "heads"
+    data: _Data
+    part: Part = Part()
+    teacher: Teacher
+    recipe: Recipe = Recipe()
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _same_data(self) -> "TeacherHeads":
+        if self.teacher.data != self.data:
+            raise ValueError(f"heads' data {self.data} is not their teacher's {self.teacher.data}")
+        return self
+
+    @property
+    def model(self) -> Component:
+        """The teacher's model."""
+        return self.teacher.model
+
+    @property
+    def parent(self) -> "Run | None":
+        """The teacher that gets the heads."""
+        return self.teacher
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of training the heads."""
+        return self.recipe.epochs
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends: the teacher's."""
+        return self.teacher.label
+
+    def _words(self) -> list[str]:
+        return ["heads", self.data.name, self.model.name, self.teacher.objective.name]
+
+
 class Student(_TrainedRun):
     """A network that learns from a teacher."""
 
     stage: Literal["student"] = "student"
     distiller: _component(DISTILLERS)
-    teacher: Teacher | BayesTeacher = Field(discriminator="stage")
+    teacher: Teacher | BayesTeacher | TeacherHeads = Field(discriminator="stage")
 
     @model_validator(mode="after")
     def _same_data(self) -> "Student":
         if self.teacher.data != self.data:
             raise ValueError(f"student's data {self.data} is not its teacher's {self.teacher.data}")
+        return self
+
+    @model_validator(mode="after")
+    def _teacher_has_heads(self) -> "Student":
+        needs_heads = getattr(DISTILLERS[self.distiller.name], "needs_heads", False)
+        if needs_heads and not isinstance(self.teacher, TeacherHeads):
+            raise ValueError(
+                f"distiller {self.distiller.name!r} learns from a teacher with auxiliary heads, "
+                f"TeacherHeads(teacher=...), got {type(self.teacher).__name__} "
+                f"{self.teacher.label!r}"
+            )
         return self
 
     @property
@@ -244,7 +299,9 @@ class Measurement(_Run):
         return ["measurement", self.data.name, self.what.name]
 
 
-Run = Annotated[Teacher | BayesTeacher | Student | Measurement, Field(discriminator="stage")]
+Run = Annotated[
+    Teacher | BayesTeacher | TeacherHeads | Student | Measurement, Field(discriminator="stage")
+]
 _RUN = TypeAdapter(Run)
 
 

@@ -75,6 +75,12 @@ def train(
         weight_decay=recipe.weight_decay,
         fused=True,
     )
+    if recipe.momentum:
+        # What the first step would make; the fused kernel refuses to make it for some parameters
+        # only, such as those whose first gradient comes in a later phase of a distiller.
+        for parameter in parameters:
+            if parameter.requires_grad:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     checkpoint = resume_from or Checkpoint()
     if resume_from:
         restore(resume_from.tensors, model, criterion, optimizer)

@@ -13,12 +13,14 @@ from mcmi_core.data.loader import training_batches
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.device import default_device
 from mcmi_core.distillers import DISTILLERS
+from mcmi_core.distillers.hsakd import HeadsLoss
 from mcmi_core.errors import DataError, StoreError, TrainingCollapsed
 from mcmi_core.evaluation import evaluate, predict_logits
 from mcmi_core.measurements import MEASUREMENTS
 from mcmi_core.models import create_model
+from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.objectives import OBJECTIVES
-from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher
+from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher, TeacherHeads
 from mcmi_core.seeding import seed_torch
 from mcmi_core.store import Record, Store
 from mcmi_core.train import Checkpoint, Row, train
@@ -80,13 +82,14 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
     return model.to(device).eval()
 
 
-def _create_model(run: Teacher | Student, dataset: Dataset) -> nn.Module:
-    return create_model(
+def _create_model(run: Teacher | TeacherHeads | Student, dataset: Dataset) -> nn.Module:
+    model = create_model(
         run.model,
         num_classes=dataset.num_classes,
         in_channels=dataset.in_channels,
         image_size=dataset.image_size,
     )
+    return HeadedNetwork(model) if isinstance(run, TeacherHeads) else model
 
 
 def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -> Record:
@@ -120,14 +123,14 @@ def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -
 
 
 def _train(
-    run: Teacher | Student,
+    run: Teacher | TeacherHeads | Student,
     record: Record,
     dataset: Dataset,
     store: Store,
     device: torch.device,
     on_epoch: Callable,
 ) -> tuple[Record, dict[str, torch.Tensor]]:
-    """Train a teacher or a student, saving a checkpoint after every epoch."""
+    """Train a teacher, its heads or a student, saving a checkpoint after every epoch."""
     train_split, epoch_length = run.part.select(dataset.train)
     train_split, test_split = train_split.to(device), dataset.test.to(device)
     seed_torch(run.seed)
@@ -193,7 +196,11 @@ def _train(
 
 
 def _model_and_criterion(
-    run: Teacher | Student, dataset: Dataset, split: Split, store: Store, device: torch.device
+    run: Teacher | TeacherHeads | Student,
+    dataset: Dataset,
+    split: Split,
+    store: Store,
+    device: torch.device,
 ) -> tuple[nn.Module, Criterion]:
     if isinstance(run, Teacher):
         if run.start is None:
@@ -201,6 +208,9 @@ def _model_and_criterion(
         else:
             model = load_model(run.start, store, device)
         criterion = OBJECTIVES.build(run.objective, num_classes=dataset.num_classes)
+    elif isinstance(run, TeacherHeads):
+        model = HeadedNetwork(load_model(run.teacher, store, device))
+        criterion = HeadsLoss()
     else:
         model = _create_model(run, dataset)
         teacher = load_model(run.teacher, store, device)

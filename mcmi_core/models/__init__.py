@@ -3,14 +3,36 @@
 Every model returns logits when called, and stage features as well from ``model.features``.
 """
 
+from typing import NamedTuple
+
+import torch
 from torch import nn
 
+from mcmi_core.models.bottleneck_resnet import BOTTLENECK_RESNETS
+from mcmi_core.models.imagenet import IMAGENET_MODELS
 from mcmi_core.models.mlp import MLP
+from mcmi_core.models.mobilenetv2 import MOBILENETS_V2
 from mcmi_core.models.resnet import RESNETS
+from mcmi_core.models.shufflenetv1 import SHUFFLENETS_V1
+from mcmi_core.models.shufflenetv2 import SHUFFLENETS_V2
+from mcmi_core.models.vgg import VGGS
+from mcmi_core.models.wide_resnet import WIDE_RESNETS
 from mcmi_core.registry import Component, Registry
 
 MODELS = Registry(
-    "model", {**RESNETS, "mlp": MLP}, context=("num_classes", "in_channels", "image_size")
+    "model",
+    {
+        **RESNETS,
+        **WIDE_RESNETS,
+        **VGGS,
+        **MOBILENETS_V2,
+        **SHUFFLENETS_V1,
+        **SHUFFLENETS_V2,
+        **BOTTLENECK_RESNETS,
+        **IMAGENET_MODELS,
+        "mlp": MLP,
+    },
+    context=("num_classes", "in_channels", "image_size"),
 )
 
 
@@ -48,4 +70,46 @@ def list_models() -> list[str]:
     return list(MODELS)
 
 
-__all__ = ["MODELS", "create_model", "list_models"]
+class ModelCost(NamedTuple):
+    """What a model costs: a row of :func:`describe_models`."""
+
+    name: str
+    parameters: int
+    """Trainable parameters."""
+    multiply_adds: int
+    """Of one image's convolutions and linear layers."""
+
+
+def describe_models(num_classes: int = 100, image_size: int = 32) -> list[ModelCost]:
+    """The size and cost of every model, with its default options, for images of three channels.
+
+    No weights are drawn and nothing is computed.
+
+    Args:
+        num_classes: C, at least 2.
+        image_size: pixels per side, of the ImageNet models too.
+
+    Raises:
+        ValueError: as :func:`create_model`, when images are too small for one of the models.
+    """
+    return [_cost(name, num_classes, image_size) for name in MODELS]
+
+
+@torch.no_grad()
+def _cost(name: str, num_classes: int, image_size: int) -> ModelCost:
+    # Counting takes longer to import than all models together.
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        model = create_model(name, num_classes=num_classes, image_size=image_size).eval()
+        image = torch.empty(1, 3, image_size, image_size)
+    with FlopCounterMode(display=False) as counter:
+        model(image)
+    return ModelCost(
+        name,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        multiply_adds=counter.get_total_flops() // 2,  # a multiplication and an addition
+    )
+
+
+__all__ = ["MODELS", "ModelCost", "create_model", "describe_models", "list_models"]

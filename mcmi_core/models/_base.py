@@ -1,5 +1,7 @@
 """What every model shares: stage features and logits come out of one pass."""
 
+from collections.abc import Callable, Iterable, Mapping
+
 from torch import Tensor, nn
 
 
@@ -21,3 +23,80 @@ class Classifier(nn.Module):
         """Logits (N, C)."""
         _, logits = self.features(inputs)
         return logits
+
+
+class MeanOverPositions(nn.Module):
+    """Global average pooling: maps (N, D, H, W) of any size to vectors (N, D)."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """The vectors (N, D)."""
+        # A mean, as adaptive pooling has no deterministic gradient on CUDA.
+        return maps.mean(dim=(2, 3))
+
+
+class StagedClassifier(Classifier):
+    """A convolutional network: stem → stages → neck → pooling → head.
+
+    Each part reads the output of the one before and nothing else, so that copies of the later
+    stages, of the neck and of the pooling, with a new linear layer, are an auxiliary classifier
+    that starts from any stage's map.
+
+    Args:
+        stem: images (N, c, H, W) to the first map.
+        stages: each a map to the next one.
+        head: the pooled vector (N, D) to the logits (N, C).
+        neck: what stands between the last stage's map and pooling; nothing by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        stem: nn.Module,
+        stages: Iterable[nn.Module],
+        head: nn.Linear,
+        neck: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stages = nn.ModuleList(stages)
+        self.neck = neck or nn.Identity()
+        self.pool = MeanOverPositions()
+        self.head = head
+
+    def features(self, inputs: Tensor) -> tuple[list[Tensor], Tensor]:
+        """[stem, stage 1, ..., last stage, pooled] and the logits (N, C), for images (N, c, H, W).
+
+        All are maps (N, D, H, W), but the pooled vector, which is (N, D).
+        """
+        maps = [self.stem(inputs)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        pooled = self.pool(self.neck(maps[-1]))  # (N, D)
+        return [*maps, pooled], self.head(pooled)
+
+
+Factory = Callable[..., StagedClassifier]
+"""Builds a network from the keywords ``num_classes`` and ``in_channels``."""
+
+
+def family(halvings: int, members: Mapping[str, Factory]) -> dict[str, Factory]:
+    """The registry's entries for networks that halve their images ``halvings`` times.
+
+    The entries take ``image_size`` too and have no options. They raise ValueError for images that
+    cannot be halved so often.
+    """
+    return {name: _checked(name, halvings, build) for name, build in members.items()}
+
+
+def _checked(name: str, halvings: int, build: Factory) -> Factory:
+    smallest = 2**halvings
+
+    def create(*, num_classes: int, in_channels: int, image_size: int) -> StagedClassifier:
+        if image_size < smallest:
+            raise ValueError(
+                f"{name} halves its images {halvings} times and needs image_size ≥ {smallest}, "
+                f"got {image_size}"
+            )
+        return build(num_classes=num_classes, in_channels=in_channels)
+
+    return create

@@ -1,0 +1,204 @@
+"""Contrastive representation distillation (Tian, Krishnan and Isola, 2020): tell samples apart.
+
+CE + 0.8 · (L_student + L_teacher), where for each side, with x₀ the score of a sample's embedding
+against the other network's memory of the same sample, x_k against that of K samples of other
+classes, n samples in the training split and q = K/n,
+
+    L = −[log(x₀ / (x₀ + q + ε)) + Σ_k log(q / (x_k + q + ε))],   x = exp(⟨·,·⟩ / 0.07) / Z,
+
+ε = 1e-7. Embeddings are linear, 128-d and of unit norm; Z = n · mean of the first batch's scores.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcmi_core.data.loader import Batch
+from mcmi_core.distillers._base import Distiller, Output, feature_shapes
+from mcmi_core.losses import full_precision
+from mcmi_core.validation import check_positive
+
+EPSILON = 1e-7
+
+
+class OtherClasses(nn.Module):
+    """Draws samples of other classes, uniformly and with replacement, without a loop.
+
+    In the order of classes, the samples of one class are a block. A place among the others is a
+    number below n − (size of the block), moved past the block when it is not before it.
+
+    Args:
+        labels: (n,), of the training split.
+
+    Raises:
+        ValueError: there is only one class.
+    """
+
+    def __init__(self, labels: Tensor) -> None:
+        super().__init__()
+        classes, kinds, sizes = labels.unique(return_inverse=True, return_counts=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"crd needs negatives of other classes, but all labels are {classes.tolist()}"
+            )
+        starts = sizes.cumsum(0) - sizes
+        self.register_buffer("order", labels.argsort(stable=True), persistent=False)
+        self.register_buffer("block_start", starts[kinds], persistent=False)  # (n,)
+        self.register_buffer("block_size", sizes[kinds], persistent=False)  # (n,)
+
+    def forward(self, indices: Tensor, number: int) -> Tensor:
+        """Indices (N, number) of samples whose class is not that of the sample at ``indices``."""
+        start = self.block_start[indices, None]  # (N, 1)
+        size = self.block_size[indices, None]
+        # A remainder of 62 random bits is uniform to 1e-12; scaled floats would round.
+        bits = torch.randint(2**62, (len(indices), number), device=indices.device)
+        rank = bits % (len(self.order) - size)
+        return self.order[rank + size * (rank >= start)]
+
+
+def contrastive_loss(scores: Tensor, indices: Tensor, counts: Tensor) -> Tensor:
+    """−[log(x₀ / (x₀ + q + ε)) + Σ_k log(q / (x_k + q + ε))], nats, mean over the batch.
+
+    Args:
+        scores: x (N, n), of each sample of the batch against every place of a memory bank.
+        indices: (N,), the place of each sample's own, x₀.
+        counts: (N, n), how often each place is among the K negatives of a sample; rows sum to K.
+
+    Returns:
+        Scalar.
+    """
+    noise = counts.sum(dim=1) / scores.shape[1]  # q, (N,)
+    own = scores.gather(1, indices[:, None]).squeeze(1)  # (N,)
+    positive = (own / (own + noise + EPSILON)).log()
+    negative = (noise[:, None] / (scores + noise[:, None] + EPSILON)).log()
+    return -(positive + (counts * negative).sum(dim=1)).mean()
+
+
+class Memory(nn.Module):
+    """The last embeddings of every training sample by one network, read by the other one.
+
+    Args:
+        size: n, samples in the training split.
+        dimension: D, of the embeddings.
+        temperature: of the scores.
+        momentum: share of a memory that a new embedding leaves.
+    """
+
+    def __init__(self, size: int, dimension: int, temperature: float, momentum: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.momentum = momentum
+        bound = math.sqrt(3 / dimension)  # for memories of unit length on average
+        self.register_buffer("bank", torch.empty(size, dimension).uniform_(-bound, bound))
+        self.register_buffer("scale", torch.tensor(math.nan))  # Z
+
+    def scores(self, embeddings: Tensor, indices: Tensor, counts: Tensor) -> Tensor:
+        """exp(⟨embedding, memory⟩ / temperature) / Z for embeddings (N, D): (N, n).
+
+        The first call sets Z to n · mean over each sample's own memory and its negatives.
+
+        Args:
+            embeddings: (N, D), of unit length.
+            indices: (N,), the places of these samples.
+            counts: (N, n), how often each place is a negative of each sample.
+        """
+        raw = (embeddings @ self.bank.T / self.temperature).exp()  # (N, n)
+        with torch.no_grad():
+            # Chosen on the device, which then never waits to be asked whether Z is known.
+            used = counts.scatter_add(1, indices[:, None], torch.ones_like(counts[:, :1]))
+            first = raw.shape[1] * (used * raw).sum() / used.sum()
+            self.scale = torch.where(self.scale.isnan(), first, self.scale)
+        return raw / self.scale
+
+    @torch.no_grad()
+    def write(self, embeddings: Tensor, indices: Tensor) -> None:
+        """memory ← m · memory + (1 − m) · embedding, of unit length, at ``indices``.
+
+        A sample that is twice in the batch, where few samples are cycled, gives the sum of both.
+        """
+        same = (indices[:, None] == indices).to(embeddings.dtype)  # (N, N)
+        moved = self.momentum * self.bank[indices] + (1 - self.momentum) * (same @ embeddings)
+        # A new tensor, as the gradient of the scores still needs the old one.
+        self.bank = self.bank.index_copy(0, indices, F.normalize(moved, dim=1))
+
+
+class CRD(Distiller):
+    """Contrastive representation distillation.
+
+    Scores are computed against the whole bank at once, and a negative that was drawn twice counts
+    twice: cheaper than copying 16,384 memories per sample, and no gradient is summed in an order
+    that changes from run to run. The authors' code draws without replacement where a split has
+    more than K samples of other classes; here a draw is always with replacement.
+
+    Args:
+        student: the network to train.
+        teacher: the network to learn from.
+        sample: normalised inputs, to see how wide the features are.
+        labels: (n,), of the training split; ``batch.indices`` are places in it.
+        weight: of the sum of both sides' losses.
+        num_negatives: K, per sample.
+        temperature: of the scores.
+        momentum: m of the memory banks.
+        embedding_dimension: of the space that both features are mapped into.
+        cross_entropy_weight: of the cross-entropy with the labels.
+
+    Raises:
+        ValueError: a value out of range, or labels of one class only.
+
+    Source: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020; the
+    banks start at random as in the authors' code.
+    """
+
+    uses_features = True
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        sample: Tensor,
+        labels: Tensor,
+        *,
+        weight: float = 0.8,
+        num_negatives: int = 16384,
+        temperature: float = 0.07,
+        momentum: float = 0.5,
+        embedding_dimension: int = 128,
+        cross_entropy_weight: float = 1.0,
+    ) -> None:
+        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
+        check_positive(temperature, "temperature")
+        check_positive(num_negatives, "num_negatives")
+        check_positive(embedding_dimension, "embedding_dimension")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), got {momentum}")
+        self.weight = weight
+        self.num_negatives = num_negatives
+        student_width = math.prod(feature_shapes(student, sample)[-1])
+        teacher_width = math.prod(feature_shapes(teacher, sample)[-1])
+        self.student_embedding = nn.Linear(student_width, embedding_dimension)
+        self.teacher_embedding = nn.Linear(teacher_width, embedding_dimension)
+        memory = (len(labels), embedding_dimension, temperature, momentum)
+        self.student_memory = Memory(*memory)
+        self.teacher_memory = Memory(*memory)
+        self.negatives = OtherClasses(labels)
+
+    def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
+        """``crd``: weight · (L_student + L_teacher), nats; the batch is remembered afterwards."""
+        student_vectors = self.student_embedding(full_precision(student.features[-1]))
+        teacher_vectors = self.teacher_embedding(full_precision(teacher.features[-1]))
+        student_vectors = F.normalize(student_vectors, dim=1)  # (N, D)
+        teacher_vectors = F.normalize(teacher_vectors, dim=1)
+        indices = batch.indices
+        drawn = self.negatives(indices, self.num_negatives)  # (N, K)
+        counts = student_vectors.new_zeros(len(indices), len(self.student_memory.bank))
+        counts.scatter_add_(1, drawn, counts.new_ones(drawn.shape))  # (N, n)
+        student_scores = self.teacher_memory.scores(student_vectors, indices, counts)
+        teacher_scores = self.student_memory.scores(teacher_vectors, indices, counts)
+        loss = contrastive_loss(student_scores, indices, counts) + contrastive_loss(
+            teacher_scores, indices, counts
+        )
+        self.student_memory.write(student_vectors, indices)
+        self.teacher_memory.write(teacher_vectors, indices)
+        return {"crd": self.weight * loss}

@@ -1,0 +1,71 @@
+"""FitNet (Romero et al., 2015): a hint from the middle of the teacher.
+
+CE + 100 · mean (r(s) − t)²,   r = ReLU(BN(conv(·))) to the teacher's shape
+"""
+
+from torch import Tensor, nn
+
+from mcmi_core.data.loader import Batch
+from mcmi_core.distillers._base import Distiller, Output
+from mcmi_core.distillers._pairs import Shape, paired_map_shapes
+from mcmi_core.losses import hint_loss
+
+
+class FitNet(Distiller):
+    """Squared error of one map, regressed from the student's.
+
+    Args:
+        student: the network to train.
+        teacher: the network to learn from.
+        sample: some normalised inputs.
+        weight: of the distillation term.
+        layer: place ≥ 0 of the map among the features; 0 is the stem.
+        cross_entropy_weight: of the cross-entropy with the labels.
+
+    Raises:
+        ValueError: no map at that place, or maps whose sizes are neither equal nor 1 : 2.
+    """
+
+    uses_features = True
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        sample: Tensor,
+        *,
+        weight: float = 100.0,
+        layer: int = 2,
+        cross_entropy_weight: float = 1.0,
+    ) -> None:
+        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
+        self.weight = weight
+        self.layer = layer
+        shapes = paired_map_shapes(student, teacher, sample, slice(layer, layer + 1))
+        student_shape, teacher_shape = shapes[0]
+        convolution = _convolution(student_shape, teacher_shape)
+        if convolution is None:
+            raise ValueError(
+                "fitnet needs maps (C, H, W) of equal size or one twice as large as the other, got "
+                f"{student_shape} from student {type(student).__name__} and "
+                f"{teacher_shape} from teacher {type(teacher).__name__}"
+            )
+        self.regressor = nn.Sequential(convolution, nn.BatchNorm2d(teacher_shape[0]), nn.ReLU())
+
+    def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
+        """``fitnet``: weight · mean squared error of the hint."""
+        student_map = self.regressor(student.features[self.layer])
+        return {"fitnet": self.weight * hint_loss(student_map, teacher.features[self.layer])}
+
+
+def _convolution(student_shape: Shape, teacher_shape: Shape) -> nn.Module | None:
+    """From the student's shape to the teacher's, if there is one."""
+    channels = student_shape[0], teacher_shape[0]
+    student_size, teacher_size = student_shape[1:], teacher_shape[1:]
+    if student_size == teacher_size:
+        return nn.Conv2d(*channels, 1)
+    if student_size == tuple(2 * side for side in teacher_size):
+        return nn.Conv2d(*channels, 3, stride=2, padding=1)
+    if tuple(2 * side for side in student_size) == teacher_size:
+        return nn.ConvTranspose2d(*channels, 4, stride=2, padding=1)
+    return None

@@ -1,0 +1,129 @@
+"""Factor transfer (Kim, Park and Kwak, 2018): match a paraphrase of the teacher's last maps.
+
+Epochs 1 to 30: the paraphraser, an autoencoder, learns the teacher's maps: ‖D(E(t)) − t‖², mean
+over elements; the student stands still. From then on, with F_t = E(t) and F_s the translator's
+output for the student's maps, each divided by its L2 norm per sample,
+
+    CE + 200 · |F_t/‖F_t‖ − F_s/‖F_s‖|,   mean over elements.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcmi_core.data.loader import Batch
+from mcmi_core.distillers._base import Distiller, Output
+from mcmi_core.distillers._pairs import paired_map_shapes
+from mcmi_core.losses import average_pool, full_precision
+from mcmi_core.validation import check_positive
+
+
+def factor_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
+    """Mean absolute difference of the factors (N, C, H, W), each flattened and of unit norm.
+
+    The larger of the two is average-pooled to the smaller first.
+
+    Returns:
+        Scalar, at least float32.
+    """
+    size = tuple(map(min, student_factor.shape[-2:], teacher_factor.shape[-2:]))
+    student_factor, teacher_factor = (
+        F.normalize(average_pool(full_precision(factor), size).flatten(1), dim=1)
+        for factor in (student_factor, teacher_factor)
+    )
+    return F.l1_loss(student_factor, teacher_factor)
+
+
+class FT(Distiller):
+    """Factor transfer between the maps of the last stages.
+
+    A run that has no more epochs than ``initial_epochs`` never trains its student: with a short
+    recipe, shorten this as well.
+
+    Args:
+        student: the network to train.
+        teacher: the network to learn from.
+        sample: normalised inputs, to see the shapes of the maps.
+        initial_epochs: in which only the paraphraser learns; 0 leaves it random.
+        weight: of the factor loss.
+        reconstruction_weight: of the paraphraser's loss. At the paper's learning rate of 0.05,
+            0.2 makes its steps those of the 0.01 that CRD's code takes for ResNets.
+        rate: channels of the factors over channels of the teacher's maps.
+        cross_entropy_weight: of the cross-entropy with the labels.
+
+    Raises:
+        ValueError: a network without maps, or a value out of range.
+
+    Source: Kim, Park and Kwak, "Paraphrasing complex network: network compression via factor
+    transfer", NeurIPS 2018, factors normalised as there; CRD's code, whose weight this is, reduces
+    them to one map of mean squares over channels first.
+    """
+
+    uses_features = True
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        sample: Tensor,
+        *,
+        initial_epochs: int = 30,
+        weight: float = 200.0,
+        reconstruction_weight: float = 0.2,
+        rate: float = 0.5,
+        cross_entropy_weight: float = 1.0,
+    ) -> None:
+        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
+        if initial_epochs < 0:
+            raise ValueError(f"initial_epochs must be ≥ 0, got {initial_epochs}")
+        check_positive(reconstruction_weight, "reconstruction_weight")
+        ((student_shape, teacher_shape),) = paired_map_shapes(
+            student, teacher, sample, slice(-2, -1)
+        )
+        student_width, teacher_width = student_shape[0], teacher_shape[0]
+        factor_width = int(rate * teacher_width)
+        if factor_width < 1:
+            raise ValueError(f"rate must leave at least 1 of {teacher_width} channels, got {rate}")
+        self.initial_epochs = initial_epochs
+        self.weight = weight
+        self.reconstruction_weight = reconstruction_weight
+        self.encoder = _layers(nn.Conv2d, [teacher_width, teacher_width, *2 * [factor_width]])
+        self.decoder = _layers(
+            nn.ConvTranspose2d, [factor_width, factor_width, *2 * [teacher_width]]
+        )
+        self.translator = _layers(
+            nn.Conv2d, [student_width, student_width, *2 * [factor_width]], norm=True
+        )
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Choose the phase of epoch ``epoch`` (from 0)."""
+        self.initial = epoch < self.initial_epochs
+
+    def terms(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """``reconstruction`` in the first phase; then cross-entropy and the terms of forward."""
+        if not self.initial:
+            return super().terms(model, batch)
+        with torch.no_grad():
+            teacher_map = full_precision(self.teacher.features(batch.inputs)[0][-2])
+        error = F.mse_loss(self.decoder(self.encoder(teacher_map)), teacher_map)
+        return {"reconstruction": self.reconstruction_weight * error}
+
+    def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
+        """``ft``: weight · factor loss; the paraphraser is fixed by now."""
+        with torch.no_grad():
+            teacher_factor = self.encoder(teacher.features[-2])
+        student_factor = self.translator(student.features[-2])
+        return {"ft": self.weight * factor_loss(student_factor, teacher_factor)}
+
+
+def _layers(convolution: type[nn.Module], widths: list[int], norm: bool = False) -> nn.Sequential:
+    """3x3 convolutions from width to width, each with a leaky ReLU, and batch norm if wanted."""
+    layers = []
+    for before, width in pairwise(widths):
+        layers.append(convolution(before, width, 3, padding=1))
+        layers += [nn.BatchNorm2d(width)] * norm
+        layers.append(nn.LeakyReLU(0.1))
+    return nn.Sequential(*layers)

@@ -1,0 +1,135 @@
+"""Knowledge review (Chen, Liu, Zhao and Jia, 2021): shallow teacher stages teach deeper ones.
+
+CE + min(epoch / 20, 1) · Σ_i HCL(f_i, t_i), epochs counted from 1. t_i is the teacher's map of
+stage i, and f_i the student's, fused with all deeper ones from the deepest up:
+
+    m_i = a · C₁(s_i) + b · (m_{i+1} at the size of s_i),   (a, b) = sigmoid(C(both))
+    f_i = C₃(m_i at the size of t_i)
+
+a and b weigh positions; C₁ and C₃ are 1x1 and 3x3 convolutions with batch norm, C is 1x1.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcmi_core.data.loader import Batch
+from mcmi_core.distillers._base import Distiller, Output, feature_shapes
+from mcmi_core.distillers._pairs import paired_map_shapes
+from mcmi_core.losses import hcl_loss
+
+WIDEST = 512
+"""Channels of fused maps, at most; otherwise as many as the student's pooled feature has."""
+
+STAGES = slice(1, -1)
+
+
+class Fusion(nn.Module):
+    """Attention-based fusion of one of the student's maps with what the deeper ones know.
+
+    Args:
+        student_width: channels of the student's map.
+        teacher_width: channels of the teacher's.
+        width: channels of fused maps.
+        deepest: whether there is nothing deeper to fuse with.
+    """
+
+    def __init__(
+        self, student_width: int, teacher_width: int, width: int, *, deepest: bool
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(
+            nn.Conv2d(student_width, width, 1, bias=False), nn.BatchNorm2d(width)
+        )
+        self.attention = None if deepest else nn.Conv2d(2 * width, 2, 1)
+        self.leave = nn.Sequential(
+            nn.Conv2d(width, teacher_width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(teacher_width),
+        )
+        for convolution in (self.enter[0], self.leave[0]):
+            nn.init.kaiming_uniform_(convolution.weight, a=1)
+
+    def forward(
+        self, student_map: Tensor, deeper: Tensor | None, size: torch.Size
+    ) -> tuple[Tensor, Tensor]:
+        """f_i (N, teacher_width, *size) and m_i (N, width, *size).
+
+        Args:
+            student_map: s_i, (N, student_width, H, W).
+            deeper: m_{i+1}, (N, width, H', W'); None for the deepest.
+            size: of the teacher's map.
+        """
+        fused = self.enter(student_map)
+        if self.attention is not None:
+            deeper = F.interpolate(deeper, fused.shape[-2:])
+            weights = self.attention(torch.cat([fused, deeper], dim=1)).sigmoid()  # (N, 2, H, W)
+            fused = fused * weights[:, :1] + deeper * weights[:, 1:]
+        fused = F.interpolate(fused, size)
+        return self.leave(fused), fused
+
+
+class ReviewKD(Distiller):
+    """Knowledge review.
+
+    Compared are the stages' maps and the pooled features, which count as maps of 1x1, as in the
+    authors' code; the stem is not. There the maps are taken before their ReLU, here as the models
+    show them: after it, where a stage ends with one.
+
+    Args:
+        student: the network to train.
+        teacher: the network to learn from, with as many stages; widths and sizes may differ.
+        sample: normalised inputs, to see the shapes of the maps.
+        weight: of the loss; 5 for resnet32x4 → resnet8x4.
+        warmup_epochs: until the loss has its full weight; 0 for all of it at once.
+        cross_entropy_weight: of the cross-entropy with the labels.
+
+    Raises:
+        ValueError: stages that differ in number, networks without maps, or a value out of range.
+
+    Source: Chen et al., "Distilling knowledge via knowledge review", CVPR 2021.
+    """
+
+    uses_features = True
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        sample: Tensor,
+        *,
+        weight: float = 1.0,
+        warmup_epochs: int = 20,
+        cross_entropy_weight: float = 1.0,
+    ) -> None:
+        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
+        if warmup_epochs < 0:
+            raise ValueError(f"warmup_epochs must be ≥ 0, got {warmup_epochs}")
+        self.weight = weight
+        self.warmup_epochs = warmup_epochs
+        widths = [(s[0], t[0]) for s, t in paired_map_shapes(student, teacher, sample, STAGES)]
+        pooled = feature_shapes(student, sample)[-1][0], feature_shapes(teacher, sample)[-1][0]
+        width = min(WIDEST, pooled[0])
+        self.fusions = nn.ModuleList(
+            Fusion(*pair, width, deepest=pair is pooled) for pair in (*widths, pooled)
+        )
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set the share of the weight that epoch ``epoch`` (from 0) has."""
+        self.warmup = min((epoch + 1) / max(self.warmup_epochs, 1), 1.0)
+
+    def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
+        """``reviewkd``: weight · min(epoch / warmup_epochs, 1) · Σ_i HCL(f_i, t_i)."""
+        student_maps, teacher_maps = _levels(student.features), _levels(teacher.features)
+        fused_maps, deeper = [], None
+        for fusion, student_map, teacher_map in zip(
+            reversed(self.fusions), reversed(student_maps), reversed(teacher_maps), strict=True
+        ):
+            fused_map, deeper = fusion(student_map, deeper, teacher_map.shape[-2:])
+            fused_maps.insert(0, fused_map)
+        return {"reviewkd": self.weight * self.warmup * hcl_loss(fused_maps, teacher_maps)}
+
+
+def _levels(features: list[Tensor]) -> list[Tensor]:
+    """The stages' maps and the pooled vector as a map (N, D, 1, 1)."""
+    return [*features[STAGES], features[-1][:, :, None, None]]

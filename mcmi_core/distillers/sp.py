@@ -1,0 +1,50 @@
+"""Similarity preserving distillation (Tung and Mori, 2019): alike for one, alike for the other.
+
+CE + 3000 · ‖Ĝ(s) − Ĝ(t)‖²_F / N²,   Ĝ = X Xᵀ with unit rows, X the last maps, flattened
+"""
+
+from torch import Tensor, nn
+
+from mcmi_core.data.loader import Batch
+from mcmi_core.distillers._base import Distiller, Output, feature_shapes
+from mcmi_core.losses import similarity_loss
+
+
+class SP(Distiller):
+    """Difference of the samples' inner products, on the last stage.
+
+    Args:
+        student: the network to train.
+        teacher: the network to learn from.
+        sample: some normalised inputs.
+        weight: of the distillation term.
+        cross_entropy_weight: of the cross-entropy with the labels.
+
+    Raises:
+        ValueError: a network without a stage before its last features.
+    """
+
+    uses_features = True
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        sample: Tensor,
+        *,
+        weight: float = 3000.0,
+        cross_entropy_weight: float = 1.0,
+    ) -> None:
+        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
+        for role, network in (("student", student), ("teacher", teacher)):
+            shapes = feature_shapes(network, sample)
+            if len(shapes) < 2:
+                raise ValueError(
+                    "sp compares the features before the last ones, got only "
+                    f"{shapes} from {role} {type(network).__name__}"
+                )
+        self.weight = weight
+
+    def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
+        """``sp``: weight · mean squared difference of normalised inner products."""
+        return {"sp": self.weight * similarity_loss(student.features[-2], teacher.features[-2])}

@@ -1,0 +1,97 @@
+"""What holds of every registered distiller: it learns, leaves the teacher alone, and resumes."""
+
+import copy
+
+import pytest
+import torch
+
+from mcmi_core.data.loader import Batch
+from mcmi_core.distillers import DISTILLERS
+from mcmi_core.models.auxiliary import HeadedNetwork
+from mcmi_core.models.resnet import ResNet
+
+NARROW, WIDE = (4, 4, 8, 16), (8, 8, 16, 32)
+SAME_WIDTHS = {"fsp"}
+"""Distillers that compare channel by channel, without a head."""
+
+HEADED_TEACHER = {"hsakd"}
+"""Distillers that learn from a teacher's auxiliary heads."""
+
+LATE = 100
+"""An epoch after every initial phase and warm-up."""
+
+BATCH = Batch(
+    torch.randn(12, 1, 16, 16, generator=torch.Generator().manual_seed(0)),
+    torch.arange(12) % 3,
+    torch.arange(12),
+)
+every_distiller = pytest.mark.parametrize("name", DISTILLERS)
+
+
+def network(seed, widths):
+    torch.manual_seed(seed)
+    return ResNet(8, widths, num_classes=3, in_channels=1).train()
+
+
+@pytest.fixture
+def student():
+    return network(0, NARROW)
+
+
+@pytest.fixture
+def teacher(name):
+    teacher = network(1, NARROW if name in SAME_WIDTHS else WIDE)
+    return HeadedNetwork(teacher) if name in HEADED_TEACHER else teacher
+
+
+def build(name, student, teacher, seed=2):
+    torch.manual_seed(seed)
+    distiller = DISTILLERS.build(
+        name, student=student, teacher=teacher, sample=BATCH.inputs[:2], labels=BATCH.labels
+    )
+    return distiller.train()
+
+
+def train(distiller, student, steps, seed=3):
+    """Loss before each of some steps of plain gradient descent on one batch."""
+    torch.manual_seed(seed)
+    distiller.start_epoch(LATE)
+    parameters = [*student.parameters(), *distiller.parameters()]
+    history = []
+    for _ in range(steps):
+        loss = torch.stack(list(distiller.terms(student, BATCH).values())).sum()
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                parameter.data -= 0.005 * gradient
+        history.append(loss.item())
+    return history
+
+
+@every_distiller
+def test_a_few_steps_lower_the_loss(name, student, teacher):
+    history = train(build(name, student, teacher), student, steps=8)
+    assert history[-1] < history[0], history
+
+
+@every_distiller
+def test_training_leaves_the_teacher_alone(name, student, teacher):
+    distiller = build(name, student, teacher)
+    before = copy.deepcopy(teacher.state_dict())
+    train(distiller, student, steps=2)
+    for key, value in teacher.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    assert not any(module.training for module in teacher.modules())
+
+
+@every_distiller
+def test_state_continues_in_a_fresh_distiller(name, student, teacher):
+    """Heads and buffers are all that a distiller remembers."""
+    distiller = build(name, student, teacher)
+    train(distiller, student, steps=2)
+    resumed_student = network(5, NARROW)
+    resumed_student.load_state_dict(copy.deepcopy(student.state_dict()))
+    resumed = build(name, resumed_student, teacher, seed=6)
+    resumed.load_state_dict(copy.deepcopy(distiller.state_dict()))
+    expected = train(distiller, student, steps=3)
+    assert train(resumed, resumed_student, steps=3) == expected
