@@ -1,5 +1,5 @@
 # `make help` lists the targets. Everything is written to git-ignored folders, except by `evidence`,
-# `lock` and `format`, which update tracked files.
+# `bench`, `lock` and `format`, which update tracked files.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -19,7 +19,7 @@ NAMES := $(NOTEBOOKS:notebooks/%.ipynb=%)
 BUILT := $(NAMES:%=build/$(PROFILE)/%.ipynb)
 CORE := $(wildcard mcmi_core/*.py mcmi_core/*/*.py)
 
-.PHONY: help env figures replay test lint format lock evidence clean
+.PHONY: help env figures replay test lint format lock evidence bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,15 @@ lint: $(ENVIRONMENT)  ## ruff: rules and format, notebooks included
 format: $(ENVIRONMENT)  ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# --- cost ------------------------------------------------------------------------------------
+
+bench: $(ENVIRONMENT)  ## measure speed and memory on this machine's CPU, into benchmarks/results
+	@mkdir -p benchmarks/results
+	$(BIN)/python benchmarks/floor.py > benchmarks/results/floor.md
+	$(BIN)/python benchmarks/cpu_step.py
+	$(BIN)/python benchmarks/cmi_streaming.py
+	$(BIN)/python benchmarks/evaluation_cost.py
 
 # --- environment -----------------------------------------------------------------------------
 

@@ -52,6 +52,10 @@ def _names(kind: str):
     return lambda incomplete: [n for n in _registries()[kind] if n.startswith(incomplete)]
 
 
+def _kinds(incomplete: str) -> list[str]:
+    return [kind for kind in _registries() if kind.startswith(incomplete)]
+
+
 def _profiles(incomplete: str) -> list[str]:
     from mcmi_core.profiles import PROFILES
 
@@ -91,12 +95,32 @@ ProfileName = Annotated[
 
 
 @app.command("list")
-def list_components() -> None:
-    """Names and options of data sets, models, objectives, distillers and measurements."""
-    for kind, registry in _registries().items():
-        typer.echo(f"{kind}:")
-        for name in registry:
-            typer.echo(f"  {registry.usage(name)}")
+def list_components(
+    kind: Annotated[
+        str | None, typer.Argument(autocompletion=_kinds, help="only these: models, ...")
+    ] = None,
+) -> None:
+    """Names and options of components; models with parameters and multiply-adds."""
+    registries = _registries()
+    if kind and kind not in registries:
+        raise CompanionError(f"unknown kind {kind!r}; choose from {', '.join(registries)}")
+    for title in [kind] if kind else registries:
+        registry = registries[title]
+        typer.echo(f"{title}:")
+        lines = _model_lines(registry) if title == "models" else map(registry.usage, registry)
+        for line in lines:
+            typer.echo(f"  {line}")
+
+
+def _model_lines(registry: "Registry") -> list[str]:
+    """A table of the models at 100 classes and 32x32 pixels, the literature's; default options."""
+    from mcmi_core.models import describe_models
+
+    rows = [("name", "parameters, M", "multiply-adds, M (100 classes, 32x32)")] + [
+        (registry.usage(c.name), f"{c.parameters / 1e6:.2f}", f"{c.multiply_adds / 1e6:.1f}")
+        for c in describe_models()
+    ]
+    return _aligned(rows)
 
 
 @app.command()
@@ -170,21 +194,31 @@ def distill(
     learning_rate: LearningRate = 0.05,
     fraction: Fraction = 1.0,
     omit: Omit = None,
+    heads_epochs: Annotated[
+        int, typer.Option(help="of training the teacher's auxiliary heads, where hsakd asks")
+    ] = 20,
 ) -> None:
-    """Train a student to follow a teacher, on all or part of the training data."""
-    from mcmi_core.runs import BayesTeacher, Part, Recipe, Student, Teacher
+    """Train a student to follow a teacher, on all or part of the training data.
+
+    A distiller that learns from auxiliary heads (hsakd) has them trained first, on the teacher as
+    it is, with the cosine schedule of fine-tuning. Warm-up and initial epochs that are not given
+    scale with --epochs.
+    """
+    from mcmi_core.distillation import HEADS_RECIPE, student_run
+    from mcmi_core.runs import BayesTeacher, Part, Recipe, Teacher
 
     source = _find_run(teacher)
     if not isinstance(source, Teacher | BayesTeacher):
         raise CompanionError(f"{source.id} is no teacher; distil from a run of train-teacher")
     _train(
-        Student(
+        student_run(
             data=source.data,
             model=student,
             distiller=distiller,
             teacher=source,
             part=Part(fraction=fraction, omit=tuple(omit or ()), seed=seed),
             recipe=Recipe(batch_size=batch_size, learning_rate=learning_rate).shortened(epochs),
+            heads_recipe=Recipe(**HEADS_RECIPE.model_dump() | {"epochs": heads_epochs}),
             seed=seed,
         )
     )
@@ -227,9 +261,8 @@ def list_runs() -> None:
                 "-" if cmi is None else f"{cmi:.4f}",
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+    for line in _aligned(rows):
+        typer.echo(line)
 
 
 @runs_app.command("show")
@@ -312,11 +345,17 @@ def _train(run: "Run") -> None:
     remaining = sum(link.epochs for link in run.chain() if store.record(link) is None)
     with progress_bar(total=remaining, unit="epoch") as bar:
         record = ensure(run, store, on_epoch=bar.update)
-    if record.status == "collapsed":
+    if record.status != "done":
         raise CompanionError(record.message)
     typer.echo(run.id)
     for split, metrics in record.metrics.items():
         typer.echo(_described(split, metrics))
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows of text as lines whose columns begin at the same place."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _described(split: str, metrics: dict[str, float]) -> str:

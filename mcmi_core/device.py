@@ -1,8 +1,31 @@
-"""Where to compute when nobody says."""
+"""Where to compute when nobody says, and how weights lie in memory there."""
+
+from typing import TypeVar
 
 import torch
+from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def default_device() -> torch.device:
     """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def place(module: Module, device: torch.device) -> Module:
+    """Move a module to a device, its weights in the order that convolutions are fastest with.
+
+    On the CPU that is channels last, and what a convolution returns follows its weights; networks
+    without convolutions stay as they are. On a GPU the order depends on the precision, and stays
+    what it was.
+
+    Args:
+        module: changed in place.
+        device: where to.
+
+    Returns:
+        The module.
+    """
+    order = torch.channels_last if device.type == "cpu" else torch.preserve_format
+    return module.to(device, memory_format=order)

@@ -17,5 +17,9 @@ class NotMeasured(CompanionError):
     """A result was asked for that has no record, where training was not allowed."""
 
 
+class IncompatibleNetworks(CompanionError, ValueError):
+    """A student and a teacher that a distiller cannot compare; the message names their shapes."""
+
+
 class TrainingCollapsed(CompanionError):
     """Training left the region where its result means anything; the message says what to try."""

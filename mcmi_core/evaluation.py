@@ -15,6 +15,10 @@ from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
 
 BATCH_SIZE = 512
+"""Samples that the network sees at once."""
+
+METRIC_SIZE = 2**18
+"""Logits that the metrics see at once: with few classes, a call costs more than its numbers."""
 
 
 @torch.no_grad()
@@ -67,13 +71,14 @@ def evaluate(
     accuracy = MetricCollection(accuracies, compute_groups=False).to(device)
     divergence = BayesDivergence(classes, temperature).to(device)
 
-    model.eval()
-    for batch in evaluation_batches(dataset, split, batch_size=BATCH_SIZE, device=device):
-        logits = model(batch.inputs)
-        accuracy.update(logits, batch.labels)
-        information.update(logits, batch.labels)
-        if split.posterior is not None:
-            divergence.update(logits, batch.labels, split.posterior[batch.indices])
+    batches = max(METRIC_SIZE // (classes * BATCH_SIZE), 1)
+    for indices in torch.arange(len(split)).split(batches * BATCH_SIZE):
+        part = split.subset(indices).to(device)
+        logits = predict_logits(model, dataset, part, device)
+        accuracy.update(logits, part.labels)
+        information.update(logits, part.labels)
+        if part.posterior is not None:
+            divergence.update(logits, part.labels, part.posterior)
 
     results = {name: 100 * value.item() for name, value in accuracy.compute().items()}
     results |= {name: value.item() for name, value in information.compute().items()}

@@ -40,7 +40,8 @@ class Lab:
         flattened (``model_width``, ``teacher_objective_lam``), and each metric by split
         (``test_accuracy_percent``, ``train_cmi_nats``). ``best_test_accuracy_percent`` is the best
         evaluated epoch, SELECTED ON TEST; ``test_accuracy_percent`` is the last epoch's. A run
-        whose teacher collapsed has status ``not run`` and no metrics.
+        whose teacher collapsed has status ``not run`` and no metrics; a student whose distiller
+        cannot compare it with its teacher has status ``incompatible``, and none either.
 
         Raises:
             NotMeasured: a record is missing and training is not allowed.
@@ -76,10 +77,10 @@ class Lab:
 
     def _rows(self, runs: Iterable[Run], columns_of) -> pd.DataFrame:
         rows = [
-            _describe(run) | dict(zip(columns, values, strict=True))
+            description | dict(zip(columns, values, strict=True))
             for run, record in self._ask(runs)
             if record is not None
-            for columns in [columns_of(record)]
+            for description, columns in [(_describe(run), columns_of(record))]
             for values in zip(*columns.values(), strict=True)
         ]
         return pd.DataFrame(rows)
@@ -97,8 +98,8 @@ class Lab:
             chain = [(link, source.record(link)) for link in run.chain()]
             self._used |= {link.key: record for link, record in chain if record}
             answers.append((run, chain[-1][1]))
-            collapsed = any(record and record.status == "collapsed" for _, record in chain)
-            if chain[-1][1] is None and not collapsed:
+            impossible = any(record and record.status != "done" for _, record in chain)
+            if chain[-1][1] is None and not impossible:
                 missing.append(run.id)
         if missing:
             raise NotMeasured(

@@ -3,6 +3,9 @@
     MLL   maximum log-likelihood:      LL           → minimise  CE
     MCMI  maximum CMI as well:         LL + λ·CMI   → minimise  CE − λ · mean KL(P_x ‖ Q_y)
 
+and, to compare with, other ways to keep a teacher from becoming one-hot: smoothed labels, a bonus
+for entropy, squared error.
+
 With Q at the class centroids, the gradient of mean KL(P_x ‖ Q_y), Q held constant, IS the gradient
 of CMI: CMI = min over Q of mean KL, so the centroids' own movement contributes nothing (envelope
 theorem). How well MCMI works therefore depends on how close Q stays to the centroids.
@@ -182,6 +185,88 @@ class MCMILoss(Objective):
         )
 
 
+class LabelSmoothingLoss(Objective):
+    """Cross-entropy with (1 − share) · onehot(y) + share / C, nats, mean over the batch.
+
+    Minimal, where one label is certain, at P_x = that target, so LL = log(1 − share + share / C).
+
+    Args:
+        share: of the label that is spread evenly over all C classes, in [0, 1).
+
+    Raises:
+        ValueError: a share out of range, wrong shapes.
+
+    Source: Szegedy et al., "Rethinking the Inception architecture", CVPR 2016.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        if not 0 <= share < 1:
+            raise ValueError(f"share must be in [0, 1), got {share}")
+        self.share = share
+
+    def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """``cross_entropy`` with the smoothed labels."""
+        check_pair(logits, labels, "logits")
+        loss = F.cross_entropy(full_precision(logits), labels, label_smoothing=self.share)
+        return {"cross_entropy": loss}
+
+
+class EntropyBonusLoss(Objective):
+    """Confidence penalty: CE − weight · mean H(P_x), H(P) = −Σ_k P[k] log P[k], nats.
+
+    What MCMI becomes without the class: CMI = H(Ŷ|Y) − H(Ŷ|X) is large when the outputs of a class
+    differ from one another, H(Ŷ|X) when each single output is undecided.
+
+    Args:
+        weight: β ≥ 0, of the entropy against log-likelihood.
+
+    Raises:
+        ValueError: a weight out of range, wrong shapes.
+
+    Source: Pereyra et al., "Regularizing neural networks by penalizing confident output
+    distributions", 2017.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"weight must be a finite number of at least 0, got {weight}")
+        self.weight = weight
+
+    def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """``cross_entropy`` and ``negative_entropy`` = −weight · mean H(P_x)."""
+        check_pair(logits, labels, "logits")
+        log_probs = full_precision(logits).log_softmax(dim=1)  # (N, C)
+        negative_entropy = (log_probs.exp() * log_probs).sum(dim=1).mean()
+        return {
+            "cross_entropy": F.nll_loss(log_probs, labels),
+            "negative_entropy": self.weight * negative_entropy,
+        }
+
+
+class SquaredErrorLoss(Objective):
+    """Σ_k (P_x[k] − onehot(y)[k])², between 0 and 2, mean over the batch.
+
+    Summed over classes, so that its scale, and the step that a learning rate makes, does not fall
+    with their number. Of all functions of x, P* minimises its expectation, as it does that of CE.
+
+    Raises:
+        ValueError: wrong shapes.
+
+    Source: Brier, "Verification of forecasts expressed in terms of probability", 1950; for
+    teachers: Hamidi et al., "How to train the teacher model for effective knowledge distillation",
+    ECCV 2024.
+    """
+
+    def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """``squared_error``."""
+        check_pair(logits, labels, "logits")
+        probs = full_precision(logits).softmax(dim=1)  # (N, C)
+        targets = F.one_hot(labels, probs.shape[1])
+        return {"squared_error": (probs - targets).square().sum(dim=1).mean()}
+
+
 def mll(*, num_classes: int) -> MLLLoss:
     """Maximum log-likelihood, the conventional teacher."""
     return MLLLoss()
@@ -198,4 +283,29 @@ def mcmi(
     return MCMILoss(lam, centroids, momentum, num_classes)
 
 
-OBJECTIVES = Registry("objective", {"mll": mll, "mcmi": mcmi}, context=("num_classes",))
+def label_smoothing(*, share: float) -> LabelSmoothingLoss:
+    """Maximum log-likelihood of smoothed labels; see :class:`LabelSmoothingLoss`."""
+    return LabelSmoothingLoss(share)
+
+
+def entropy(*, weight: float) -> EntropyBonusLoss:
+    """Maximum log-likelihood and entropy; see :class:`EntropyBonusLoss`."""
+    return EntropyBonusLoss(weight)
+
+
+def mse() -> SquaredErrorLoss:
+    """Least squared error of the output distribution; see :class:`SquaredErrorLoss`."""
+    return SquaredErrorLoss()
+
+
+OBJECTIVES = Registry(
+    "objective",
+    {
+        "mll": mll,
+        "mcmi": mcmi,
+        "label_smoothing": label_smoothing,
+        "entropy": entropy,
+        "mse": mse,
+    },
+    context=("num_classes",),
+)

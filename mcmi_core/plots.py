@@ -4,12 +4,14 @@ Methods keep one colour AND one marker in every figure, so that no colour carrie
 the palette is seaborn's colour-blind-safe one.
 """
 
+import base64
 from io import BytesIO
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mcmi_core.files import write_atomically
 from mcmi_core.paths import output_root
@@ -21,6 +23,11 @@ _METHODS = {
     "MCMI fixed": (_PALETTE[0], "s"),
     "MCMI tracked": (_PALETTE[1], "^"),
     "true BCPD": (_PALETTE[2], "D"),
+    "temperature": (_PALETTE[3], "v"),
+    "label smoothing": (_PALETTE[4], "P"),
+    "entropy bonus": (_PALETTE[9], "X"),
+    "early stopping": (_PALETTE[5], "<"),
+    "MSE": ("black", "*"),
 }
 
 
@@ -174,6 +181,75 @@ def plot_history(axes: Axes, history: pd.DataFrame, left: str, right: str) -> Ax
     other.grid(False)
     other.spines["right"].set_visible(True)
     return other
+
+
+def plot_map(axes: Axes, picture: str, heat: list[list[float]] | None = None) -> None:
+    """Draw a picture in grey and, half transparent, a map of where a network looks.
+
+    Args:
+        axes: where; loses its ticks.
+        picture: base64 of an image file, as in records.
+        heat: rows of values from 0, dark, to 1, bright; stretched over the picture with bilinear
+            interpolation.
+    """
+    image = Image.open(BytesIO(base64.b64decode(picture)))
+    whole = (0, image.width, image.height, 0)
+    axes.imshow(image.convert("L"), cmap="gray", extent=whole)
+    if heat is not None:
+        axes.imshow(
+            heat, cmap="viridis", vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=whole
+        )
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def plot_gains(axes: Axes, comparison: pd.DataFrame, *, label: str) -> None:
+    """Draw the gain of every framework, frameworks from top to bottom; a cross where there is none.
+
+    Args:
+        axes: where; the horizontal axis carries the gain, a line marks zero.
+        comparison: one pair's rows of :func:`~mcmi_core.comparison.compare_teachers`.
+        label: of the MCMI teachers, for colour and marker.
+    """
+    positions = range(len(comparison))
+    half = comparison.gain_high - comparison.gain_mean
+    style = method_style(label)
+    axes.axvline(0, color="0.4", linestyle="--")
+    axes.errorbar(comparison.gain_mean, positions, xerr=half, linestyle="", capsize=3, **style)
+    missing = [at for at in positions if pd.isna(comparison.gain_mean.iloc[at])]
+    if missing:
+        axes.plot([0] * len(missing), missing, "x", color="black", label="no result")
+        axes.legend(fontsize="small")
+    axes.set_yticks(positions, comparison.framework)
+    axes.set_ylim(len(comparison) - 0.5, -0.5)
+
+
+def plot_claims(axes: Axes, board: pd.DataFrame) -> None:
+    """Draw every difference of the scoreboard in units of its interval's half width.
+
+    A point beyond +1 holds, one beyond −1 does not, whatever its unit; in between the seeds do not
+    decide.
+
+    Args:
+        axes: where; claims from top to bottom.
+        board: of :func:`~mcmi_core.claims.scoreboard`.
+    """
+    positions = range(len(board))
+    half = (board.high - board["mean"]).clip(lower=1e-12)
+    styles = {"holds": (0, "o"), "partly": (1, "s"), "open": (7, "D"), "does not hold": (3, "X")}
+    for word, (color, marker) in styles.items():
+        chosen = board.verdict == word
+        places = [at for at in positions if chosen.iloc[at]]
+        values = (board["mean"] / half)[chosen]
+        axes.plot(values, places, linestyle="", color=_PALETTE[color], marker=marker, label=word)
+    axes.axvspan(-1, 1, color="0.9", zorder=0)
+    axes.axvline(0, color="0.4", linestyle="--")
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlabel("Difference / half width of its 95 % interval (grey: not decided)")
+    asked = board.measured.fillna("not measured")
+    axes.set_yticks(positions, board.claim + "\n" + asked, fontsize="x-small")
+    axes.invert_yaxis()
+    axes.legend(title="claim", fontsize="x-small", title_fontsize="x-small", loc="best")
 
 
 def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, note: str) -> None:

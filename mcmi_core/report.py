@@ -14,7 +14,8 @@ from mcmi_core.statistics import Interval
 
 README = PROJECT / "README.md"
 FIGURES = PROJECT / "figures"
-_BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- end of results -->)", re.DOTALL)
+BLOCKS = ("results", "claims")
+"""Parts of the README that are made from the committed figures' numbers."""
 
 
 def update_evidence(profile: str) -> None:
@@ -46,14 +47,34 @@ def _replace_folder(target: Path, source: Path) -> None:
 
 
 def with_results(readme: str) -> str:
-    """The README with its results block made anew from the committed figures' numbers.
+    """The README with its tables made anew from the committed figures' numbers.
 
     Raises:
-        CompanionError: the README has no results block.
+        CompanionError: the README lacks a block for one of them.
     """
-    if not _BLOCK.search(readme):
-        raise CompanionError("README.md has no '<!-- results -->' ... '<!-- end of results -->'")
-    return _BLOCK.sub(lambda block: block[1] + results_table() + block[2], readme)
+    for name, table in zip(BLOCKS, (results_table(), claims_table()), strict=True):
+        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        if not block.search(readme):
+            raise CompanionError(f"README.md has no '<!-- {name} -->' ... '<!-- end of {name} -->'")
+        readme = block.sub(lambda found, table=table: found[1] + table + found[2], readme)
+    return readme
+
+
+def claims_table(profile: str = "smoke") -> str:
+    """The scoreboard of `99_claims`, one row a claim, as a Markdown table."""
+    board = pd.read_csv(FIGURES / profile / "99_claims.csv")
+    lines = ["| claim | paper | here | verdict | decided in |", "|---|---|---|---|---|"]
+    for (claim, paper), rows in board.groupby(["claim", "paper"], sort=False):
+        found = [
+            f"{row.measured}: {Interval(row.mean, row.low, row.high, int(row.n)):+.2f} {row.unit}, "
+            f"n = {row.n:.0f}"
+            for row in rows.dropna(subset=["mean"]).itertuples()
+        ]
+        verdict, notebook = rows.iloc[0][["verdict", "notebook"]]
+        link = f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)"
+        here = "<br>".join(found) or "–"
+        lines.append(f"| {claim} | {paper} | {here} | **{verdict}** | {link} |")
+    return "\n".join(lines) + "\n"
 
 
 def results_table(profile: str = "smoke") -> str:

@@ -166,9 +166,11 @@ class Teacher(_TrainedRun):
 
     @property
     def label(self) -> str:
-        """Short name for tables and legends: ``MLL``, ``MCMI fixed λ=0.25``."""
+        """Short name for tables and legends: ``MLL``, ``MCMI fixed λ=0.25``, ``mse``."""
+        if self.objective.name == "mll":
+            return "MLL"
         if self.objective.name != "mcmi":
-            return self.objective.name.upper()
+            return str(self.objective)
         options = self.objective.options
         return f"MCMI {options['centroids']} λ={options['lam']:g}"
 

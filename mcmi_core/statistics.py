@@ -146,6 +146,60 @@ def gains(table: pd.DataFrame, metric: str, control: str, by: list[str] | None =
     return series
 
 
+def partial_correlation(first, second, given) -> float:
+    """Pearson correlation of two variables that is left when a third is held constant.
+
+    The correlation of what remains of ``first`` and of ``second`` after linear regression on
+    ``given``.
+
+    Args:
+        first: (n,) values.
+        second: (n,) values.
+        given: (n,) values.
+
+    Raises:
+        ValueError: fewer than four values, unequal lengths, a value that is not finite, or nothing
+            left of a variable, because it is a linear function of ``given``.
+    """
+    columns = [np.asarray(values, dtype=float) for values in (first, second, given)]
+    lengths = [len(column) for column in columns]
+    if len(set(lengths)) > 1 or min(lengths) < 4:
+        raise ValueError(f"partial correlation needs three columns of at least 4, got {lengths}")
+    if not np.isfinite(columns).all():
+        raise ValueError("partial correlation needs finite values")
+    first, second, given = columns
+    design = np.column_stack([np.ones_like(given), given])  # (n, 2)
+    rests = []
+    for name, column in (("first", first), ("second", second)):
+        rest = column - design @ np.linalg.lstsq(design, column, rcond=None)[0]
+        if np.allclose(rest, 0, atol=1e-9 * np.abs(column).max()):
+            raise ValueError(f"the {name} variable is a linear function of the given one")
+        rests.append(rest)
+    return float(np.corrcoef(rests)[0, 1])
+
+
+def slopes(table: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
+    """Slope of the least-squares line of a metric on ``x``, by method and seed.
+
+    Args:
+        table: one row per run, with columns ``label`` (the method), ``seed``, ``x`` and ``metric``.
+        x: column of the horizontal axis.
+        metric: column of the vertical axis.
+
+    Returns:
+        Slopes, in units of ``metric`` per unit of ``x``: one row per ``seed``, a column per label.
+
+    Raises:
+        ValueError: a method and seed with fewer than two different values of ``x``.
+    """
+    lines = {}
+    for (seed, label), rows in table.groupby(["seed", "label"], sort=False):
+        if rows[x].nunique() < 2:
+            raise ValueError(f"no slope from a single {x} for {label!r}, seed {seed}")
+        lines[seed, label] = np.polyfit(rows[x], rows[metric], deg=1)[0]
+    return pd.Series(lines).rename_axis(["seed", "label"]).unstack()
+
+
 def verdict(difference: Interval) -> str:
     """Whether a claimed positive difference is there.
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from torch import Tensor
 
 from mcmi_core.errors import StoreError
@@ -30,15 +30,16 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
-    status: Literal["done", "collapsed"] = "done"
+    status: Literal["done", "collapsed", "incompatible"] = "done"
+    """Incompatible: the distiller cannot compare these networks, and nothing was trained."""
     message: str = ""
-    """Why it collapsed."""
+    """Why it is not done."""
     metrics: dict[str, dict[str, float]] = {}
     """Split → metric → final value."""
     history: dict[str, list[int | float | None]] = {}
     """Column → value per epoch; None where an epoch was not evaluated."""
-    result: dict[str, list[float]] = {}
-    """A measurement's columns."""
+    result: dict[str, list[JsonValue]] = {}
+    """A measurement's columns: numbers mostly; texts, small arrays or None where it says so."""
     provenance: dict[str, str | int | float]
     run: dict[str, Any]
 

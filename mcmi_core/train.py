@@ -143,7 +143,7 @@ def _train_steps(
     for batch in batches:
         terms = criterion.terms(model, batch)
         optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
+        sum(terms.values()).backward()
         optimizer.step()
         for name, term in terms.items():
             sums[name] = sums.get(name, 0) + term.detach()
@@ -188,12 +188,11 @@ def restore(
     """Put a :func:`snapshot` back."""
     model.load_state_dict(_under("model.", tensors))
     criterion.load_state_dict(_under("criterion.", tensors))
-    state = optimizer.state_dict()
-    state["state"] = {
-        int(name.split(".")[0]): {"momentum_buffer": value}
-        for name, value in _under("optimizer.", tensors).items()
-    }
-    optimizer.load_state_dict(state)
+    parameters = optimizer.param_groups[0]["params"]
+    for name, value in _under("optimizer.", tensors).items():
+        parameter = parameters[int(name.split(".")[0])]
+        # Copied: the fused kernel takes it that a buffer lies in memory as its parameter does.
+        optimizer.state[parameter]["momentum_buffer"].copy_(value)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,10 +11,10 @@ from mcmi_core.criterion import Criterion
 from mcmi_core.data import load_dataset
 from mcmi_core.data.loader import training_batches
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.device import default_device
+from mcmi_core.device import default_device, place
 from mcmi_core.distillers import DISTILLERS
 from mcmi_core.distillers.hsakd import HeadsLoss
-from mcmi_core.errors import DataError, StoreError, TrainingCollapsed
+from mcmi_core.errors import DataError, IncompatibleNetworks, StoreError, TrainingCollapsed
 from mcmi_core.evaluation import evaluate, predict_logits
 from mcmi_core.measurements import MEASUREMENTS
 from mcmi_core.models import create_model
@@ -44,10 +44,12 @@ def ensure(
         on_epoch: called after every epoch.
 
     Returns:
-        The record; its status is ``collapsed`` when training collapsed.
+        The record; its status is ``collapsed`` when training collapsed, and ``incompatible``
+        when the distiller cannot compare student and teacher.
 
     Raises:
         TrainingCollapsed: a run that this one builds on collapsed.
+        IncompatibleNetworks: a run that this one builds on could not be.
         DataError: the data set is missing.
         StoreError: the store cannot be read or written.
     """
@@ -60,6 +62,8 @@ def ensure(
                 )
         if record.status == "collapsed" and link is not run:
             raise TrainingCollapsed(f"{run.id} builds on a collapsed run. {record.message}")
+        if record.status == "incompatible" and link is not run:
+            raise IncompatibleNetworks(f"{run.id} builds on {link.id}. {record.message}")
     return record
 
 
@@ -79,7 +83,7 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
         raise StoreError(f"{run.id} is not finished in {store.root}")
     model = _create_model(run, dataset)
     model.load_state_dict(store.weights(run))
-    return model.to(device).eval()
+    return place(model, device).eval()
 
 
 def _create_model(run: Teacher | TeacherHeads | Student, dataset: Dataset) -> nn.Module:
@@ -117,7 +121,11 @@ def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -
             record = record.model_copy(update={"metrics": metrics})
             weights = None
         case _:
-            record, weights = _train(run, record, dataset, store, device, on_epoch)
+            try:
+                record, weights = _train(run, record, dataset, store, device, on_epoch)
+            except IncompatibleNetworks as reason:  # a result: a table has a row for it
+                outcome = {"status": "incompatible", "message": str(reason)}
+                record, weights = record.model_copy(update=outcome), None
     store.finish(run, record, weights)
     return record
 
@@ -216,7 +224,7 @@ def _model_and_criterion(
         teacher = load_model(run.teacher, store, device)
         criterion = DISTILLERS.build(
             run.distiller,
-            student=model.to(device),
+            student=place(model, device),
             teacher=teacher,
             sample=dataset.normalise(split.inputs[:2]),
             labels=split.labels,
@@ -224,7 +232,7 @@ def _model_and_criterion(
         if dataset.augmentation == "none" and not criterion.uses_features:
             # The teacher sees the same inputs in every epoch: it need not look twice.
             criterion.remember(predict_logits(teacher, dataset, split, device))
-    return model.to(device), criterion.to(device)
+    return place(model, device), place(criterion, device)
 
 
 def _final_metrics(last_row: Row) -> dict[str, Row]:

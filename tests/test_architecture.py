@@ -11,18 +11,20 @@ from mcmi_core.paths import PROJECT
 PACKAGE = PROJECT / "mcmi_core"
 LAYERS = (
     {"errors", "paths", "__init__"},
-    {"validation", "registry", "progress", "seeding", "statistics"},
+    {"validation", "registry", "progress", "seeding", "statistics", "pairs", "reference"},
     {"files", "provenance", "device"},
-    {"cmi", "losses", "models", "data"},
-    {"criterion", "evaluation"},
+    {"cmi", "information", "losses", "models", "data"},
+    {"criterion", "evaluation", "cam", "proposition"},
     {"objectives", "distillers", "measurements"},
     {"runs"},
+    {"distillation"},
     {"train"},
     {"store"},
     {"trainer"},
     {"execute"},
-    {"profiles", "plots", "notebooks"},
+    {"profiles", "plots", "class_plots", "notebooks", "comparison"},
     {"lab", "report"},
+    {"claims"},
     {"cli"},
 )
 """From the ground up; a module may import from its own layer and from those before it."""

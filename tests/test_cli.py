@@ -67,6 +67,41 @@ def test_every_component_is_listed_with_its_options(mcmi):
         assert re.search(rf"^  {re.escape(text)}", listing, re.MULTILINE)
 
 
+def test_models_are_a_table_of_their_costs(mcmi):
+    head, *lines = mcmi("list", "models").splitlines()
+    assert head == "models:"
+    assert re.split(r"  +", lines[0].strip())[0] == "name"
+    costs = {line.split()[0]: line.split()[1:] for line in lines[1:]}
+    assert costs["resnet56"] == ["0.86", "125.8"]
+    assert costs["mlp:width=512,depth=2"][0] == "1.89"
+    assert len(costs) == len(lines) - 1 == len(cli._names("models")(""))
+
+
+def test_one_kind_can_be_listed(mcmi):
+    assert mcmi("list", "objectives").startswith("objectives:\n  mll\n")
+    message = mcmi("list", "networks", fails=True)
+    assert "unknown kind 'networks'; choose from data sets, models" in message
+    assert cli._kinds("d") == ["data sets", "distillers"]
+
+
+def test_heads_are_trained_on_the_way(mcmi):
+    data = "oracle:train_size=40,test_size=20,dimension=16,latent_dimension=4,classes=4,images=True"
+    train = ["train-teacher", "--data", data, "--model", "resnet8", "--epochs", "1"]
+    teacher = mcmi(*train).splitlines()[0]
+    mcmi(
+        *("distill", teacher, "--student", "resnet8", "--distiller", "hsakd", "--epochs", "1"),
+        *("--heads-epochs", "1"),
+    )
+    kinds = [line.split("-")[0] for line in mcmi("runs", "list").splitlines()[1:]]
+    assert sorted(kinds) == ["heads", "student", "teacher"]
+
+
+def test_what_a_distiller_cannot_compare_is_a_failure(mcmi):
+    teacher = mcmi(*TEACHER).splitlines()[0]
+    arguments = ("--student", "mlp:width=4", "--epochs", "1", "--distiller", "at")
+    assert "as many stage maps" in mcmi("distill", teacher, *arguments, fails=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -11,6 +11,7 @@ from mcmi_core import lab as lab_module
 from mcmi_core.errors import CompanionError, NotMeasured
 from mcmi_core.lab import Lab
 from mcmi_core.profiles import PROFILES
+from mcmi_core.registry import Component
 from mcmi_core.runs import BayesTeacher, Measurement
 from mcmi_core.trainer import ensure
 
@@ -80,6 +81,14 @@ def test_results_have_one_row_per_line():
     assert (table.of_objective_name == "mll").all()
 
 
+def test_results_may_hold_what_has_no_number(commit_records):
+    run = Measurement(of=mll_teacher(), what="proposition_1:bits=1+2")
+    trained = Lab("tiny", train=True).collect_results([run])
+    commit_records()
+    pd.testing.assert_frame_equal(Lab("tiny").collect_results([run]), trained)
+    assert list(trained.bits.isna()) == [False, False, True] * 3
+
+
 def test_a_student_of_a_collapsed_teacher_is_not_run(commit_records):
     student = kd_student(teacher=COLLAPSING)
     for train in (True, False):
@@ -88,6 +97,17 @@ def test_a_student_of_a_collapsed_teacher_is_not_run(commit_records):
         assert list(table.status) == ["collapsed", "not run"]
         assert table.isna().test_accuracy_percent[1]
         assert lab.collect_histories([student]).empty
+        if train:
+            commit_records()
+
+
+def test_what_a_distiller_cannot_compare_is_a_row(commit_records):
+    student = kd_student().model_copy(update={"distiller": Component(name="at")})
+    student = type(student).model_validate(student.model_dump())
+    for train in (True, False):
+        table = Lab("tiny", train=train).collect([student, kd_student()])
+        assert list(table.status) == ["incompatible", "done"]
+        assert table.isna().test_accuracy_percent[0]
         if train:
             commit_records()
 

@@ -9,7 +9,14 @@ from torch import nn
 from mcmi_core.cmi import class_centroids, conditional_mutual_information
 from mcmi_core.data.loader import Batch
 from mcmi_core.errors import TrainingCollapsed
-from mcmi_core.objectives import OBJECTIVES, MCMILoss, MLLLoss
+from mcmi_core.objectives import (
+    OBJECTIVES,
+    EntropyBonusLoss,
+    LabelSmoothingLoss,
+    MCMILoss,
+    MLLLoss,
+    SquaredErrorLoss,
+)
 
 CLASSES = 4
 
@@ -169,6 +176,98 @@ def test_objectives_build_by_name():
     loss = OBJECTIVES.build("mcmi:lam=0.25,centroids=tracked", num_classes=10)
     assert (loss.lam, loss.policy, loss.momentum) == (0.25, "tracked", 0.9)
     assert isinstance(OBJECTIVES.build("mll", num_classes=10), MLLLoss)
+    assert OBJECTIVES.build("label_smoothing:share=0.2", num_classes=10).share == 0.2
+    assert OBJECTIVES.build("entropy:weight=0.3", num_classes=10).weight == 0.3
+    assert isinstance(OBJECTIVES.build("mse", num_classes=10), SquaredErrorLoss)
+
+
+def minimiser(objective, label=2):
+    """The distribution that an objective makes of one certain label, found by LBFGS."""
+    logits = torch.zeros(1, CLASSES, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits], max_iter=200, tolerance_grad=1e-12)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = objective(logits, torch.tensor([label]))
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return logits.detach().softmax(1)[0]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_smoothed_labels_are_learned(share):
+    expected = torch.full((CLASSES,), share / CLASSES, dtype=torch.float64)
+    expected[2] += 1 - share
+    probs = minimiser(LabelSmoothingLoss(share))
+    torch.testing.assert_close(probs, expected, rtol=0, atol=1e-5)
+    assert probs[2].log() == pytest.approx(math.log(1 - share + share / CLASSES), abs=1e-4)
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+def test_an_entropy_bonus_balances_label_and_entropy(weight):
+    """Where p is the label's probability: 1/p = weight · log(p (C − 1) / (1 − p))."""
+    probs = minimiser(EntropyBonusLoss(weight))
+    p = probs[2].item()
+    assert 1 / p == pytest.approx(weight * math.log(p * (CLASSES - 1) / (1 - p)), rel=1e-4)
+    torch.testing.assert_close(probs[[0, 1]], probs[[1, 3]], rtol=0, atol=1e-6)
+
+
+def test_entropy_bonus_equals_its_definition(batch):
+    logits, labels = batch
+    rows = logits.detach().softmax(1).tolist()
+    entropy = -sum(p * math.log(p) for row in rows for p in row) / len(rows)
+    terms = EntropyBonusLoss(0.3).loss_terms(logits, labels)
+    assert terms["negative_entropy"].item() == pytest.approx(-0.3 * entropy, rel=1e-12)
+    torch.testing.assert_close(terms["cross_entropy"], MLLLoss()(logits, labels))
+
+
+def test_mcmi_with_uniform_centroids_is_an_entropy_malus(batch):
+    """KL(P ‖ uniform) = log C − H(P): there the two pull in opposite directions."""
+    logits, labels = batch
+    uniform = torch.full((CLASSES, CLASSES), 1 / CLASSES, dtype=torch.float64)
+    mcmi = MCMILoss(0.3, uniform).loss_terms(logits, labels)["negative_cmi"]
+    bonus = EntropyBonusLoss(0.3).loss_terms(logits, labels)["negative_entropy"]
+    torch.testing.assert_close(mcmi + bonus, torch.tensor(-0.3 * math.log(CLASSES)).double())
+
+
+def test_squared_error_equals_its_definition_and_its_gradient(batch):
+    logits, labels = batch
+    rows = zip(logits.detach().softmax(1).tolist(), labels.tolist(), strict=True)
+    expected = sum((p - (k == y)) ** 2 for row, y in rows for k, p in enumerate(row)) / len(labels)
+    loss = SquaredErrorLoss()(logits, labels)
+    assert loss.item() == pytest.approx(expected, rel=1e-12)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    probs = logits.detach().softmax(1)
+    error = 2 * (probs - torch.eye(CLASSES, dtype=torch.float64)[labels])
+    by_hand = probs * (error - (probs * error).sum(1, keepdim=True)) / len(labels)
+    torch.testing.assert_close(gradient, by_hand)
+
+
+def test_squared_error_is_least_at_the_true_distribution():
+    """A proper score: labels drawn as 3 : 1 make an output of (¾, ¼) the best."""
+    labels = torch.tensor([0, 0, 0, 1])
+    candidates = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+    losses = [
+        SquaredErrorLoss()(torch.stack([p, 1 - p]).log().expand(4, 2), labels) for p in candidates
+    ]
+    assert candidates[torch.stack(losses).argmin()] == pytest.approx(0.75)
+
+
+def test_without_share_or_weight_only_log_likelihood_is_left(batch):
+    logits, labels = batch
+    expected = MLLLoss()(logits, labels)
+    torch.testing.assert_close(LabelSmoothingLoss(0.0)(logits, labels), expected)
+    torch.testing.assert_close(EntropyBonusLoss(0.0)(logits, labels), expected)
+
+
+@pytest.mark.parametrize("make", [lambda: EntropyBonusLoss(1.0), SquaredErrorLoss])
+def test_one_hot_outputs_give_finite_alternatives(make):
+    logits = torch.tensor([[200.0, 0.0], [0.0, 200.0]], requires_grad=True)
+    loss = make()(logits, torch.tensor([0, 1]))
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all()
 
 
 LOGITS, LABELS = torch.zeros(2, 3), torch.tensor([0, 2])
@@ -190,6 +289,13 @@ LOGITS, LABELS = torch.zeros(2, 3), torch.tensor([0, 2])
             "fixed centroids are not known yet; call prepare",
         ),
         (lambda: MLLLoss()(LOGITS, LABELS[:1]), "labels must be"),
+        (lambda: LabelSmoothingLoss(1.0), r"share must be in \[0, 1\), got 1.0"),
+        (lambda: LabelSmoothingLoss(math.nan), r"share must be in \[0, 1\), got nan"),
+        (lambda: LabelSmoothingLoss(0.1)(LOGITS, LABELS[:1]), "labels must be"),
+        (lambda: EntropyBonusLoss(-1.0), r"weight must be .* got -1\.0"),
+        (lambda: EntropyBonusLoss(math.inf), "weight must be .* got inf"),
+        (lambda: EntropyBonusLoss(0.1)(LOGITS, LABELS[:1]), "labels must be"),
+        (lambda: SquaredErrorLoss()(LOGITS, LABELS[:1]), "labels must be"),
     ],
 )
 def test_bad_input_is_refused(make, message):

@@ -1,10 +1,14 @@
 """Figures: what is drawn is what was measured, and equal numbers give equal files."""
 
+import base64
+import io
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from PIL import Image
 
 from mcmi_core import plots
 from mcmi_core.errors import StoreError
@@ -30,8 +34,24 @@ def axes():
         plt.close(figure)
 
 
+def test_a_map_lies_over_the_whole_of_its_picture(axes):
+    file = io.BytesIO()
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(file, format="png")
+    heat = [[0.0, 0.5, 0.2], [1.0, 0.25, 0.0]]
+    plots.plot_map(axes, base64.b64encode(file.getvalue()).decode(), heat)
+    picture, over = axes.images
+    assert picture.get_array().shape == (6, 8)
+    assert over.get_array().tolist() == heat
+    assert picture.get_extent() == over.get_extent() == [0, 8, 6, 0]
+    assert over.get_clim() == (0, 1)
+    plots.plot_map(axes, base64.b64encode(file.getvalue()).decode())
+    assert len(axes.images) == 3
+
+
 def test_methods_differ_in_colour_and_in_marker():
-    styles = [plots.method_style(n) for n in ("MLL", "MCMI fixed", "MCMI tracked", "true BCPD")]
+    alternatives = ("temperature", "label smoothing", "entropy bonus", "early stopping", "MSE")
+    methods = ("MLL", "MCMI fixed", "MCMI tracked", "true BCPD", *alternatives)
+    styles = [plots.method_style(name) for name in methods]
     assert len({style["color"] for style in styles}) == len(styles)
     assert len({style["marker"] for style in styles}) == len(styles)
     assert plots.method_style("MCMI fixed λ=0.25") == plots.method_style("MCMI fixed")
@@ -118,3 +138,21 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path / "file"))
     with pytest.raises(StoreError, match="cannot write"):
         plots.save_table(pd.DataFrame({"a": [1]}), "t")
+
+
+def test_gains_are_points_with_intervals_and_missing_ones_crosses(axes):
+    table = pd.DataFrame(
+        {
+            "framework": ["kd", "at"],
+            "gain_mean": [2.0, np.nan],
+            "gain_low": [1.0, np.nan],
+            "gain_high": [3.0, np.nan],
+        }
+    )
+    plots.plot_gains(axes, table, label="MCMI fixed")
+    points, _, (bars,) = axes.containers[0]
+    assert points.get_xydata()[0].tolist() == [2, 0]
+    assert bars.get_segments()[0][:, 0].tolist() == [1, 3]
+    crosses = [line for line in axes.lines if line.get_marker() == "x"]
+    assert crosses[0].get_xydata().tolist() == [[0, 1]]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["kd", "at"]

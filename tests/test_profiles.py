@@ -1,11 +1,20 @@
 """Profiles: the paper's recipe is the paper's, and what is missing is said before training."""
 
+import itertools
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 import torch
+from small_runs import DATA
 
 from mcmi_core import profiles
+from mcmi_core.data import load_dataset
 from mcmi_core.errors import CompanionError, DataError
 from mcmi_core.profiles import CIFAR100, ORACLE, PROFILES, get_profile
+from mcmi_core.runs import Recipe
+from mcmi_core.store import Store
+from mcmi_core.trainer import ensure
 
 
 def pairs(profile):
@@ -15,6 +24,12 @@ def pairs(profile):
         *profile.dynamics_pairs,
         profile.lambda_pair,
         profile.oracle_pair,
+        profile.cam_pair,
+        profile.zero_shot_pair,
+        *profile.size_pairs,
+        profile.few_shot_pair,
+        profile.alternatives_pair,
+        profile.semi_supervised_pair,
     ]
 
 
@@ -59,6 +74,80 @@ def test_a_lambda_or_a_policy_can_be_varied():
     assert run.start == CIFAR100.mll(1)
 
 
+@pytest.mark.parametrize("name", PROFILES)
+def test_zero_shot_compares_the_pairs_own_teacher_and_omits_more_and_more(name):
+    profile = get_profile(name)
+    pair = profile.zero_shot_pair
+    assert (pair.centroids, pair.lam) in profile.zero_shot_teachers
+    for fewer, more in itertools.pairwise(profile.omitted_sets):
+        assert set(fewer) < set(more)
+
+
+def test_the_paper_profile_omits_and_shrinks_what_the_paper_does():
+    paper = get_profile("paper")
+    assert str(paper.zero_shot_pair) == "resnet56 → resnet20 on cifar10"
+    assert paper.zero_shot_teachers == tuple(("fixed", lam) for lam in (0.1, 0.15, 0.2, 0.25))
+    assert paper.zero_shot_pair.lam == 0.25
+    assert [len(omitted) for omitted in paper.omitted_sets] == [1, 2, 3, 5, 6]
+    assert [pair.teacher for pair in paper.size_pairs] == [
+        f"resnet{depth}" for depth in (14, 20, 32, 44, 56, 110)
+    ]
+    assert {pair.student for pair in paper.size_pairs} == {"resnet8"}
+    assert paper.few_shot_pair == CIFAR100
+    fractions = (0.05, 0.1, 0.25, 0.35, 0.5, 0.75)
+    assert paper.few_shot_fractions == {"kd": fractions, "crd": fractions}
+
+
+def test_first_samples_can_be_taken_as_the_authors_do():
+    student = CIFAR100.distill(CIFAR100.mll(0), 0, fraction=0.05, sampling="first")
+    assert student.part.sampling == "first"
+    assert CIFAR100.distill(CIFAR100.mll(0), 0, fraction=0.05).part.sampling == "stratified"
+
+
+def test_only_synthetic_data_knows_its_posterior():
+    assert ORACLE.posterior_is_known
+    assert not CIFAR100.posterior_is_known
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_alternatives_are_teachers_of_the_pair_and_its_own_mcmi_is_among_them(name):
+    profile = get_profile(name)
+    pair = profile.alternatives_pair
+    tuned = [pair.fine_tuned(0, objective) for objective in profile.alternative_objectives]
+    assert pair.mcmi(0).key in {teacher.key for teacher in tuned}
+    families = [teacher.objective.name for teacher in tuned]
+    assert set(families) == {"mcmi", "label_smoothing", "entropy"}
+    assert len({families.count(family) for family in families}) == 1  # an equal choice for each
+    assert 4 not in profile.alternative_temperatures  # that is the control
+    assert max(profile.alternative_stops) <= pair.recipe.milestones[0]
+    student = pair.distill(pair.from_scratch(0, "mse"), 0, fraction=profile.few)
+    assert student.teacher.start is None
+    what = pair.on_unseen_training_data(student).what
+    assert what.options == {"fraction": profile.few, "seed": student.part.seed}
+
+
+def test_an_early_stopped_teacher_is_the_mll_teacher_at_that_epoch(tmp_path):
+    pair = replace(ORACLE, data=DATA, teacher="mlp:width=8", recipe=Recipe(epochs=5))
+    store = Store(tmp_path)
+    stopped = ensure(pair.early_stopped(1, 3), store)
+    history = pd.DataFrame(ensure(pair.mll(1), store).history)
+    at_epoch_3 = history[history.epoch == 3].iloc[0]
+    for split in ("train", "test"):
+        for metric, value in stopped.metrics[split].items():
+            assert at_epoch_3[f"{split}_{metric}"] == value, metric
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_binary_data_have_two_classes(name):
+    profile = get_profile(name)
+    for pair in (profile.binary_pair, profile.semi_supervised_pair):
+        assert pair.mcmi(0).start == pair.mll(0)
+    assert profile.binary_pair.mll(0).data.options["classes"] == 2
+    assert profile.binary_lambdas[0] == profile.binary_pair.lam  # that of the ten classes
+    posterior = load_dataset(profile.binary_pair.data).test.posterior
+    assert 0.7 < posterior.max(dim=1).values.mean() < 0.9  # room for a teacher to be wrong
+
+
 def test_unknown_profile():
     with pytest.raises(CompanionError, match="unknown profile 'big'; choose from smoke, gpu, pap"):
         get_profile("big")
@@ -77,7 +166,7 @@ def test_a_missing_gpu_is_said_at_once(name, monkeypatch):
 
 def test_missing_data_is_said_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(profiles, "default_device", lambda: torch.device("cuda"))
-    with pytest.raises(DataError, match="tinyimagenet100-32"):
+    with pytest.raises(DataError, match="cifar10-jpeg"):
         get_profile("gpu").check()
 
 

@@ -15,7 +15,10 @@ METRICS = (
     "few_shot_student_accuracy_percent",
     "few_shot_student_gain_points",
 )
-BLOCK = "# T\n<!-- results -->\nold\n<!-- end of results -->\nrest\n"
+BLOCK = (
+    "# T\n<!-- results -->\nold\n<!-- end of results -->\n"
+    "<!-- claims -->\nolder\n<!-- end of claims -->\nrest\n"
+)
 
 
 @pytest.fixture
@@ -41,12 +44,24 @@ def numbers() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def board() -> pd.DataFrame:
+    rows = [
+        {"claim": "A", "paper": "+3", "measured": "m", "mean": 1, "low": 0.5, "high": 1.5, "n": 5},
+        {"claim": "A", "paper": "+3", "measured": "o", "mean": -1, "low": -2, "high": 0, "n": 3},
+        {"claim": "B", "paper": "Figure 9"},
+    ]
+    about = {"unit": "points", "notebook": "12_b"}
+    words = ("partly", "partly", "not measured")
+    return pd.DataFrame([row | about | {"verdict": w} for row, w in zip(rows, words, strict=True)])
+
+
 def write_outputs(name, folder, parameters):
     assert parameters == {"profile": "smoke", "train": True}
     for part in ("figures", "records"):
         (folder / part).mkdir(parents=True, exist_ok=True)
         (folder / part / f"{name}.new").touch()
     numbers().to_csv(folder / "figures" / "12_bayes_oracle.csv", index=False)
+    board().to_csv(folder / "figures" / "99_claims.csv", index=False)
 
 
 def test_readme_is_current():
@@ -64,9 +79,26 @@ def test_results_table(project):
     assert lines[3].endswith(f"2.00] | {gained} | {gained} |")
 
 
-def test_a_readme_without_the_block():
-    with pytest.raises(CompanionError, match="README.md has no '<!-- results -->'"):
-        report.with_results("# Title\n")
+def test_claims_table(project):
+    (project / "figures" / "smoke").mkdir(parents=True)
+    board().to_csv(project / "figures" / "smoke" / "99_claims.csv", index=False)
+    lines = report.claims_table().splitlines()
+    found = "m: +1.00 [+0.50, +1.50] points, n = 5<br>o: -1.00 [-2.00, +0.00] points, n = 3"
+    assert lines[2:] == [
+        f"| A | +3 | {found} | **partly** | [12](notebooks/12_b.ipynb) |",
+        "| B | Figure 9 | – | **not measured** | [12](notebooks/12_b.ipynb) |",
+    ]
+
+
+@pytest.mark.parametrize("name", report.BLOCKS)
+def test_a_readme_without_a_block(project, name):
+    (project / "figures").mkdir()
+    write_outputs("12_b", project, {"profile": "smoke", "train": True})
+    (project / "figures").rename(project / "smoke")
+    (project / "figures").mkdir()
+    (project / "smoke").rename(project / "figures" / "smoke")
+    with pytest.raises(CompanionError, match=f"README.md has no '<!-- {name} -->'"):
+        report.with_results(BLOCK.replace(f"<!-- {name} -->", ""))
 
 
 def test_evidence_replaces_records_figures_and_readme(project, monkeypatch):
@@ -81,7 +113,8 @@ def test_evidence_replaces_records_figures_and_readme(project, monkeypatch):
     readme = (project / "README.md").read_text(encoding="utf-8")
     assert "| MLL | 1.23" in readme
     assert "old" not in readme
-    assert readme.endswith("<!-- end of results -->\nrest\n")
+    assert "| B | Figure 9" in readme
+    assert readme.endswith("<!-- end of claims -->\nrest\n")
     assert report.with_results(readme) == readme
 
 

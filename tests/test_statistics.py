@@ -12,6 +12,8 @@ from mcmi_core.statistics import (
     gains,
     mean_interval,
     paired_difference,
+    partial_correlation,
+    slopes,
     summarise,
     verdict,
     within_seed_intervals,
@@ -139,3 +141,59 @@ def test_within_seed_intervals_need_settings_and_all_seeds():
     gap = pd.DataFrame({"seed": [0, 0, 1], "T": [1, 2, 1], "a": [1.0, 2.0, 3.0]})
     with pytest.raises(ValueError, match="must be finite"):
         within_seed_intervals(gap, "T", "a")
+
+
+def test_partial_correlation_equals_the_formula_of_plain_correlations():
+    random = np.random.default_rng(1)
+    x, y, z = random.normal(size=(3, 12))
+    y += x + 2 * z
+    xy, xz, yz = (np.corrcoef(a, b)[0, 1] for a, b in ((x, y), (x, z), (y, z)))
+    expected = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
+    assert partial_correlation(x, y, z) == pytest.approx(expected, rel=1e-9)
+    assert partial_correlation(x, y, z) == pytest.approx(partial_correlation(y, x, z), rel=1e-9)
+
+
+def test_partial_correlation_sees_through_a_common_cause():
+    random = np.random.default_rng(2)
+    cause = random.normal(size=4000)
+    x, y = cause + 0.3 * random.normal(size=(2, 4000))
+    assert np.corrcoef(x, y)[0, 1] > 0.8
+    assert abs(partial_correlation(x, y, cause)) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (([1, 2, 4], [1, 2, 5], [3, 1, 2]), r"three columns of at least 4, got \[3, 3, 3\]"),
+        (([1, 2, 4, 3], [1, 2, 5], [3, 1, 2, 2]), r"at least 4, got \[4, 3, 4\]"),
+        (([1, 2, 4, math.nan], [1, 2, 5, 4], [3, 1, 2, 2]), "needs finite values"),
+        (([3, 5, 7, 9], [1, 2, 5, 4], [1, 2, 3, 4]), "the first variable is a linear function"),
+        (([1, 2, 5, 4], [3, 5, 7, 9], [1, 2, 3, 4]), "the second variable is a linear function"),
+    ],
+)
+def test_partial_correlation_refuses_what_it_cannot_tell_apart(columns, message):
+    with pytest.raises(ValueError, match=message):
+        partial_correlation(*columns)
+
+
+def test_slopes_by_method_and_seed():
+    """Lines of known slope; and three points off a line, whose slope is Σ dx·dy / Σ dx²."""
+    table = pd.DataFrame(
+        {
+            "label": ["MLL"] * 3 + ["MCMI"] * 3 + ["MLL"] * 3 + ["MCMI"] * 2,
+            "seed": [0] * 6 + [1] * 5,
+            "size": [1.0, 2, 4] * 3 + [1, 4],
+            "accuracy": [5.0, 3, -1, 1, 2, 4, 0, 3, 0, 10, 16],
+        }
+    )
+    steep = slopes(table, "size", "accuracy")
+    assert steep.loc[0].to_dict() == pytest.approx({"MLL": -2, "MCMI": 1})
+    deviations = [(-4 / 3, -1), (-1 / 3, 2), (5 / 3, -1)]
+    expected = sum(dx * dy for dx, dy in deviations) / sum(dx**2 for dx, _ in deviations)
+    assert steep.loc[1].to_dict() == pytest.approx({"MLL": expected, "MCMI": 2})
+
+
+def test_one_point_has_no_slope():
+    table = pd.DataFrame({"label": ["MLL"] * 2, "seed": [3, 3], "size": [1, 1], "a": [1.0, 2]})
+    with pytest.raises(ValueError, match="no slope from a single size for 'MLL', seed 3"):
+        slopes(table, "size", "a")

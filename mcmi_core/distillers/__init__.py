@@ -13,10 +13,12 @@ from mcmi_core.distillers.ft import FT
 from mcmi_core.distillers.hsakd import HSAKD
 from mcmi_core.distillers.kd import KD
 from mcmi_core.distillers.lskd import LSKD
+from mcmi_core.distillers.masked_kd import MaskedKD
 from mcmi_core.distillers.nst import NST
 from mcmi_core.distillers.pkt import PKT
 from mcmi_core.distillers.review_kd import ReviewKD
 from mcmi_core.distillers.rkd import RKD
+from mcmi_core.distillers.semi_kd import SemiKD
 from mcmi_core.distillers.sp import SP
 from mcmi_core.distillers.vid import VID
 from mcmi_core.registry import Registry
@@ -27,6 +29,8 @@ DISTILLERS = Registry(
     "distiller",
     {
         "kd": KD,
+        "masked_kd": MaskedKD,
+        "semi_kd": SemiKD,
         "lskd": LSKD,
         "dkd": DKD,
         "dist": DIST,

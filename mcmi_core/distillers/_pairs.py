@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from mcmi_core.distillers._base import feature_shapes
+from mcmi_core.errors import IncompatibleNetworks
 
 Shape = tuple[int, int, int]
 """(C, H, W) of a map."""
@@ -30,8 +31,8 @@ def paired_map_shapes(
         key: that part of a shape.
 
     Raises:
-        ValueError: different numbers of layers, a feature that is no map, or a pair that differs
-            in ``key``; names both networks and all their shapes.
+        IncompatibleNetworks: different numbers of layers, a feature that is no map, or a pair that
+            differs in ``key``; names both networks and all their shapes.
     """
     student_shapes = feature_shapes(student, sample)[layers]
     teacher_shapes = feature_shapes(teacher, sample)[layers]
@@ -41,7 +42,7 @@ def paired_map_shapes(
         or any(len(shape) != 3 for shape in (*student_shapes, *teacher_shapes))
         or any(key(s) != key(t) for s, t in pairs)
     ):
-        raise ValueError(
+        raise IncompatibleNetworks(
             "the networks must have as many stage maps (C, H, W) as each other"
             + (f", of the same {same}" if same else "")
             + f", got {student_shapes} from student {type(student).__name__} and "

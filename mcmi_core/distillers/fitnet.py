@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
 from mcmi_core.distillers._pairs import Shape, paired_map_shapes
+from mcmi_core.errors import IncompatibleNetworks
 from mcmi_core.losses import hint_loss
 
 
@@ -45,7 +46,7 @@ class FitNet(Distiller):
         student_shape, teacher_shape = shapes[0]
         convolution = _convolution(student_shape, teacher_shape)
         if convolution is None:
-            raise ValueError(
+            raise IncompatibleNetworks(
                 "fitnet needs maps (C, H, W) of equal size or one twice as large as the other, got "
                 f"{student_shape} from student {type(student).__name__} and "
                 f"{teacher_shape} from teacher {type(teacher).__name__}"

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
+from mcmi_core.errors import IncompatibleNetworks
 from mcmi_core.losses import full_precision, kd_loss
 from mcmi_core.models.auxiliary import (
     ROTATIONS,
@@ -85,7 +86,7 @@ class HSAKD(Distiller):
             )
         self.heads = AuxiliaryHeads(student)
         if len(self.heads) != len(teacher.heads):
-            raise ValueError(
+            raise IncompatibleNetworks(
                 f"hsakd needs as many stages in both networks, got {len(self.heads)} in student "
                 f"{type(student).__name__} and {len(teacher.heads)} in teacher "
                 f"{type(teacher.backbone).__name__}"

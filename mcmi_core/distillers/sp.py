@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output, feature_shapes
+from mcmi_core.errors import IncompatibleNetworks
 from mcmi_core.losses import similarity_loss
 
 
@@ -39,7 +40,7 @@ class SP(Distiller):
         for role, network in (("student", student), ("teacher", teacher)):
             shapes = feature_shapes(network, sample)
             if len(shapes) < 2:
-                raise ValueError(
+                raise IncompatibleNetworks(
                     "sp compares the features before the last ones, got only "
                     f"{shapes} from {role} {type(network).__name__}"
                 )

@@ -6,7 +6,7 @@ Every model returns logits when called, and stage features as well from ``model.
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mcmi_core.models.bottleneck_resnet import BOTTLENECK_RESNETS
 from mcmi_core.models.imagenet import IMAGENET_MODELS
@@ -97,19 +97,20 @@ def describe_models(num_classes: int = 100, image_size: int = 32) -> list[ModelC
 
 @torch.no_grad()
 def _cost(name: str, num_classes: int, image_size: int) -> ModelCost:
-    # Counting takes longer to import than all models together.
-    from torch.utils.flop_counter import FlopCounterMode
-
     with torch.device("meta"):
         model = create_model(name, num_classes=num_classes, image_size=image_size).eval()
         image = torch.empty(1, 3, image_size, image_size)
-    with FlopCounterMode(display=False) as counter:
-        model(image)
-    return ModelCost(
-        name,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        multiply_adds=counter.get_total_flops() // 2,  # a multiplication and an addition
-    )
+    multiply_adds = []
+
+    def count(layer: nn.Conv2d | nn.Linear, _, output: Tensor) -> None:
+        multiply_adds.append(output.numel() * layer.weight[0].numel())
+
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    model(image)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return ModelCost(name, parameters, sum(multiply_adds))
 
 
 __all__ = ["MODELS", "ModelCost", "create_model", "describe_models", "list_models"]

@@ -12,6 +12,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from mcmi_core.errors import IncompatibleNetworks
 from mcmi_core.models._base import Classifier, StagedClassifier
 from mcmi_core.models._blocks import he_initialise
 
@@ -54,7 +55,7 @@ class AuxiliaryHeads(nn.ModuleList):
 
     def __init__(self, network: nn.Module) -> None:
         if not isinstance(network, StagedClassifier):
-            raise ValueError(
+            raise IncompatibleNetworks(
                 f"auxiliary heads need a network of stages, got {type(network).__name__}"
             )
         joint_classes = ROTATIONS * network.head.out_features

@@ -1,10 +1,11 @@
-"""Networks for ImageNet: torchvision's ResNets and MobileNetV1, for images of any size from 32x32.
+"""Networks for ImageNet: ResNets and MobileNetV1, for images of any size from 32x32.
 
 Sources: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, table 1; Howard et
 al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017,
 table 1.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -12,31 +13,53 @@ from torch import nn
 
 from mcmi_core.models._base import StagedClassifier, family
 from mcmi_core.models._blocks import conv_norm_relu, he_initialise, stack
+from mcmi_core.models.bottleneck_resnet import Bottleneck
+from mcmi_core.models.resnet import BasicBlock
+
+STEM_WIDTH = 64
+"""Channels of a ResNet's first map."""
+
+BASIC = (BasicBlock, (64, 128, 256, 512))
+BOTTLENECK = (Bottleneck, (256, 512, 1024, 2048))
+"""A block, and the widths of the stages that are made of it."""
 
 
-def torchvision_resnet(name: str, *, num_classes: int, in_channels: int) -> StagedClassifier:
-    """A ResNet of torchvision, with the weights that it starts from there.
+class ImageNetResNet(StagedClassifier):
+    """A ResNet with the stem for large images, and the stride of a bottleneck in its 3x3.
 
     Its maps are taken after pooling from the stem and after ReLU from the stages: a quarter of the
     image's size from the stem and stage 1, then halved by every stage.
 
     Args:
-        name: torchvision's: ``"resnet18"``.
+        block: makes a block from its input channels, output channels and stride.
+        widths: channels of the four stages.
+        num_blocks: of each stage.
         num_classes: C.
-        in_channels: channels of the images; other than 3, the first convolution is replaced.
+        in_channels: channels of the images.
     """
-    # Importing torchvision takes seconds, which only those who ask for it should wait.
-    from torchvision.models import resnet
 
-    network = getattr(resnet, name)(num_classes=num_classes)
-    if in_channels != 3:
-        network.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
-        he_initialise(network.conv1)
-    return StagedClassifier(
-        stem=nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool),
-        stages=[network.layer1, network.layer2, network.layer3, network.layer4],
-        head=network.fc,
-    )
+    def __init__(
+        self,
+        block: type[nn.Module],
+        widths: Sequence[int],
+        num_blocks: Sequence[int],
+        *,
+        num_classes: int,
+        in_channels: int,
+    ) -> None:
+        super().__init__(
+            stem=conv_norm_relu(in_channels, STEM_WIDTH, 7, stride=2).append(
+                nn.MaxPool2d(3, stride=2, padding=1)
+            ),
+            stages=[
+                stack(block, before, width, number, stride)
+                for (before, width), number, stride in zip(
+                    pairwise((STEM_WIDTH, *widths)), num_blocks, (1, 2, 2, 2), strict=True
+                )
+            ],
+            head=nn.Linear(widths[-1], num_classes),
+        )
+        he_initialise(self)
 
 
 class MobileNetV1(StagedClassifier):
@@ -77,9 +100,9 @@ def _separable_convolution(in_channels: int, out_channels: int, stride: int) -> 
 IMAGENET_MODELS = family(
     5,
     {
-        "imagenet_resnet18": partial(torchvision_resnet, "resnet18"),
-        "imagenet_resnet34": partial(torchvision_resnet, "resnet34"),
-        "imagenet_resnet50": partial(torchvision_resnet, "resnet50"),
+        "imagenet_resnet18": partial(ImageNetResNet, *BASIC, (2, 2, 2, 2)),
+        "imagenet_resnet34": partial(ImageNetResNet, *BASIC, (3, 4, 6, 3)),
+        "imagenet_resnet50": partial(ImageNetResNet, *BOTTLENECK, (3, 4, 6, 3)),
         "imagenet_mobilenetv1": MobileNetV1,
     },
 )

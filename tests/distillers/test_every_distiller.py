@@ -17,6 +17,9 @@ SAME_WIDTHS = {"fsp"}
 HEADED_TEACHER = {"hsakd"}
 """Distillers that learn from a teacher's auxiliary heads."""
 
+REQUIRED_OPTIONS = {"masked_kd": "classes=2", "semi_kd": "labelled_fraction=0.5"}
+"""Options without a default."""
+
 LATE = 100
 """An epoch after every initial phase and warm-up."""
 
@@ -46,8 +49,9 @@ def teacher(name):
 
 def build(name, student, teacher, seed=2):
     torch.manual_seed(seed)
+    text = f"{name}:{REQUIRED_OPTIONS[name]}" if name in REQUIRED_OPTIONS else name
     distiller = DISTILLERS.build(
-        name, student=student, teacher=teacher, sample=BATCH.inputs[:2], labels=BATCH.labels
+        text, student=student, teacher=teacher, sample=BATCH.inputs[:2], labels=BATCH.labels
     )
     return distiller.train()
 

@@ -1,0 +1,104 @@
+"""What looking costs: evaluation beside training, and an MCMI step beside an MLL step.
+
+python benchmarks/evaluation_cost.py --help
+"""
+
+from pathlib import Path
+
+import torch
+import typer
+from _measure import RESULTS, best_seconds, random_images, seconds, write_table
+
+from mcmi_core.data import Dataset, load_dataset
+from mcmi_core.data.loader import training_batches
+from mcmi_core.device import place
+from mcmi_core.evaluation import evaluate, predict_logits
+from mcmi_core.models import create_model
+from mcmi_core.objectives import OBJECTIVES
+from mcmi_core.train import _train_steps
+
+CPU = torch.device("cpu")
+CRITERIA = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}
+
+
+def measure(dataset: Dataset, model: str, batch_size: int, rounds: int) -> dict[str, float]:
+    """Seconds of an epoch by MLL and by MCMI, of a forward pass and of an evaluation of it."""
+    size = {
+        "num_classes": dataset.num_classes,
+        "in_channels": dataset.in_channels,
+        "image_size": dataset.image_size,
+    }
+    split = dataset.train
+
+    def epoch(network, criterion, optimizer) -> float:
+        network.train()
+        batches = training_batches(
+            dataset,
+            split,
+            batch_size=batch_size,
+            epoch_length=len(split),
+            seed=0,
+            epoch=0,
+            device=CPU,
+        )
+        return seconds(lambda: _train_steps(network, criterion, optimizer, batches))
+
+    contestants = {}
+    for name, objective in CRITERIA.items():
+        torch.manual_seed(0)
+        network = place(create_model(model, **size), CPU)
+        criterion = OBJECTIVES.build(objective, num_classes=dataset.num_classes)
+        optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, fused=True)
+        contestants[name] = lambda parts=(network, criterion, optimizer): epoch(*parts)
+    contestants["forward"] = lambda: seconds(lambda: predict_logits(network, dataset, split, CPU))
+    contestants["evaluate"] = lambda: seconds(lambda: evaluate(network, dataset, split, CPU))
+    return best_seconds(contestants, rounds)
+
+
+def evaluation_cost(
+    images: int = 512,
+    image_size: int = 32,
+    batch_size: int = 64,
+    rounds: int = 3,
+    threads: int = 2,
+    output: Path = RESULTS,
+) -> None:
+    """Measure and write evaluation_cost.md, for vectors, for digits and for 32x32 images."""
+    torch.set_num_threads(threads)
+    settings = {
+        "oracle, mlp:width=512": (load_dataset("oracle"), "mlp:width=512"),
+        "digits, resnet8": (load_dataset("digits"), "resnet8"),
+        f"{image_size}x{image_size}, 100 classes, resnet20": (
+            random_images(images, 100, image_size),
+            "resnet20",
+        ),
+    }
+    rows = []
+    for name, (dataset, model) in settings.items():
+        spent = measure(dataset, model, batch_size, rounds)
+        epoch = spent["mll"]
+        metrics = max(spent["evaluate"] - spent["forward"], 0.0)
+        rows.append(
+            (
+                name,
+                len(dataset.train),
+                f"{epoch:.3f}",
+                f"{100 * spent['evaluate'] / epoch:.0f} %",
+                f"{100 * metrics / epoch:.1f} %",
+                f"{spent['mcmi'] / epoch:.2f}",
+            )
+        )
+    write_table(
+        "evaluation_cost",
+        "Evaluation and MCMI, as shares of an MLL epoch",
+        ("setting", "samples", "MLL epoch, s", "evaluation", "of it metrics", "MCMI / MLL"),
+        rows,
+        output,
+        note=f"Batch {batch_size}; best of {rounds} rounds in turn. Evaluation: accuracy, LL, CMI "
+        "and entropy (BCPD error where known) of the training split; metrics: what it takes beyond "
+        "the forward pass.",
+    )
+
+
+if __name__ == "__main__":
+    typer.run(evaluation_cost)

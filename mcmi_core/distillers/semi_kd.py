@@ -1,0 +1,74 @@
+"""KD where only some of the training samples have a label: cross-entropy on those, KD on all.
+
+    c · mean over labelled samples of CE + w · T² · KL(softmax(t/T) ‖ softmax(s/T)),   T = 4
+
+A batch has the labelled samples that chance gives it, often none. Their mean is estimated, without
+bias, by Σ CE over those of the batch / (batch size · share of labelled samples).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mcmi_core.data.loader import Batch
+from mcmi_core.data.split import UNLABELLED, Split
+from mcmi_core.distillers._base import Output
+from mcmi_core.distillers.kd import KD
+from mcmi_core.losses import full_precision
+
+
+class SemiKD(KD):
+    """Plain KD of a student that may look at a few labels only.
+
+    Args:
+        student: the network to train.
+        teacher: the network to learn from.
+        labels: (N,) of the training split; those to hide are replaced by −1 here, so that no term
+            can see them.
+        labelled_fraction: share of every class that keeps its labels, in (0, 1); at least one
+            sample of each. The choice is that of a few-shot student's data with the same seed.
+        seed: of the choice.
+        temperature: T, softens both outputs in the distillation term.
+        weight: w, of the distillation term.
+        cross_entropy_weight: c, of the cross-entropy with the labels.
+
+    Raises:
+        ValueError: a fraction out of range.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        labels: Tensor,
+        *,
+        labelled_fraction: float,
+        seed: int = 0,
+        temperature: float = 4.0,
+        weight: float = 0.9,
+        cross_entropy_weight: float = 0.1,
+    ) -> None:
+        super().__init__(
+            student,
+            teacher,
+            temperature=temperature,
+            weight=weight,
+            cross_entropy_weight=cross_entropy_weight,
+        )
+        self.labelled_weight = self.cross_entropy_weight
+        self.cross_entropy_weight = 0.0  # of the term that would see all labels
+        places = Split(torch.arange(len(labels), device=labels.device), labels)
+        labelled = places.fraction(labelled_fraction, seed=seed)
+        known = torch.full_like(labels, UNLABELLED)
+        known[labelled.inputs] = labelled.labels
+        self.share = len(labelled) / len(places)
+        self.register_buffer("known_labels", known, persistent=False)  # (N,)
+
+    def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
+        """``kd``: weight · T² · KL; ``cross_entropy`` of the labelled samples; nats."""
+        labels = self.known_labels[batch.indices]  # (batch size,)
+        cross_entropy = F.cross_entropy(
+            full_precision(student.logits), labels, ignore_index=UNLABELLED, reduction="sum"
+        )
+        weight = self.labelled_weight / (self.share * len(labels))
+        return super().forward(student, teacher, batch) | {"cross_entropy": weight * cross_entropy}
