@@ -22,8 +22,8 @@ from mcmi_core.profiles import (
     PAPER_RECIPE,
     PROFILES,
     get_profile,
-    table_pair,
 )
+from mcmi_core.profiles._tables import table_pair
 from mcmi_core.reference import favoured_lambdas, published
 
 PAPER = get_profile("paper")

@@ -8,10 +8,9 @@ import pytest
 import torch
 from small_runs import DATA
 
-from mcmi_core import profiles
 from mcmi_core.data import load_dataset
 from mcmi_core.errors import CompanionError, DataError
-from mcmi_core.profiles import CIFAR100, ORACLE, PROFILES, get_profile
+from mcmi_core.profiles import CIFAR100, ORACLE, PROFILES, _profile, get_profile
 from mcmi_core.runs import Recipe
 from mcmi_core.store import Store
 from mcmi_core.trainer import ensure
@@ -159,13 +158,13 @@ def test_smoke_needs_nothing():
 
 @pytest.mark.parametrize("name", ["gpu", "paper"])
 def test_a_missing_gpu_is_said_at_once(name, monkeypatch):
-    monkeypatch.setattr(profiles, "default_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(_profile, "default_device", lambda: torch.device("cpu"))
     with pytest.raises(CompanionError, match=f"profile '{name}' needs a CUDA GPU"):
         get_profile(name).check()
 
 
 def test_missing_data_is_said_at_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(profiles, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(_profile, "default_device", lambda: torch.device("cuda"))
     with pytest.raises(DataError, match="cifar10-jpeg"):
         get_profile("gpu").check()
 

@@ -1,0 +1,102 @@
+"""Any CPU, minutes: synthetic data with known posterior, and scikit-learn's digits."""
+
+from dataclasses import replace
+
+from mcmi_core.pairs import FRAMEWORKS
+from mcmi_core.profiles._pair import Pair
+from mcmi_core.profiles._profile import Profile
+from mcmi_core.runs import Recipe
+
+ORACLE = Pair(
+    data="oracle",
+    teacher="mlp:width=512",
+    student="mlp:width=32",
+    lam=0.7,
+    centroids="tracked",
+    recipe=Recipe(evaluate_every=20).shortened(60),
+    fine_tuning=Recipe(epochs=20, schedule="cosine", evaluate_every=20),
+    resample=True,
+)
+"""Synthetic data with a known posterior; small enough for any machine."""
+
+DIGITS = Pair(
+    data="digits",
+    teacher="resnet20",
+    student="resnet8",
+    lam=0.15,
+    recipe=Recipe(evaluate_every=5).shortened(10),
+    fine_tuning=Recipe(epochs=10, schedule="cosine", evaluate_every=10),
+)
+"""Real 8x8 images that come with scikit-learn."""
+
+IMAGE_ORACLE = Pair(
+    data="oracle:images=True,dimension=64,train_size=800,test_size=1000",
+    teacher="resnet14",
+    student="resnet8",
+    lam=0.7,
+    centroids="tracked",
+    recipe=Recipe(evaluate_every=20).shortened(20),
+    fine_tuning=Recipe(epochs=6, schedule="cosine", evaluate_every=6),
+    student_recipe=Recipe(evaluate_every=3).shortened(6),
+    resample=True,
+)
+"""The oracle's vectors as images of 8x8 pixels, for networks with maps."""
+
+TWENTY_CLASSES = replace(
+    IMAGE_ORACLE,
+    data="oracle:classes=20,images=True,dimension=64,train_size=800,test_size=1000,separation=3",
+)
+"""As many classes as top-5 accuracy needs to say something."""
+
+BINARY_ORACLE = replace(
+    ORACLE, data="oracle:classes=2,separation=1.2,train_size=2000,test_size=2000"
+)
+"""Two Gaussians that overlap about as much as the ten: even P* errs on a fifth of the samples."""
+
+SMOKE = Profile(
+    name="smoke",
+    needs_gpu=False,
+    workers=None,
+    seeds=(0, 1, 2),
+    quickstart=ORACLE,
+    temperature_pairs=(ORACLE, replace(ORACLE, student="mlp:width=64"), DIGITS),
+    temperatures=(1.0, 2.0, 4.0, 8.0, 16.0),
+    dynamics_pairs=(ORACLE, DIGITS),
+    lambda_pair=ORACLE,
+    lambdas=(0.0, 0.25, 0.4, 0.7, 1.0),
+    oracle_pair=ORACLE,
+    oracle_seeds=(0, 1, 2, 3, 4),
+    oracle_lambdas=(0.4, 0.7),
+    zero_shot_pair=ORACLE,
+    zero_shot_teachers=(("fixed", 0.4), ("tracked", 0.7), ("tracked", 1.0)),
+    zero_shot_seeds=(0, 1, 2, 3, 4),
+    omitted_sets=((9,), (9, 7, 5)),
+    size_pairs=tuple(replace(ORACLE, teacher=f"mlp:width={w}") for w in (32, 128, 512)),
+    few_shot_pair=ORACLE,
+    few_shot_fractions={"kd": (0.05, 0.1, 0.25), "crd:num_negatives=1024": (0.05,)},
+    cam_pair=replace(DIGITS, lam=1.0, centroids="tracked"),
+    cam_stage=2,
+    distillation_pairs=(IMAGE_ORACLE,),
+    distillation_frameworks=FRAMEWORKS,
+    distillation_seeds=(0, 1, 2),
+    imagenet_pairs=(TWENTY_CLASSES,),
+    imagenet_frameworks=("kd", "dkd"),
+    imagenet_seeds=(0, 1, 2),
+    alternatives_pair=ORACLE,
+    alternatives_seeds=(0, 1, 2, 3, 4),
+    alternative_objectives=(
+        "mcmi:lam=0.7,centroids=tracked",
+        "mcmi:lam=1.0,centroids=tracked",
+        "label_smoothing:share=0.1",
+        "label_smoothing:share=0.4",
+        "entropy:weight=0.4",
+        "entropy:weight=0.6",
+    ),
+    alternative_temperatures=(8.0, 16.0),
+    alternative_stops=(10, 25),
+    semi_supervised_pair=ORACLE,
+    semi_supervised_seeds=(0, 1, 2, 3, 4),
+    binary_pair=BINARY_ORACLE,
+    binary_seeds=(0, 1, 2, 3, 4),
+    binary_lambdas=(0.7, 1.0, 1.5),
+)
