@@ -52,7 +52,9 @@ class Lab:
             NotMeasured: a record is missing and training is not allowed.
             RunsFailed: training failed.
         """
-        return pd.DataFrame([_describe(run) | _outcome(rec) for run, rec in self._ask(runs, workers)])
+        return pd.DataFrame(
+            [_describe(run) | _outcome(rec) for run, rec in self._ask(runs, workers)]
+        )
 
     def collect_histories(self, runs: Iterable[Run]) -> pd.DataFrame:
         """One row per run and evaluated epoch; columns as :meth:`collect`, and ``epoch``."""
