@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mcmi_core.data.augmentation import centre_crop
 from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
 
@@ -174,7 +175,7 @@ def eigen_cam_maps(
     chosen = torch.cat(
         [(split.labels == label).nonzero().flatten()[:samples] for label in range(classes)]
     )
-    pictures = split.inputs[chosen]
+    pictures = centre_crop(split.subset(chosen).inputs.to(device), dataset.image_size)
     maps = _stage_maps(model, dataset.normalise(pictures))
     if not 0 <= stage < len(maps):
         raise ValueError(f"no stage {stage}; choose from 0 to {len(maps) - 1}")

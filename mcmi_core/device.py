@@ -1,5 +1,6 @@
-"""Where to compute when nobody says, and how weights lie in memory there."""
+"""Where to compute when nobody says, what fits there, and how weights lie in memory."""
 
+import math
 from typing import TypeVar
 
 import torch
@@ -11,6 +12,11 @@ Module = TypeVar("Module", bound=nn.Module)
 def default_device() -> torch.device:
     """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that nobody uses on a device; without bound on the CPU, where files can be mapped."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
 
 
 def place(module: Module, device: torch.device) -> Module:

@@ -33,7 +33,7 @@ class Lab:
         self.train = train
         self._used: dict[str, Record] = {}
 
-    def collect(self, runs: Iterable[Run]) -> pd.DataFrame:
+    def collect(self, runs: Iterable[Run], *, workers: int | None = None) -> pd.DataFrame:
         """One row per run: what it was (configuration) and how it ended (final metrics).
 
         Columns: ``id``, ``key``, ``parent_key``, ``label``, ``status``, the configuration
@@ -43,11 +43,18 @@ class Lab:
         whose teacher collapsed has status ``not run`` and no metrics; a student whose distiller
         cannot compare it with its teacher has status ``incompatible``, and none either.
 
+        Args:
+            runs: what to collect.
+            workers: runs to train at a time, where they need more memory than others; the default
+                is the profile's.
+
         Raises:
             NotMeasured: a record is missing and training is not allowed.
             RunsFailed: training failed.
         """
-        return pd.DataFrame([_describe(run) | _outcome(rec) for run, rec in self._ask(runs)])
+        return pd.DataFrame(
+            [_describe(run) | _outcome(rec) for run, rec in self._ask(runs, workers)]
+        )
 
     def collect_histories(self, runs: Iterable[Run]) -> pd.DataFrame:
         """One row per run and evaluated epoch; columns as :meth:`collect`, and ``epoch``."""
@@ -85,12 +92,14 @@ class Lab:
         ]
         return pd.DataFrame(rows)
 
-    def _ask(self, runs: Iterable[Run]) -> list[tuple[Run, Record | None]]:
+    def _ask(
+        self, runs: Iterable[Run], workers: int | None = None
+    ) -> list[tuple[Run, Record | None]]:
         """Each run with its record, or with None if a run that it builds on collapsed."""
         runs = list(runs)
         if self.train:
             source = Store(store_root())
-            execute(runs, source, workers=self.profile.workers)
+            execute(runs, source, workers=workers or self.profile.workers)
         else:
             source = Records(records_root() / self.profile.name)
         answers, missing = [], []

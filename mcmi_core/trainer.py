@@ -226,7 +226,7 @@ def _model_and_criterion(
             run.distiller,
             student=place(model, device),
             teacher=teacher,
-            sample=dataset.normalise(split.inputs[:2]),
+            sample=dataset.normalise(split.inputs[:2].to(device)),
             labels=split.labels,
         )
         if dataset.augmentation == "none" and not criterion.uses_features:

@@ -128,6 +128,20 @@ def test_provenance_counts_every_run_that_was_used():
     assert "torch 2." in lab.provenance()
 
 
+def test_runs_that_need_more_memory_get_fewer_workers(monkeypatch):
+    asked = []
+
+    def execute(runs, store, workers):
+        asked.append(workers)
+        execute_here(runs, store, workers)
+
+    monkeypatch.setattr(lab_module, "execute", execute)
+    lab = Lab("tiny", train=True)
+    lab.collect([mll_teacher()])
+    lab.collect([mll_teacher()], workers=1)
+    assert asked == [lab.profile.workers, 1]
+
+
 def test_it_says_where_numbers_come_from():
     assert str(Lab("tiny")) == "profile tiny: replaying committed records"
     assert str(Lab("tiny", train=True)) == "profile tiny: training what is missing"

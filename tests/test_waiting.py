@@ -6,6 +6,9 @@ fails on them, and copies to the host are noted. Backward passes need a true dev
 itself is watched on the CPU, reading its sums.
 """
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -18,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mcmi_core.criterion import Criterion
 from mcmi_core.data import Dataset, Split
+from mcmi_core.data.augmentation import KINDS
 from mcmi_core.data.loader import Batch, training_batches
 from mcmi_core.distillers import DISTILLERS
 from mcmi_core.models.auxiliary import HeadedNetwork
@@ -36,6 +40,11 @@ OBJECTIVES_WITH_OPTIONS = (
     "entropy:weight=0.1",
     "mse",
 )
+
+
+@pytest.fixture(autouse=True)
+def room_on_the_fake_gpu(monkeypatch):
+    monkeypatch.setattr("mcmi_core.data.split.free_memory", lambda device: math.inf)
 
 
 class CopiesToHost(TorchDispatchMode):
@@ -110,6 +119,12 @@ def test_no_distiller_waits(name):
         labels=data.train.labels,
     )
     assert compute_terms(criterion, student, data) == []
+
+
+@pytest.mark.parametrize("augmentation", KINDS)
+def test_no_augmentation_waits(augmentation):
+    data = replace(dataset(), augmentation=augmentation)
+    assert compute_terms(OBJECTIVES.build("mll", num_classes=CLASSES), network(), data) == []
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES_WITH_OPTIONS)

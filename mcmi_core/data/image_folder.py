@@ -1,10 +1,15 @@
 """Any folder of images, ``train/CLASS/*`` with ``test/CLASS/*`` or ``val/CLASS/*``.
 
-Images are decoded once, into a file of the cache that is read in a second from then on.
+Images are decoded once, into files of the cache, which are mapped from then on: they load in no
+time, all processes share them, and they may be larger than the memory.
 """
 
+import errno
 import hashlib
 import os
+import shutil
+import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +20,10 @@ from filelock import FileLock
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from mcmi_core.data.augmentation import stored_size
 from mcmi_core.data.normalisation import channel_statistics
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.errors import DataError
+from mcmi_core.errors import DataError, StoreError
 from mcmi_core.files import read_tensors, write_tensors
 from mcmi_core.paths import cache_root, data_root
 from mcmi_core.progress import progress_bar
@@ -28,34 +34,52 @@ if TYPE_CHECKING:
 DAMAGED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises on files that are no image, or no longer a whole one."""
 
+PHOTOGRAPH = 128
+"""Pixels per side from which on images are treated as ImageNet's are."""
+
+CHUNK = 4096
+"""Images that are asked for at once: a million waiting tasks would fill the memory."""
+
 
 def image_folder(*, folder: str, image_size: int = 32) -> Dataset:
     """Images of any size and format, brought to ``image_size`` squared, RGB.
 
     The shorter side is resized (with antialiasing) and the middle is cut out; an image that has
-    the size already stays as it is. All of them are held in memory, one byte per pixel and channel.
+    the size already stays as it is. Training images are padded, cropped and flipped. From 128
+    pixels on, the protocol is ImageNet's: images are stored at 8/7 of ``image_size`` (256 for
+    224), training sees random boxes of them (``resized_crop``), evaluation the middle.
+
+    Decoded images take one byte per pixel and channel on the disk (``MCMI_CACHE``).
 
     Args:
         folder: in ``MCMI_DATA``, or an absolute path.
-        image_size: pixels per side.
+        image_size: pixels per side that a network sees.
 
     Raises:
         ValueError: an image size below 1.
         DataError: a folder that is missing or empty, splits whose classes differ, an image that
-            cannot be decoded, or more images than the memory holds.
+            cannot be decoded, or more images than the disk has room for.
+        StoreError: the cache cannot be written.
     """
     if image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     root = data_root() / folder
     listings = {"train": _list(root, "train"), "test": _list(root, "test", "val")}
-    _check(root, listings, image_size)
-    path = cache_root() / "imagefolder" / f"{root.name}-{_digest(listings, image_size)}.safetensors"
+    _check_classes(root, listings)
+    augmentation = "resized_crop" if image_size >= PHOTOGRAPH else "crop_flip"
+    size = stored_size(augmentation, image_size)
+    path = cache_root() / "imagefolder" / f"{root.name}-{_digest(listings, size)}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):  # of many processes, one decodes
-        if not path.exists():
-            _decode_into(path, listings, image_size)
+        if not _is_whole(path, listings, size):
+            _remove(path, listings)  # what an interrupted decoding left
+            _check_room(path.parent, root, listings, size)
+            _decode_into(path, listings, size)
     tensors, about = read_tensors(path)
-    train, test = (Split(tensors[f"{name}_images"], tensors[f"{name}_labels"]) for name in listings)
+    train, test = (
+        Split(_mapped(_pixels_of(path, name), len(listing), size), tensors[name])
+        for name, listing in listings.items()
+    )
     return Dataset(
         root.name,
         train,
@@ -63,7 +87,7 @@ def image_folder(*, folder: str, image_size: int = 32) -> Dataset:
         tuple(listings["train"].classes),
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
-        augmentation="crop_flip",
+        augmentation=augmentation,
     )
 
 
@@ -83,23 +107,25 @@ def _list(root: Path, *names: str) -> "ImageFolder":
     )
 
 
-def _check(root: Path, listings: "dict[str, ImageFolder]", image_size: int) -> None:
+def _check_classes(root: Path, listings: "dict[str, ImageFolder]") -> None:
     train, test = listings.values()
     if difference := sorted(set(train.classes) ^ set(test.classes)):
         raise DataError(f"{root}: training and test split differ in the classes {difference[:5]}")
-    needed = (len(train) + len(test)) * 3 * image_size**2
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > memory:
+
+
+def _check_room(folder: Path, root: Path, listings: "dict[str, ImageFolder]", size: int) -> None:
+    number = sum(len(listing) for listing in listings.values())
+    needed, free = number * _num_bytes(size), shutil.disk_usage(folder).free
+    if needed > free:
         raise DataError(
-            f"{root}: {len(train) + len(test)} images of {image_size}x{image_size} need "
-            f"{needed / 1e9:.0f} GB of memory, and this machine has {memory / 1e9:.0f}; choose a "
-            "smaller image_size"
+            f"{root}: {number} images of {size}x{size} need {needed:,} bytes of disk, and {folder} "
+            f"has {free:,}; MCMI_CACHE names another place"
         )
 
 
-def _digest(listings: "dict[str, ImageFolder]", image_size: int) -> str:
+def _digest(listings: "dict[str, ImageFolder]", size: int) -> str:
     """Changes with every file's name, size and time, so that no stale images are taken."""
-    digest = hashlib.sha256(str(image_size).encode())
+    digest = hashlib.sha256(str(size).encode())
     for listing in listings.values():
         for path, label in listing.samples:
             stat = os.stat(path)
@@ -108,29 +134,79 @@ def _digest(listings: "dict[str, ImageFolder]", image_size: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _decode_into(path: Path, listings: "dict[str, ImageFolder]", image_size: int) -> None:
-    tensors = {}
-    total = sum(len(listing) for listing in listings.values())
-    with progress_bar(total, "image") as bar, ThreadPoolExecutor() as pool:
-        for name, listing in listings.items():
-            images = torch.empty(len(listing), 3, image_size, image_size, dtype=torch.uint8)
-            decoded = pool.map(lambda sample: _decode(sample[0], image_size), listing.samples)
-            for index, image in enumerate(decoded):
-                images[index] = image
-                bar.update()
-            tensors |= {f"{name}_images": images, f"{name}_labels": torch.tensor(listing.targets)}
+def _num_bytes(size: int) -> int:
+    """Of one decoded image."""
+    return 3 * size**2
+
+
+def _pixels_of(path: Path, split: str) -> Path:
+    """The file of a split's images, beside the one that describes them."""
+    return path.with_suffix(f".{split}")
+
+
+def _is_whole(path: Path, listings: "dict[str, ImageFolder]", size: int) -> bool:
+    files = {_pixels_of(path, name): len(listing) for name, listing in listings.items()}
+    return path.exists() and all(
+        file.exists() and file.stat().st_size == number * _num_bytes(size)
+        for file, number in files.items()
+    )
+
+
+def _mapped(path: Path, number: int, size: int) -> Tensor:
+    """Images (number, 3, size, size) that are read from the disk as they are needed."""
+    # Only a read-only map may be larger than the memory; torch warns of it, and none writes to it.
+    images = np.memmap(path, np.uint8, "r", shape=(number, 3, size, size))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(images)
+
+
+def _decode_into(path: Path, listings: "dict[str, ImageFolder]", size: int) -> None:
+    """Write the files of the cache, the one that says that they are whole last."""
+    train = listings["train"]
     try:
-        mean, std = channel_statistics(tensors["train_images"])
+        with progress_bar(sum(map(len, listings.values())), "image") as bar:
+            for name, listing in listings.items():
+                files = [file for file, _ in listing.samples]
+                _decode_all(files, _pixels_of(path, name), size, bar.update)
+        mean, std = channel_statistics(_mapped(_pixels_of(path, "train"), len(train), size))
+        labels = {name: torch.tensor(listing.targets) for name, listing in listings.items()}
+        write_tensors(path, labels, {"mean": mean, "std": std}, durable=False)
     except ValueError as error:
-        raise DataError(f"{listings['train'].root}: {error}") from None
-    write_tensors(path, tensors, {"mean": mean, "std": std}, durable=False)
+        raise DataError(f"{train.root}: {error}") from None
+    except OSError as error:
+        raise StoreError(
+            f"cannot write decoded images to {path.parent}: {error.strerror}"
+        ) from error
+    finally:
+        if not path.exists():
+            _remove(path, listings)
 
 
-def _decode(path: str, image_size: int) -> Tensor:
-    """One image as (3, image_size, image_size) uint8."""
+def _remove(path: Path, listings: "dict[str, ImageFolder]") -> None:
+    for file in (path, *(_pixels_of(path, name) for name in listings)):
+        file.unlink(missing_ok=True)
+
+
+def _decode_all(files: list[str], path: Path, size: int, on_image: Callable[[], object]) -> None:
+    """Write the images one after the other, (N, 3, size, size) bytes."""
+
+    def decode(place: int) -> None:
+        image = _decode(files[place], size)
+        if os.pwrite(file.fileno(), image, place * image.nbytes) < image.nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open(path, "wb") as file, ThreadPoolExecutor() as pool:
+        for start in range(0, len(files), CHUNK):
+            for _ in pool.map(decode, range(start, min(start + CHUNK, len(files)))):
+                on_image()
+
+
+def _decode(path: str, size: int) -> np.ndarray:
+    """One image as (3, size, size) uint8."""
     try:
         with Image.open(path) as image:
-            square = ImageOps.fit(image.convert("RGB"), (image_size, image_size), Image.BILINEAR)
+            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.BILINEAR)
     except DAMAGED as error:
         raise DataError(f"cannot decode {path}: {error}") from None
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
+    return np.ascontiguousarray(np.array(square).transpose(2, 0, 1))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mcmi_core.data.augmentation import augment, num_variants
+from mcmi_core.data.augmentation import augment, draw_variants
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.seeding import AUGMENTATION, ORDER, derive_seed
 
@@ -35,11 +35,12 @@ def training_batches(
     """One epoch in random order, augmented.
 
     All choices are drawn on the CPU, before the first batch, and copied to the device at once:
-    every device sees the same images, and no step waits.
+    every device sees the same images, and no step waits for it. Only images that do not fit there
+    (see :meth:`Split.to`) are fetched batch by batch, while the device computes.
 
     Args:
         dataset: the data set that ``split`` belongs to.
-        split: the samples to train on; on ``device``.
+        split: the samples to train on; moved to ``device``.
         batch_size: samples per batch; the last batch holds what is left, and is dropped if that is
             a single sample, whose batch statistics would be meaningless.
         epoch_length: samples in an epoch; a smaller split is cycled, in a new order every time.
@@ -47,14 +48,14 @@ def training_batches(
         epoch: from 0.
         device: where the batches are needed.
     """
-    order = epoch_order(len(split), epoch_length, seed=seed, epoch=epoch).to(device)
+    order = epoch_order(len(split), epoch_length, seed=seed, epoch=epoch)
     generator = torch.Generator().manual_seed(derive_seed(seed, epoch, AUGMENTATION))
-    number = num_variants(dataset.augmentation, dataset.image_size)
-    variants = torch.randint(number, (epoch_length,), generator=generator).to(device)
-    batches = zip(order.split(batch_size), variants.split(batch_size), strict=True)
-    for indices, variants in batches:
+    kind, size = dataset.augmentation, dataset.stored_size
+    variants = draw_variants(kind, size, epoch_length, generator).to(device)
+    batches = _gather(split, order, batch_size, device)
+    for (indices, inputs), chosen in zip(batches, variants.split(batch_size), strict=True):
         if len(indices) > 1:
-            inputs = augment(split.inputs[indices], variants, dataset.augmentation)
+            inputs = augment(inputs, chosen, kind)
             yield Batch(dataset.normalise(inputs), split.labels[indices], indices)
 
 
@@ -69,7 +70,20 @@ def epoch_order(num_samples: int, epoch_length: int, *, seed: int, epoch: int) -
 def evaluation_batches(
     dataset: Dataset, split: Split, *, batch_size: int, device: torch.device
 ) -> Iterator[Batch]:
-    """Every sample once, in order, as it is."""
-    for indices in torch.arange(len(split), device=device).split(batch_size):
-        inputs = split.inputs[indices].to(device)
+    """Every sample once, in order, as it is; of photographs the middle."""
+    order = torch.arange(len(split))
+    for indices, inputs in _gather(split, order, batch_size, device):
         yield Batch(dataset.normalise(inputs), split.labels[indices].to(device), indices)
+
+
+def _gather(
+    split: Split, order: Tensor, batch_size: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Indices and inputs of each batch on ``device``, taken from where the inputs lie."""
+    indices, places = order.to(device), order.to(split.inputs.device)
+    batches = zip(indices.split(batch_size), places.split(batch_size), strict=True)
+    for batch_indices, batch_places in batches:
+        inputs = split.inputs[batch_places]
+        if device.type == "cuda" and not inputs.is_cuda:
+            inputs = inputs.pin_memory()  # from elsewhere, a copy would wait for the device
+        yield batch_indices, inputs.to(device, non_blocking=True)

@@ -5,6 +5,9 @@ from torch import Tensor
 
 Channels = tuple[float, ...]
 
+CHUNK = 4096
+"""Images that are counted at once, so that they may be more than the memory holds."""
+
 
 def channel_statistics(images: Tensor) -> tuple[Channels, Channels]:
     """Mean and standard deviation of each channel over all pixels of all images, exactly.
@@ -23,9 +26,8 @@ def channel_statistics(images: Tensor) -> tuple[Channels, Channels]:
     """
     values = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
-    for channel, pixels in enumerate(images.transpose(0, 1)):
-        counts = torch.bincount(pixels.flatten(), minlength=256).double()
-        share = counts / counts.sum()
+    for channel, counts in enumerate(sum(map(_counts, images.split(CHUNK)))):
+        share = counts.double() / counts.sum()
         mean = (share * values).sum()
         deviation = (share * (values - mean).square()).sum().sqrt()
         if deviation < 1e-4:
@@ -33,3 +35,9 @@ def channel_statistics(images: Tensor) -> tuple[Channels, Channels]:
         means.append(round(mean.item(), 4))
         deviations.append(round(deviation.item(), 4))
     return tuple(means), tuple(deviations)
+
+
+def _counts(images: Tensor) -> Tensor:
+    """How often each channel has each value, (C, 256)."""
+    channels = images.transpose(0, 1)
+    return torch.stack([torch.bincount(pixels.flatten(), minlength=256) for pixels in channels])

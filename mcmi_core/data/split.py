@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from mcmi_core.data.augmentation import check_kind
+from mcmi_core.data.augmentation import centre_crop, check_kind, seen_size
+from mcmi_core.device import free_memory
 from mcmi_core.seeding import SUBSET, derive_seed
 from mcmi_core.validation import check_label_range
 
@@ -49,8 +50,16 @@ class Split:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Split":
-        """The same samples on a device."""
-        return self._map(lambda tensor: tensor.to(device))
+        """The same samples on a device.
+
+        Inputs that would take more than half of its free memory stay where they are, and batches
+        of them are moved one by one.
+        """
+        there = self.inputs.device.type == device.type
+        fits = there or 2 * self.inputs.nbytes <= free_memory(device)
+        inputs = self.inputs.to(device) if fits else self.inputs
+        posterior = None if self.posterior is None else self.posterior.to(device)
+        return Split(inputs, self.labels.to(device), posterior)
 
     def subset(self, indices: Tensor) -> "Split":
         """The samples at ``indices``, in that order."""
@@ -135,7 +144,7 @@ class Dataset:
     std: tuple[float, ...] | None = None
     """Standard deviation likewise."""
     augmentation: str = "none"
-    """Of training batches: ``none``, ``crop`` or ``crop_flip``."""
+    """Of training batches: ``none``, ``crop``, ``crop_flip`` or ``resized_crop``."""
     bayes_classifier: nn.Module | None = None
     """From inputs (N, ...) to log P*(y|x), (N, classes), where that is known."""
 
@@ -165,19 +174,31 @@ class Dataset:
         return self.train.inputs.shape[1]
 
     @property
-    def image_size(self) -> int:
+    def stored_size(self) -> int:
         """Pixels per side; 1 for vectors."""
         return self.train.inputs.shape[2] if self.train.inputs.ndim == 4 else 1
 
+    @property
+    def image_size(self) -> int:
+        """Pixels per side that a network sees; fewer than are stored with ``resized_crop``."""
+        return seen_size(self.augmentation, self.stored_size)
+
     def normalise(self, inputs: Tensor) -> Tensor:
-        """What a network sees: (pixel / 255 − mean) / std for uint8 images, floats unchanged."""
+        """What a network sees: (pixel / 255 − mean) / std for uint8 images, floats unchanged.
+
+        Of images that are larger than ``image_size``, it sees the middle.
+        """
         if inputs.dtype != torch.uint8:
             return inputs
         scale, offset = _scale_and_offset(self.mean, self.std, inputs.device)
-        return inputs * scale - offset
+        return centre_crop(inputs, self.image_size) * scale - offset
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change with any sample or label."""
+        """16 hexadecimal digits that change with any sample or label; computed once."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         for split in (self.train, self.test):
             for tensor in (split.inputs, split.labels):

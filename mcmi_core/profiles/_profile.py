@@ -48,6 +48,8 @@ class Profile:
     imagenet_pairs: tuple[Pair, ...]
     imagenet_frameworks: tuple[str, ...]
     imagenet_seeds: tuple[int, ...]
+    imagenet_workers: int | None
+    """Runs at a time: at 224 pixels, one fills a card."""
     alternatives_pair: Pair
     alternatives_seeds: tuple[int, ...]
     alternative_objectives: tuple[str, ...]
@@ -72,7 +74,8 @@ class Profile:
     def check(self) -> None:
         """Fail now, not after hours, if a GPU or a data set is missing.
 
-        ImageNet, which few have at hand, is left to the notebook that needs it.
+        ImageNet, which few have at hand and which takes long to decode, is left to the notebook
+        that needs it.
 
         Raises:
             CompanionError: the profile needs a GPU and there is none.

@@ -102,6 +102,7 @@ GPU = Profile(
     ),
     imagenet_frameworks=IMAGENET_FRAMEWORKS,
     imagenet_seeds=(0, 1, 2),
+    imagenet_workers=None,
     alternatives_pair=TINY_IMAGENET,
     alternatives_seeds=(0, 1, 2),
     alternative_objectives=ALTERNATIVE_OBJECTIVES,

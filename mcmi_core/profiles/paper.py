@@ -68,6 +68,7 @@ PAPER = Profile(
     imagenet_pairs=tuple(imagenet_pair(row, IMAGENET) for row in IMAGENET_PAIRS),
     imagenet_frameworks=IMAGENET_FRAMEWORKS,
     imagenet_seeds=(0, 1, 2),
+    imagenet_workers=1,
     alternatives_pair=CIFAR100,
     alternatives_seeds=(0, 1, 2, 3, 4),
     alternative_objectives=ALTERNATIVE_OBJECTIVES,

@@ -82,6 +82,7 @@ SMOKE = Profile(
     imagenet_pairs=(TWENTY_CLASSES,),
     imagenet_frameworks=("kd", "dkd"),
     imagenet_seeds=(0, 1, 2),
+    imagenet_workers=None,
     alternatives_pair=ORACLE,
     alternatives_seeds=(0, 1, 2),
     alternative_objectives=(

@@ -1,5 +1,6 @@
-"""Folders of small images: pixels against numpy, the cache, and every way a folder can be wrong."""
+"""Folders of images: pixels against numpy, the cache, and every way a folder can be wrong."""
 
+import errno
 import importlib
 import os
 import re
@@ -12,7 +13,8 @@ import torch
 from PIL import Image
 
 from mcmi_core.data.image_folder import image_folder
-from mcmi_core.errors import DataError
+from mcmi_core.data.loader import evaluation_batches
+from mcmi_core.errors import DataError, StoreError
 from mcmi_core.paths import cache_root, data_root
 
 MODULE = importlib.import_module("mcmi_core.data.image_folder")  # the package's name is a function
@@ -288,6 +290,88 @@ def test_a_cache_that_was_deleted_is_made_again():
     assert image_folder(folder="pets", image_size=4).fingerprint() == first.fingerprint()
 
 
+def pixel_files():
+    return sorted(
+        path for path in (cache_root() / "imagefolder").iterdir() if path.suffix in SPLITS
+    )
+
+
+SPLITS = (".test", ".train")
+
+
+def test_images_are_mapped_from_the_cache_and_not_copied():
+    make_folder()
+    dataset = image_folder(folder="pets", image_size=4)
+    for split, path in zip((dataset.test, dataset.train), pixel_files(), strict=True):
+        assert path.read_bytes() == split.inputs.numpy().tobytes()
+        assert str(path) in mapping_of(split.inputs.data_ptr())
+        assert split.to(torch.device("cpu")).inputs.data_ptr() == split.inputs.data_ptr()
+
+
+def mapping_of(address):
+    """The line of this process's memory map that an address belongs to."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, end = (int(part, 16) for part in line.split()[0].split("-"))
+        if start <= address < end:
+            return line
+
+
+def cut_pixels(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut_pixels])
+@pytest.mark.parametrize("which", ["train", "test", "safetensors"])
+def test_an_incomplete_cache_does_not_count(damage, which, no_decoding):
+    """As of a process that was killed: the description is written last."""
+    make_folder()
+    first = image_folder(folder="pets", image_size=4)
+    expected, about = first.fingerprint(), (first.mean, first.std)
+    [path] = (cache_root() / "imagefolder").glob(f"*.{which}")
+    damage(path)
+    if which == "safetensors" and damage is cut_pixels:
+        with pytest.raises(StoreError, match="is damaged .*; delete it, and what it held is"):
+            image_folder(folder="pets", image_size=4)
+        path.unlink()
+    again = image_folder(folder="pets", image_size=4)
+    assert (again.fingerprint(), (again.mean, again.std)) == (expected, about)
+    no_decoding()
+    assert image_folder(folder="pets", image_size=4).fingerprint() == expected
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 6])
+def test_decoding_in_parts_is_the_same(monkeypatch, chunk):
+    make_folder()
+    expected = image_folder(folder="pets", image_size=4).fingerprint()
+    shutil.rmtree(cache_root())
+    monkeypatch.setattr(MODULE, "CHUNK", chunk)
+    assert image_folder(folder="pets", image_size=4).fingerprint() == expected
+
+
+# Photographs
+
+
+def test_from_128_pixels_on_the_protocol_is_imagenets():
+    make_folder(size=150, num=1)
+    small = image_folder(folder="pets", image_size=127)
+    assert (small.augmentation, small.stored_size, small.image_size) == ("crop_flip", 127, 127)
+    large = image_folder(folder="pets", image_size=128)
+    assert (large.augmentation, large.stored_size, large.image_size) == ("resized_crop", 146, 128)
+
+
+def test_imagenet_is_stored_at_256_pixels_and_seen_at_224():
+    make_folder(num=1, size=300)
+    dataset = image_folder(folder="pets", image_size=224)
+    assert dataset.train.inputs.shape == (3, 3, 256, 256)
+    assert dataset.image_size == 224
+    pixels = random_pixels(300, 300, 3, seed=100 + CLASSES.index("Bee"))
+    expected = resized_middle(pixels, 256)[:, 16:240, 16:240]
+    [batch] = evaluation_batches(dataset, dataset.test, batch_size=3, device=torch.device("cpu"))
+    mean, std = (np.reshape(values, (3, 1, 1)) for values in (dataset.mean, dataset.std))
+    seen = 255 * (batch.inputs[0].numpy() * std + mean)
+    np.testing.assert_allclose(seen, expected, atol=1.05)
+
+
 # Errors
 
 
@@ -396,29 +480,53 @@ def test_images_of_one_colour_are_refused():
     refused(re.escape(f"{root / 'train'}: channel 1 is 8 everywhere; it tells nothing"))
 
 
-def test_more_images_than_the_memory_holds_are_refused(monkeypatch, no_decoding):
-    """9 images of 20,000² pixels are 10.8 GB, and the machine has 4096 pages of 1 MB."""
+def disk_with(monkeypatch, free):
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(MODULE.shutil, "disk_usage", lambda path: usage._replace(free=free))
+
+
+def test_more_images_than_the_disk_has_room_for_are_refused(monkeypatch, no_decoding):
+    """9 images of 20,000² pixels, which are stored at 8/7 of it."""
     root = make_folder()
-    sizes = {"SC_PHYS_PAGES": 4096, "SC_PAGE_SIZE": 10**6}
-    monkeypatch.setattr(MODULE.os, "sysconf", sizes.__getitem__)
+    disk_with(monkeypatch, free=10**9)
     no_decoding()
     refused(
         re.escape(
-            f"{root}: 9 images of 20000x20000 need 11 GB of memory, and this machine has 4; "
-            "choose a smaller image_size"
+            f"{root}: 9 images of 22857x22857 need {9 * 3 * 22857**2:,} bytes of disk, and "
+            f"{cache_root() / 'imagefolder'} has 1,000,000,000; MCMI_CACHE names another place"
         ),
         image_size=20_000,
     )
 
 
-def test_memory_that_just_suffices_is_enough(monkeypatch):
+def test_room_that_just_suffices_is_enough(monkeypatch):
     make_folder()
-    needed = 9 * 3 * 4 * 4
-    monkeypatch.setattr(MODULE.os, "sysconf", {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": needed}.get)
+    disk_with(monkeypatch, free=9 * 3 * 4 * 4 - 1)
+    refused(".*need 432 bytes of disk, and .* has 431; MCMI_CACHE names another place")
+    disk_with(monkeypatch, free=9 * 3 * 4 * 4)
     assert len(image_folder(folder="pets", image_size=4).train) == 6
-    monkeypatch.setattr(MODULE.os, "sysconf", {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": needed - 1}.get)
-    with pytest.raises(DataError, match="choose a smaller image_size"):
-        image_folder(folder="pets", image_size=4)
+    disk_with(monkeypatch, free=0)
+    assert len(image_folder(folder="pets", image_size=4).train) == 6  # decoded already
+
+
+def no_space(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("write", [no_space, lambda file, content, place: 47])
+def test_a_disk_that_fills_up_meanwhile_is_said_and_nothing_is_left(monkeypatch, write):
+    """Of an image, 47 of its 48 bytes may still have been written."""
+    make_folder()
+    with monkeypatch.context() as full:
+        full.setattr(MODULE.os, "pwrite", write)
+        with pytest.raises(StoreError) as caught:
+            image_folder(folder="pets", image_size=4)
+    folder = cache_root() / "imagefolder"
+    assert str(caught.value) == (
+        f"cannot write decoded images to {folder}: No space left on device"
+    )
+    assert {path.suffix for path in folder.iterdir()} <= {".lock"}
+    assert len(image_folder(folder="pets", image_size=4).train) == 6
 
 
 def test_no_folder_is_written_but_the_cache(tmp_path):

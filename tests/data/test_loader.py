@@ -1,11 +1,14 @@
 """Which samples an epoch holds, in which order and form, recomputed from what was drawn."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mcmi_core.data import Dataset, Split
-from mcmi_core.data.augmentation import augment, num_variants
+from mcmi_core.data.augmentation import KINDS, augment, draw_variants
 from mcmi_core.data.loader import epoch_order, evaluation_batches, training_batches
 from mcmi_core.seeding import derive_seed
 
@@ -187,14 +190,14 @@ def test_epochs_read_in_turn_or_side_by_side_are_the_same():
 # Content
 
 
-@pytest.mark.parametrize("augmentation", ["none", "crop", "crop_flip"])
+@pytest.mark.parametrize("augmentation", KINDS)
 def test_batches_hold_augmented_then_normalised_images(augmentation):
     dataset = make_dataset(augmentation=augmentation)
     inputs, labels, indices = joined(an_epoch(dataset, epoch_length=60, seed=3, epoch=2))
     order = torch.Generator().manual_seed(derive_seed(3, 2, 1))
     places = torch.cat([torch.randperm(23, generator=order) for _ in range(3)])[:60]
     choice = torch.Generator().manual_seed(derive_seed(3, 2, 2))
-    variants = torch.randint(num_variants(augmentation, 8), (60,), generator=choice)
+    variants = draw_variants(augmentation, 8, 60, choice)
 
     assert torch.equal(indices, places)
     assert torch.equal(labels, dataset.train.labels[places])
@@ -239,3 +242,99 @@ def test_evaluation_sees_every_sample_once_in_order_as_it_is(batch_size, sizes):
     assert torch.equal(labels, dataset.test.labels)
     expected = normalised(dataset, dataset.test.inputs)
     np.testing.assert_allclose(inputs.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_evaluation_sees_the_middle_of_what_is_cropped_at_random():
+    dataset = make_dataset(augmentation="resized_crop", size=16)
+    [batch] = evaluation_batches(dataset, dataset.test, batch_size=11, device=CPU)
+    middle = dataset.test.inputs[:, :, 1:15, 1:15]
+    expected = normalised(dataset, middle)
+    np.testing.assert_allclose(batch.inputs.numpy(), expected, rtol=1e-5, atol=1e-5)
+    assert joined(an_epoch(dataset))[0].shape == (23, 3, 14, 14)
+
+
+# Where inputs lie
+
+
+META = torch.device("meta")
+"""Stands for a GPU: its tensors have shapes, but no values."""
+
+
+class Movements(TorchDispatchMode):
+    """Notes the shapes of what is moved to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.moved = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten._to_copy.default and (kwargs or {}).get("device") == META:
+            self.moved.append(tuple(args[0].shape))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("free", "moved"), [(2 * 23 * 192, True), (2 * 23 * 192 - 1, False)])
+def test_inputs_of_more_than_half_the_free_memory_stay(monkeypatch, free, moved):
+    monkeypatch.setattr("mcmi_core.data.split.free_memory", {META: free}.__getitem__)
+    split = make_dataset().train
+    there = split.to(META)
+    assert there.labels.device == META
+    assert there.inputs.device == (META if moved else CPU)
+    assert moved or there.inputs.data_ptr() == split.inputs.data_ptr()
+
+
+def test_inputs_that_are_there_already_do_not_move_again(monkeypatch):
+    monkeypatch.setattr("mcmi_core.data.split.free_memory", lambda device: 0)
+    split = make_dataset().train
+    assert split.to(CPU).inputs is split.inputs
+
+
+@pytest.mark.parametrize("augmentation", KINDS)
+def test_inputs_that_stayed_are_fetched_batch_by_batch(monkeypatch, augmentation):
+    monkeypatch.setattr("mcmi_core.data.split.free_memory", lambda device: 0)
+    dataset = make_dataset(augmentation=augmentation, size=16)
+    split = dataset.train.to(META)
+    options = {"batch_size": 5, "epoch_length": 23, "seed": 0, "epoch": 0, "device": META}
+    with Movements() as device:
+        batches = [
+            tuple(batch.inputs.shape) for batch in training_batches(dataset, split, **options)
+        ]
+    size = dataset.image_size
+    assert batches == [(number, 3, size, size) for number in (5, 5, 5, 5, 3)]
+    fetched = [shape for shape in device.moved if len(shape) == 4 and shape[1:] == (3, 16, 16)]
+    assert fetched == [(number, 3, 16, 16) for number in (5, 5, 5, 5, 3)]
+    assert max(map(math.prod, device.moved)) == 5 * 3 * 16 * 16  # and never all at once
+
+
+def test_inputs_that_stayed_are_evaluated_batch_by_batch(monkeypatch):
+    monkeypatch.setattr("mcmi_core.data.split.free_memory", lambda device: 0)
+    dataset = make_dataset(augmentation="resized_crop", size=16)
+    split = dataset.test.to(META)
+    batches = list(evaluation_batches(dataset, split, batch_size=4, device=META))
+    assert [tuple(batch.inputs.shape) for batch in batches] == [(n, 3, 14, 14) for n in (4, 4, 3)]
+    assert {tensor.device for batch in batches for tensor in batch} == {META}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs two devices that hold values")
+@pytest.mark.parametrize("augmentation", KINDS)
+def test_inputs_that_stayed_give_the_same_batches(monkeypatch, augmentation):
+    gpu = torch.device("cuda")
+    dataset = make_dataset(augmentation=augmentation, size=16)
+    resident = dataset.train.to(gpu)
+    monkeypatch.setattr("mcmi_core.data.split.free_memory", lambda device: 0)
+    stayed = dataset.train.to(gpu)
+    assert (resident.inputs.is_cuda, stayed.inputs.is_cuda) == (True, False)
+    options = {"batch_size": 5, "epoch_length": 60, "seed": 0, "epoch": 0, "device": gpu}
+    first, second = (
+        list(training_batches(dataset, split, **options)) for split in (resident, stayed)
+    )
+    assert_equal_batches(first, second)
+
+
+def test_mapped_inputs_give_the_same_batches(tmp_path):
+    dataset = make_dataset()
+    dataset.train.inputs.numpy().tofile(tmp_path / "pixels")
+    mapped = np.memmap(tmp_path / "pixels", np.uint8, "r+", shape=dataset.train.inputs.shape)
+    split = Split(torch.from_numpy(mapped), dataset.train.labels)
+    assert split.to(CPU).inputs.data_ptr() == mapped.ctypes.data
+    assert_equal_batches(an_epoch(dataset, split), an_epoch(dataset))

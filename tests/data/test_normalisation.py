@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mcmi_core.data import normalisation
 from mcmi_core.data.normalisation import channel_statistics
 
 
@@ -58,3 +59,17 @@ def test_one_differing_pixel_among_many_is_enough():
     images[0, 0, 0, 0] = 200
     expected = 190 / 255 * np.sqrt(1 / 25_600 * (1 - 1 / 25_600))
     assert channel_statistics(images)[1] == (round(expected, 4),)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 39, 40, 41])
+def test_counting_in_parts_equals_counting_at_once(monkeypatch, chunk):
+    images = random_images(40, 3, 8, 8)
+    expected = channel_statistics(images)
+    sizes, count = [], normalisation._counts
+    monkeypatch.setattr(normalisation, "CHUNK", chunk)
+    monkeypatch.setattr(
+        normalisation, "_counts", lambda part: sizes.append(len(part)) or count(part)
+    )
+    assert channel_statistics(images) == expected
+    assert max(sizes) == min(chunk, 40)
+    assert sum(sizes) == 40

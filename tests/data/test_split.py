@@ -280,7 +280,7 @@ def test_counts_and_sizes_of_images_and_vectors():
     [
         (
             {"augmentation": "flip"},
-            "augmentation must be one of none, crop, crop_flip, got 'flip'",
+            "augmentation must be one of none, crop, crop_flip, resized_crop, got 'flip'",
         ),
         (
             {"test": Split(images(3, size=5), torch.tensor([0, 1, 2]))},
@@ -384,3 +384,15 @@ def test_a_fingerprint_does_not_depend_on_memory_layout():
     )
     assert not strided.inputs.is_contiguous()
     assert dataset(train=strided).fingerprint() == tiny.fingerprint()
+
+
+def test_with_resized_crops_a_network_sees_less_than_is_stored():
+    pixels = images(6, size=16)
+    split = Split(pixels, torch.tensor([0, 1, 2, 0, 1, 2]))
+    photographs = dataset(train=split, test=split, augmentation="resized_crop")
+    assert (photographs.stored_size, photographs.image_size) == (16, 14)
+    plain = dataset(train=split, test=split)
+    assert (plain.stored_size, plain.image_size) == (16, 16)
+    middle = pixels[:, :, 1:15, 1:15]
+    assert torch.equal(photographs.normalise(pixels), plain.normalise(middle))
+    assert torch.equal(photographs.normalise(middle), plain.normalise(middle))
