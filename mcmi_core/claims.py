@@ -17,6 +17,8 @@ from mcmi_core.runs import Measurement
 from mcmi_core.statistics import Interval, gains, mean_interval, paired_difference, slopes, verdict
 
 ACCURACY = "test_accuracy_percent"
+ROUNDING = 1e-9
+"""Nats by which exact counts may miss an inequality."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def bayes_estimate(lab: Lab) -> list[Finding]:
 
 
 def proposition(lab: Lab) -> list[Finding]:
-    """The smallest gap of the inequality over layers, bits and classes, one value per seed."""
+    """Mean gap of the inequality over layers and bits; if it is broken anywhere, the worst case."""
     pair, bits = lab.profile.oracle_pair, lab.profile.feature_bits
     what = "proposition_1:bits=" + "+".join(map(str, bits))
     looks = [
@@ -182,8 +184,15 @@ def proposition(lab: Lab) -> list[Finding]:
         for seed in lab.profile.oracle_seeds
         for teacher in (pair.mll(seed), pair.mcmi(seed))
     ]
-    gap = lab.collect_results(looks).groupby("of_seed").smallest_gap_nats.min()
-    return [Finding("smallest I(X; f | Y = y) − I(X; Ŷ | Y = y)", mean_interval(gap), "nats", pair)]
+    table = lab.collect_results(looks)
+    table["gap_nats"] = table.feature_nats - table.output_nats
+    by_seed = table.groupby("of_seed")
+    smallest = by_seed.smallest_gap_nats.min()
+    if (smallest < -ROUNDING).any():
+        what, gap = "smallest I(X; f | Y = y) − I(X; Ŷ | Y = y)", smallest
+    else:
+        what, gap = "mean I(X; f | Y) − I(X; Ŷ | Y), in no class below 0", by_seed.gap_nats.mean()
+    return [Finding(what, mean_interval(gap), "nats", pair)]
 
 
 CLAIMS = (

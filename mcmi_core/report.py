@@ -71,8 +71,8 @@ def claims_table(profile: str = "smoke") -> str:
             for row in rows.dropna(subset=["mean"]).itertuples()
         ]
         verdict, notebook = rows.iloc[0][["verdict", "notebook"]]
+        claim, here = claim.replace("|", "\\|"), "<br>".join(found).replace("|", "\\|") or "–"
         link = f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)"
-        here = "<br>".join(found) or "–"
         lines.append(f"| {claim} | {paper} | {here} | **{verdict}** | {link} |")
     return "\n".join(lines) + "\n"
 

@@ -60,6 +60,18 @@ def test_one_row_per_way_of_asking(monkeypatch):
     assert board.on[0] == f"{ORACLE}, 60 epochs"
 
 
+@pytest.mark.parametrize(("smallest", "word"), [(0.0, "holds"), (-1e-6, "does not hold")])
+def test_one_broken_inequality_decides_against_the_proposition(monkeypatch, smallest, word):
+    def collect_results(self, looks):
+        seeds = [look.of.seed for look in looks]
+        table = pd.DataFrame({"of_seed": seeds, "feature_nats": 2.0, "output_nats": 1.0})
+        return table.assign(smallest_gap_nats=smallest)
+
+    monkeypatch.setattr(Lab, "collect_results", collect_results)
+    (finding,) = claims.proposition(Lab("smoke"))
+    assert judge([finding.difference]) == word
+
+
 def test_a_claim_is_decided_by_what_its_runs_say(monkeypatch):
     """The MCMI teacher's own accuracy, from numbers that are made up: 70 − 69, 72 − 70."""
     monkeypatch.setitem(PROFILES, "tiny", replace(PROFILES["smoke"], name="tiny", seeds=(0, 1)))

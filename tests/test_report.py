@@ -46,7 +46,15 @@ def numbers() -> pd.DataFrame:
 
 def board() -> pd.DataFrame:
     rows = [
-        {"claim": "A", "paper": "+3", "measured": "m", "mean": 1, "low": 0.5, "high": 1.5, "n": 5},
+        {
+            "claim": "A",
+            "paper": "+3",
+            "measured": "m | y",
+            "mean": 1,
+            "low": 0.5,
+            "high": 1.5,
+            "n": 5,
+        },
         {"claim": "A", "paper": "+3", "measured": "o", "mean": -1, "low": -2, "high": 0, "n": 3},
         {"claim": "B", "paper": "Figure 9"},
     ]
@@ -83,7 +91,7 @@ def test_claims_table(project):
     (project / "figures" / "smoke").mkdir(parents=True)
     board().to_csv(project / "figures" / "smoke" / "99_claims.csv", index=False)
     lines = report.claims_table().splitlines()
-    found = "m: +1.00 [+0.50, +1.50] points, n = 5<br>o: -1.00 [-2.00, +0.00] points, n = 3"
+    found = "m \\| y: +1.00 [+0.50, +1.50] points, n = 5<br>o: -1.00 [-2.00, +0.00] points, n = 3"
     assert lines[2:] == [
         f"| A | +3 | {found} | **partly** | [12](notebooks/12_b.ipynb) |",
         "| B | Figure 9 | – | **not measured** | [12](notebooks/12_b.ipynb) |",
