@@ -18,6 +18,7 @@ from mcmi_core import notebooks, paths
 
 LONGEST_CELL = 25
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~])(/(home|work|root|tmp|Users)/|[A-Z]:\\)")
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 WARNING = re.compile(r"\b[A-Za-z]*Warning\b")
 
 
@@ -58,6 +59,8 @@ def outputs_are_clean(notebook):
     for text in output_texts(notebook):
         if found := WARNING.search(text):
             yield f"stored warning: {text[found.start() :][:60]!r}"
+        if found := ADDRESS.search(text):
+            yield f"stored address: {text[: found.end()][-60:]!r}"
 
 
 def paths_are_relative(notebook):
@@ -186,6 +189,7 @@ def raising(notebook: NotebookNode) -> None:
         (printing("50%|###", name="stderr"), "stored stderr: '50%|###'"),
         (printing("x.py:3: FutureWarning: soon"), "stored warning: 'FutureWarning: soon'"),
         (showing("text/html", "<b>Warning</b>"), "stored warning: 'Warning</b>'"),
+        (showing("text/plain", "<Legend at 0x7f>"), "stored address: '<Legend at 0x7f'"),
         (printing("saved /tmp/a.png"), "absolute path: '/tmp/a.png"),
         (showing("text/plain", "in /home/me"), "absolute path: '/home/me'"),
         (with_source(2, "open('/work/x')"), "absolute path: \"/work/x')"),
