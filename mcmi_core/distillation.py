@@ -46,7 +46,7 @@ def student_run(
         for name in FIRST_EPOCHS
         if complete.options.get(name) and name not in given.options
     }
-    if getattr(DISTILLERS[given.name], "needs_heads", False) and isinstance(teacher, Teacher):
+    if DISTILLERS[given.name].needs_heads and isinstance(teacher, Teacher):
         # The network itself stands still: one look at the end is enough.
         recipe_at_end = heads_recipe.model_copy(update={"evaluate_every": heads_recipe.epochs})
         teacher = TeacherHeads(

@@ -63,7 +63,7 @@ def with_results(readme: str) -> str:
 def claims_table(profile: str = "smoke") -> str:
     """The scoreboard of `99_claims`, one row a claim, as a Markdown table."""
     board = pd.read_csv(FIGURES / profile / "99_claims.csv")
-    lines = ["| claim | paper | here | verdict | decided in |", "|---|---|---|---|---|"]
+    lines = ["| claim | paper | here | measured on | verdict | decided in |", "|---|" + "---|" * 5]
     for (claim, paper), rows in board.groupby(["claim", "paper"], sort=False):
         found = [
             f"{row.measured}: {Interval(row.mean, row.low, row.high, int(row.n)):+.2f} {row.unit}, "
@@ -73,7 +73,8 @@ def claims_table(profile: str = "smoke") -> str:
         verdict, notebook = rows.iloc[0][["verdict", "notebook"]]
         claim, here = claim.replace("|", "\\|"), "<br>".join(found).replace("|", "\\|") or "–"
         link = f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)"
-        lines.append(f"| {claim} | {paper} | {here} | **{verdict}** | {link} |")
+        recipes = "<br>".join(f"`{recipe}`" for recipe in rows.on.dropna().unique()) or "–"
+        lines.append(f"| {claim} | {paper} | {here} | {recipes} | **{verdict}** | {link} |")
     return "\n".join(lines) + "\n"
 
 

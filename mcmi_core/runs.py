@@ -251,8 +251,9 @@ class Student(_TrainedRun):
 
     @model_validator(mode="after")
     def _teacher_has_heads(self) -> "Student":
-        needs_heads = getattr(DISTILLERS[self.distiller.name], "needs_heads", False)
-        if needs_heads and not isinstance(self.teacher, TeacherHeads):
+        if DISTILLERS[self.distiller.name].needs_heads and not isinstance(
+            self.teacher, TeacherHeads
+        ):
             raise ValueError(
                 f"distiller {self.distiller.name!r} learns from a teacher with auxiliary heads, "
                 f"TeacherHeads(teacher=...), got {type(self.teacher).__name__} "

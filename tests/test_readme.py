@@ -39,8 +39,9 @@ def test_distiller(shown):
 
 
 def test_objective(shown):
-    loss = shown["LabelSmoothing"](0.1)
-    assert loss(torch.zeros(2, 3), torch.tensor([0, 2])) == pytest.approx(torch.tensor(3.0).log())
+    loss = shown["Focal"](2.0)
+    expected = (2 / 3) ** 2 * torch.tensor(3.0).log()  # all three classes are equally likely
+    assert loss(torch.zeros(2, 3), torch.tensor([0, 2])) == pytest.approx(expected)
 
 
 def test_data_set(shown):

@@ -58,9 +58,11 @@ def board() -> pd.DataFrame:
         {"claim": "A", "paper": "+3", "measured": "o", "mean": -1, "low": -2, "high": 0, "n": 3},
         {"claim": "B", "paper": "Figure 9"},
     ]
-    about = {"unit": "points", "notebook": "12_b"}
+    about = {"unit": "points", "notebook": "12_b", "on": "big → small on data, 6 epochs"}
     words = ("partly", "partly", "not measured")
-    return pd.DataFrame([row | about | {"verdict": w} for row, w in zip(rows, words, strict=True)])
+    board = pd.DataFrame([row | about | {"verdict": w} for row, w in zip(rows, words, strict=True)])
+    board.loc[2, "on"] = None
+    return board
 
 
 def write_outputs(name, folder, parameters):
@@ -92,9 +94,10 @@ def test_claims_table(project):
     board().to_csv(project / "figures" / "smoke" / "99_claims.csv", index=False)
     lines = report.claims_table().splitlines()
     found = "m \\| y: +1.00 [+0.50, +1.50] points, n = 5<br>o: -1.00 [-2.00, +0.00] points, n = 3"
+    recipe = "`big → small on data, 6 epochs`"
     assert lines[2:] == [
-        f"| A | +3 | {found} | **partly** | [12](notebooks/12_b.ipynb) |",
-        "| B | Figure 9 | – | **not measured** | [12](notebooks/12_b.ipynb) |",
+        f"| A | +3 | {found} | {recipe} | **partly** | [12](notebooks/12_b.ipynb) |",
+        "| B | Figure 9 | – | – | **not measured** | [12](notebooks/12_b.ipynb) |",
     ]
 
 

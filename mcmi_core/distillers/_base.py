@@ -49,6 +49,9 @@ class Distiller(Criterion):
     uses_features = False
     """Whether :meth:`forward` reads stage features; if not, none are computed."""
 
+    needs_heads = False
+    """Whether the teacher must have auxiliary heads, which are trained in a run of their own."""
+
     def __init__(
         self, student: nn.Module, teacher: nn.Module, *, cross_entropy_weight: float = 1.0
     ) -> None:
