@@ -18,6 +18,10 @@ class Criterion(nn.Module):
     buffers (centroids, memory banks) are saved and resumed with the run.
     """
 
+    stackable = False
+    """Whether the terms of several of these, equal in all but tensors, can be computed at once:
+    they depend on no tensors but the batch and parameters and buffers of model and criterion."""
+
     def prepare(self, model: nn.Module, batches: Iterable[Batch]) -> None:
         """Look at the training data once, before the first epoch; the default has no need to.
 

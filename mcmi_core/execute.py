@@ -1,9 +1,11 @@
 """Many runs, in parallel processes."""
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -11,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 
 from mcmi_core.errors import CompanionError
+from mcmi_core.model_axis import MOST_TOGETHER, axis
 from mcmi_core.progress import progress_bar
 from mcmi_core.runs import Run
 from mcmi_core.store import Store
@@ -26,18 +29,22 @@ def execute(
     *,
     workers: int | None = None,
     device: torch.device | None = None,
+    together: int = MOST_TOGETHER,
 ) -> None:
     """Make the records of many runs, in parallel processes, with a progress bar.
 
-    A run starts when those it builds on are done. One that fails does not stop the others; runs
-    that build on a failed or collapsed one are left out. Interrupted, it stops after the epochs
-    under way, and asked again it goes on from there.
+    A run starts when those it builds on are done. One that fails stops only those trained together
+    with it; runs that build on a failed or collapsed one are left out. Interrupted, it stops after
+    the epochs under way, and asked again it goes on from there.
 
     Args:
         runs: what to do; runs that are finished cost nothing.
         store: where results are kept.
         workers: processes; the default is one per processor core, at most one per run.
         device: where to train; the default is the GPU if there is one.
+        together: small students that one process trains at once, at most (see
+            :mod:`~mcmi_core.model_axis`). With 1 each is trained alone, and results equal those of
+            :func:`~mcmi_core.trainer.ensure` bit for bit, not only up to rounding.
 
     Raises:
         RunsFailed: lists what failed and quotes the first error.
@@ -62,24 +69,24 @@ def execute(
         ) as pool,
         progress_bar(total=sum(run.epochs for run in waiting), unit="epoch") as bar,
     ):
-        active: dict[Future, Run] = {}
+        active: dict[Future, list[Run]] = {}
         try:
             while waiting or active:
                 ready = [run for run in waiting if run.parent is None or run.parent.key in usable]
-                waiting = [run for run in waiting if run not in ready]
-                for run in ready:
-                    active[pool.submit(_work, run, store, device)] = run
+                for group in _groups(ready, workers, together)[: workers - len(active)]:
+                    waiting = [run for run in waiting if run not in group]
+                    active[pool.submit(_work, group, store, device)] = group
                 if not active:
                     break  # what is still waiting builds on a failed or collapsed run
                 finished, _ = wait(active, timeout=0.2, return_when=FIRST_COMPLETED)
                 while not epochs_done.empty():
                     bar.update(epochs_done.get())
                 for future in finished:
-                    run = active.pop(future)
+                    group = active.pop(future)
                     if error := future.exception():
-                        failures[run.id] = error
-                    elif future.result() == "done":
-                        usable.add(run.key)
+                        failures |= {run.id: error for run in group}
+                    else:
+                        usable |= set(future.result())
         except BaseException:
             stop.set()  # workers stop after the epoch under way, whose checkpoint is kept
             pool.shutdown(wait=False, cancel_futures=True)
@@ -92,6 +99,28 @@ def execute(
             f"{len(failures)} of {len(wanted)} runs failed: {', '.join(failures)}. "
             f"First error, in {first}: {error}"
         ) from (error if isinstance(error, BaseException) else None)
+
+
+def _groups(ready: list[Run], workers: int, together: int) -> list[list[Run]]:
+    """Runs for one process each, in the order of their turns.
+
+    First come runs that are trained alone, as others may build on them. The rest waits until a
+    process is free, and by then more have become ready; there is work for all, and the largest
+    group comes first.
+    """
+    alone, shared = [], defaultdict(list)
+    for run in ready:
+        common = axis(run)
+        if common is None:
+            alone.append([run])
+        else:
+            shared[common].append(run)
+    most = min(together, math.ceil(sum(map(len, shared.values())) / workers))
+    groups = []
+    for runs in shared.values():
+        number = math.ceil(len(runs) / most)
+        groups += [runs[place::number] for place in range(number)]
+    return alone + sorted(groups, key=len, reverse=True)
 
 
 _on_epoch: Callable[[], None]
@@ -113,7 +142,9 @@ def _start_worker(threads: int, epochs_done, stop) -> None:
     _on_epoch = on_epoch
 
 
-def _work(run: Run, store: Store, device: torch.device | None) -> str:
-    from mcmi_core.trainer import ensure  # seconds, which only those who train should wait
+def _work(runs: list[Run], store: Store, device: torch.device | None) -> list[str]:
+    """Make the records of runs that build on finished ones; the keys of those that are done."""
+    from mcmi_core.trainer import ensure_together  # seconds, which only those who train wait
 
-    return ensure(run, store, device, _on_epoch).status
+    records = ensure_together(runs, store, device, _on_epoch)
+    return [record.key for record in records if record.status == "done"]

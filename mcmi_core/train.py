@@ -2,10 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,33 @@ CHECK_EVERY = 100
 """Steps between checks for a collapse; each costs one wait for the device."""
 
 Row = dict[str, float]
+Result = TypeVar("Result")
+
+
+class Steps(NamedTuple):
+    """Some steps that a training asks for."""
+
+    epoch: int
+    """From 0."""
+    model: nn.Module
+    criterion: Criterion
+    optimizer: torch.optim.Optimizer
+    batches: Iterable[Batch]
+    """One for each step; none, when the epoch is over."""
+
+
+class Window(NamedTuple):
+    """What came of some steps."""
+
+    sums: dict[str, float]
+    """Each term, summed over the steps."""
+    steps: int
+    together: int = 1
+    """Models that were trained at once."""
+
+
+Training = Generator[Steps, Window, Result]
+"""A training that leaves its steps to whoever runs it; see :func:`run_in_step`."""
 
 
 @dataclass
@@ -67,6 +94,25 @@ def train(
     Raises:
         TrainingCollapsed: a term is NaN or infinite, or the criterion says so.
     """
+    options = (seed, evaluate, resume_from, on_epoch_end)
+    [history] = run_in_step([training(model, criterion, epoch_batches, recipe, *options)])
+    return history
+
+
+def training(
+    model: nn.Module,
+    criterion: Criterion,
+    epoch_batches: Callable[[int], Iterable[Batch]],
+    recipe: Recipe,
+    seed: int,
+    evaluate: Callable[[bool], Row],
+    resume_from: Checkpoint | None,
+    on_epoch_end: Callable[[Checkpoint], None],
+) -> Training[list[Row]]:
+    """:func:`train`, but for the steps, which it asks for: so several can be run side by side.
+
+    Where models were trained at once, the history has a column ``trained_together``, their number.
+    """
     parameters = [*model.parameters(), *criterion.parameters()]
     optimizer = torch.optim.SGD(
         parameters,
@@ -92,7 +138,7 @@ def train(
         rate = recipe.learning_rate_at(epoch)
         optimizer.param_groups[0]["lr"] = rate
         row = {"epoch": epoch + 1, "learning_rate": rate}
-        row |= _train_epoch(model, criterion, optimizer, epoch_batches(epoch), epoch)
+        row |= yield from _epoch(model, criterion, optimizer, epoch_batches(epoch), epoch)
         last = epoch + 1 == recipe.epochs
         if last or (epoch + 1) % recipe.evaluate_every == 0:
             row |= evaluate(last)
@@ -103,32 +149,76 @@ def train(
     return checkpoint.history
 
 
-def _train_epoch(
+def _epoch(
     model: nn.Module,
     criterion: Criterion,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
     epoch: int,
-) -> Row:
-    """Train on all batches; mean of each term over the epoch, checked every few steps."""
+) -> Training[Row]:
+    """All steps of an epoch; mean of each term, checked every few steps."""
     model.train()
     criterion.train()
     criterion.start_epoch(epoch)
     batches = iter(batches)
     sums: Counter[str] = Counter()
-    steps = 0
+    steps, together = 0, 1
     while True:
-        window = _train_steps(model, criterion, optimizer, islice(batches, CHECK_EVERY))
+        few = islice(batches, CHECK_EVERY)
+        window = yield Steps(epoch, model, criterion, optimizer, few)
         if not window.steps:
-            return {f"loss_{name}": value / steps for name, value in sums.items()}
+            row = {f"loss_{name}": value / steps for name, value in sums.items()}
+            return row | ({"trained_together": together} if together > 1 else {})
         _check(criterion, {n: value / window.steps for n, value in window.sums.items()}, epoch)
         sums.update(window.sums)
         steps += window.steps
+        together = window.together
 
 
-class _Window(NamedTuple):
-    sums: dict[str, float]
-    steps: int
+def each_alone(requests: list[Steps]) -> list[Window]:
+    """Train what is asked for, one after the other."""
+    return [_train_steps(*request[1:]) for request in requests]
+
+
+def run_in_step(
+    trainings: list[Training[Result]],
+    advance: Callable[[list[Steps]], list[Window]] = each_alone,
+) -> list[Result]:
+    """Run trainings side by side, epoch by epoch.
+
+    Those that are behind, as a resumed one may be, go first, until all are level.
+
+    Args:
+        trainings: generators that ask for steps; they start one after the other.
+        advance: trains all that is asked for in one epoch.
+
+    Returns:
+        What each training returns. One that ends early, having collapsed, does not stop the others;
+        an exception that it does not handle does, and is raised.
+    """
+    asked: dict[int, Steps] = {}
+    results: dict[int, Result] = {}
+
+    def resume(place: int, window: Window | None) -> None:
+        try:
+            asked[place] = trainings[place].send(window)
+        except StopIteration as end:
+            asked.pop(place, None)
+            results[place] = end.value
+
+    try:
+        for place in range(len(trainings)):
+            resume(place, None)
+        while asked:
+            epoch = min(steps.epoch for steps in asked.values())
+            behind = [place for place, steps in asked.items() if steps.epoch == epoch]
+            windows = advance([asked[place] for place in behind])
+            for place, window in zip(behind, windows, strict=True):
+                resume(place, window)
+    finally:
+        for unfinished in trainings:
+            unfinished.close()  # frees what they hold, such as locks, without waiting for it
+    return [results[place] for place in range(len(trainings))]
 
 
 def _train_steps(
@@ -136,19 +226,35 @@ def _train_steps(
     criterion: Criterion,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
-) -> _Window:
+) -> Window:
     """Train on some batches; the terms are summed on the device and read once, at the end."""
+    sums, steps = sum_terms(lambda batch: criterion.terms(model, batch), optimizer, batches)
+    return Window({name: value.item() for name, value in sums.items()}, steps)
+
+
+def sum_terms(
+    terms_of: Callable[[Batch], dict[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[Batch],
+) -> tuple[dict[str, Tensor], int]:
+    """Step by step, minimise the terms of some batches: their sums, and how many steps it were.
+
+    Args:
+        terms_of: named terms of a batch: scalars, or one value for each of several models.
+        optimizer: of all that is trained.
+        batches: one for each step.
+    """
     sums: dict[str, Tensor] = {}
     steps = 0
     for batch in batches:
-        terms = criterion.terms(model, batch)
+        terms = terms_of(batch)
         optimizer.zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
+        sum(terms.values()).sum().backward()
         optimizer.step()
         for name, term in terms.items():
             sums[name] = sums.get(name, 0) + term.detach()
         steps += 1
-    return _Window({name: value.item() for name, value in sums.items()}, steps)
+    return sums, steps
 
 
 def _check(criterion: Criterion, means: dict[str, float], epoch: int) -> None:

@@ -17,13 +17,14 @@ from mcmi_core.distillers.hsakd import HeadsLoss
 from mcmi_core.errors import DataError, IncompatibleNetworks, StoreError, TrainingCollapsed
 from mcmi_core.evaluation import evaluate, predict_logits
 from mcmi_core.measurements import MEASUREMENTS
+from mcmi_core.model_axis import train_together
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher, TeacherHeads
 from mcmi_core.seeding import seed_torch
 from mcmi_core.store import Record, Store
-from mcmi_core.train import Checkpoint, Row, train
+from mcmi_core.train import Checkpoint, Row, Training, run_in_step, training
 
 
 def ensure(
@@ -54,17 +55,43 @@ def ensure(
         StoreError: the store cannot be read or written.
     """
     for link in run.chain():
-        record = store.record(link)
-        if record is None:
-            with store.lock(link):
-                record = store.record(link) or _execute(
-                    link, store, device or default_device(), on_epoch
-                )
+        [record] = ensure_together([link], store, device, on_epoch)
         if record.status == "collapsed" and link is not run:
             raise TrainingCollapsed(f"{run.id} builds on a collapsed run. {record.message}")
         if record.status == "incompatible" and link is not run:
             raise IncompatibleNetworks(f"{run.id} builds on {link.id}. {record.message}")
     return record
+
+
+def ensure_together(
+    runs: list[Run],
+    store: Store,
+    device: torch.device | None = None,
+    on_epoch: Callable[[], None] = lambda: None,
+) -> list[Record]:
+    """The records of runs, those that are missing made side by side, as if they were one training.
+
+    Args:
+        runs: of one :func:`~mcmi_core.model_axis.axis`, or a single one; what they build on must be
+            finished.
+        store: where results are kept.
+        device: where to train; the default is the GPU if there is one.
+        on_epoch: called after every epoch of each run.
+
+    Returns:
+        The records, in the order of ``runs``; see :func:`ensure`.
+
+    Raises:
+        DataError: a data set is missing.
+        StoreError: the store cannot be read or written.
+    """
+    # In an order that all processes agree on, so that no two wait for each other's locks; runs on
+    # the same data one after the other, so that it is loaded once.
+    ordered = sorted(runs, key=lambda run: (str(run.data), run.key))
+    device = device or default_device()
+    records = run_in_step([_make(run, store, device, on_epoch) for run in ordered], train_together)
+    by_key = {record.key: record for record in records}
+    return [by_key[run.key] for run in runs]
 
 
 def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
@@ -96,7 +123,14 @@ def _create_model(run: Teacher | TeacherHeads | Student, dataset: Dataset) -> nn
     return HeadedNetwork(model) if isinstance(run, TeacherHeads) else model
 
 
-def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -> Record:
+def _make(run: Run, store: Store, device: torch.device, on_epoch: Callable) -> Training[Record]:
+    if record := store.record(run):
+        return record
+    with store.lock(run):  # another process may have made it, while this one waited
+        return store.record(run) or (yield from _execute(run, store, device, on_epoch))
+
+
+def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -> Training[Record]:
     dataset = load_dataset(run.data)
     about = provenance.describe(device) | {"data_fingerprint": dataset.fingerprint()}
     record = Record(key=run.key, run=run.model_dump(mode="json"), provenance=about)
@@ -122,7 +156,7 @@ def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -
             weights = None
         case _:
             try:
-                record, weights = _train(run, record, dataset, store, device, on_epoch)
+                record, weights = yield from _train(run, record, dataset, store, device, on_epoch)
             except IncompatibleNetworks as reason:  # a result: a table has a row for it
                 outcome = {"status": "incompatible", "message": str(reason)}
                 record, weights = record.model_copy(update=outcome), None
@@ -137,7 +171,7 @@ def _train(
     store: Store,
     device: torch.device,
     on_epoch: Callable,
-) -> tuple[Record, dict[str, torch.Tensor]]:
+) -> Training[tuple[Record, dict[str, torch.Tensor]]]:
     """Train a teacher, its heads or a student, saving a checkpoint after every epoch."""
     train_split, epoch_length = run.part.select(dataset.train)
     train_split, test_split = train_split.to(device), dataset.test.to(device)
@@ -177,7 +211,7 @@ def _train(
         on_epoch()
 
     try:
-        history = train(
+        history = yield from training(
             model,
             criterion,
             epoch_batches,
@@ -198,7 +232,10 @@ def _train(
             "message": str(collapse),
             "metrics": metrics("test", "train") if finite else {},
         }
-    about = record.provenance | {"seconds": round(seconds(), 1)}
+    together = max((row.get("trained_together", 1) for row in history), default=1)
+    about = record.provenance | {"seconds": round(seconds() / together, 1)}  # its share
+    if together > 1:
+        about |= {"trained_together": together}
     record = record.model_copy(update=outcome | {"history": _columns(history), "provenance": about})
     return record, model.state_dict()
 

@@ -19,6 +19,7 @@ LAYERS = (
     {"runs"},
     {"distillation"},
     {"train"},
+    {"model_axis"},
     {"store"},
     {"trainer"},
     {"execute"},

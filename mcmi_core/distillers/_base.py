@@ -61,12 +61,17 @@ class Distiller(Criterion):
         self.cross_entropy_weight = cross_entropy_weight
         # In a tuple, so that the teacher is no submodule: neither saved nor put into train mode.
         self._teacher = (teacher.eval().requires_grad_(False),)
-        self._remembered: Tensor | None = None
+        self.register_buffer("_remembered", None, persistent=False)
 
     @property
     def teacher(self) -> nn.Module:
         """The teacher, in eval mode."""
         return self._teacher[0]
+
+    @property
+    def stackable(self) -> bool:
+        """Whether the teacher, no part of the distiller's state, is not needed any more."""
+        return self._remembered is not None
 
     def remember(self, logits: Tensor) -> None:
         """Take the teacher's logits from here, instead of running it in every step.
