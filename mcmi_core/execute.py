@@ -85,6 +85,8 @@ def execute(
                     group = active.pop(future)
                     if error := future.exception():
                         failures |= {run.id: error for run in group}
+                        if isinstance(error, BrokenProcessPool):
+                            waiting = []  # nothing can start any more
                     else:
                         usable |= set(future.result())
         except BaseException:

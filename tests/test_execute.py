@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 from mcmi_core.data import load_dataset
 from mcmi_core.errors import DataError, StoreError, TrainingCollapsed
 from mcmi_core.evaluation import evaluate
-from mcmi_core.execute import RunsFailed, execute
+from mcmi_core.execute import RunsFailed, _groups, execute
 from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
 from mcmi_core.store import Store
 from mcmi_core.trainer import ensure, load_model
@@ -136,10 +137,40 @@ def test_two_processes_that_ask_at_once_train_once(tmp_path, fresh_process):
 
 def test_parallel_execution_equals_one_after_the_other(tmp_path):
     runs = [kd_student(mll_teacher(seed=s), seed=s) for s in range(2)] + [mcmi_teacher()]
-    execute(runs, Store(tmp_path / "parallel"), workers=2, device=CPU)
+    execute(runs, Store(tmp_path / "parallel"), workers=2, device=CPU, together=1)
     for run in runs:
         ensure(run, Store(tmp_path / "serial"), CPU)
         assert_same_result(run, Store(tmp_path / "parallel"), Store(tmp_path / "serial"))
+
+
+def test_small_students_are_trained_together(tmp_path):
+    runs = [kd_student(mll_teacher(), seed=s) for s in range(4)]
+    together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
+    execute(runs, together, workers=2, device=CPU)
+    execute(runs, alone, workers=2, device=CPU, together=1)
+    for run in runs:
+        record, other = together.record(run), alone.record(run)
+        assert record.provenance["trained_together"] == 2  # of four, so that both processes work
+        assert "trained_together" not in other.provenance
+        assert record.history["loss_kd"] == pytest.approx(other.history["loss_kd"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("number", "workers", "together", "sizes"),
+    [(10, 2, 16, [5, 5]), (40, 2, 16, [14, 13, 13]), (3, 8, 16, [1, 1, 1]), (4, 1, 3, [2, 2])],
+)
+def test_groups_give_every_process_work(number, workers, together, sizes):
+    runs = [kd_student(seed=seed) for seed in range(number)]
+    groups = _groups(runs, workers, together)
+    assert [len(group) for group in groups] == sizes
+    assert sorted(run.key for group in groups for run in group) == sorted(r.key for r in runs)
+
+
+def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
+    wide = [kd_student(model="mlp:width=5", seed=seed) for seed in range(2)]
+    narrow = [kd_student(seed=seed) for seed in range(3)]
+    teacher = mll_teacher()
+    assert _groups([*wide, *narrow, teacher], 1, 16) == [[teacher], narrow, wide]
 
 
 def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):
@@ -169,6 +200,35 @@ def test_failed_runs_are_listed_and_do_not_stop_the_others(store):
     with pytest.raises(RunsFailed, match="1 of 2 runs failed: teacher-imagefolder.*nowhere"):
         execute([missing, mll_teacher()], store, workers=1, device=CPU)
     assert store.record(mll_teacher()).status == "done"
+
+
+def test_a_failure_names_all_that_were_trained_together(store):
+    runs = [kd_student(seed=seed) for seed in range(2)]
+    ensure(mll_teacher(), store, CPU)
+    store.folder(runs[0]).mkdir()
+    (store.folder(runs[0]) / "checkpoint.safetensors").write_bytes(b"damaged")
+    with pytest.raises(RunsFailed, match="2 of 3 runs failed.*is damaged") as failed:
+        execute(runs, store, workers=1, device=CPU)
+    assert all(run.id in str(failed.value) for run in runs)
+    (store.folder(runs[0]) / "checkpoint.safetensors").unlink()
+    execute(runs, store, workers=1, device=CPU)
+    assert all(store.record(run).status == "done" for run in runs)
+
+
+def _kill_workers(store):
+    while not list(store.root.glob("*/checkpoint.safetensors")):
+        time.sleep(0.01)
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+def test_a_killed_process_is_reported_though_runs_still_wait(store):
+    runs = [mll_teacher(epochs=2000, seed=seed) for seed in range(3)]
+    killer = threading.Thread(target=_kill_workers, args=(store,))
+    killer.start()
+    with pytest.raises(RunsFailed, match="1 of 3 runs failed.*its process was killed"):
+        execute(runs, store, workers=1, device=CPU)
+    killer.join()
 
 
 def test_few_shot_epochs_make_as_many_updates(store, monkeypatch):
