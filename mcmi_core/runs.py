@@ -3,7 +3,8 @@
 Runs form a chain: an MLL teacher starts from nothing, an MCMI teacher from an MLL teacher, a
 student learns from either (or from one that was given auxiliary heads), and a measurement looks
 at any of them. A run contains its whole
-chain, and the hash of that is its key: equal key, equal result.
+chain, and the hash of that is its key: equal key, equal result (up to rounding, where runs were
+trained together, see :mod:`~mcmi_core.model_axis`).
 """
 
 import hashlib

@@ -186,7 +186,9 @@ def run_in_step(
 ) -> list[Result]:
     """Run trainings side by side, epoch by epoch.
 
-    Those that are behind, as a resumed one may be, go first, until all are level.
+    Those that are behind, as a resumed one may be, go first, until all are level. They share
+    torch's generator, which each seeds anew for an epoch; models that draw from it in a step
+    (dropout) have to be run one at a time.
 
     Args:
         trainings: generators that ask for steps; they start one after the other.

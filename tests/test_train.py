@@ -13,7 +13,7 @@ from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.errors import TrainingCollapsed
 from mcmi_core.runs import Recipe
-from mcmi_core.train import Checkpoint, train
+from mcmi_core.train import Checkpoint, Steps, Window, run_in_step, train
 
 CLASSES, SIZE = 3, 40
 
@@ -356,3 +356,49 @@ def test_a_term_that_is_not_finite_is_named(value, monkeypatch):
 def test_a_criterion_needs_no_more_than_terms():
     history = run(make_model(), OneTerm(lambda step: step), Recipe(epochs=1))
     assert history[0].keys() == {"epoch", "learning_rate", "loss_cross_entropy", "loss_distance"}
+
+
+def asking(name, epochs, closed, error=None):
+    """A training without anything to train; returns the windows that it was sent."""
+    answers = []
+    try:
+        for epoch in epochs:
+            answers.append((yield Steps(epoch, name, None, None, [])))
+        if error:
+            raise error
+        return answers
+    finally:
+        closed.append(name)
+
+
+def advance_and_note(rounds):
+    def advance(requests):
+        rounds.append([(steps.model, steps.epoch) for steps in requests])
+        return [Window({}, 1, len(requests)) for _ in requests]
+
+    return advance
+
+
+def test_trainings_run_in_step_once_those_behind_have_caught_up():
+    rounds, closed = [], []
+    trainings = [
+        asking("short", range(2), closed),
+        asking("resumed", range(1, 3), closed),
+        asking("finished", [], closed),
+    ]
+    short, resumed, finished = run_in_step(trainings, advance_and_note(rounds))
+    assert rounds == [[("short", 0)], [("short", 1), ("resumed", 1)], [("resumed", 2)]]
+    assert [window.together for window in short] == [1, 2]
+    assert [window.together for window in resumed] == [2, 1]
+    assert finished == []
+
+
+def test_an_error_closes_all_trainings_before_it_is_raised():
+    closed = []
+    trainings = [
+        asking("failing", range(1), closed, ValueError("broken")),
+        asking("healthy", range(9), closed),
+    ]
+    with pytest.raises(ValueError, match="broken"):
+        run_in_step(trainings, advance_and_note([]))
+    assert closed == ["failing", "healthy"]

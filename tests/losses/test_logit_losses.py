@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch.autograd import gradcheck
+from torch.nn import functional as F
 
 from mcmi_core.losses import dist_loss, dkd_loss, kd_loss, standardise_logits
 
@@ -68,6 +69,21 @@ def test_kd_equals_its_definition(temperature, logits):
     loss = kd_loss(*logits, temperature)
     assert loss.item() == pytest.approx(slow_kd(*logits, temperature), rel=1e-12)
     assert gradcheck(lambda student: kd_loss(student, logits[1], temperature), logits[0])
+
+
+def torchs_kd(student, teacher, temperature):
+    student, teacher = (F.log_softmax(t / temperature, dim=1) for t in (student, teacher))
+    divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return temperature**2 * divergence
+
+
+def test_kd_equals_torchs_divergence_bit_for_bit(logits):
+    student, teacher = (tensor.detach().float() for tensor in logits)
+    student.requires_grad_()
+    losses = [loss(student, teacher, 4.0) for loss in (kd_loss, torchs_kd)]
+    gradients = [torch.autograd.grad(loss, student)[0] for loss in losses]
+    assert torch.equal(*losses)
+    assert torch.equal(*gradients)
 
 
 def test_kd_gradient_is_the_scaled_difference_of_softened_outputs(logits):
