@@ -5,16 +5,19 @@ centroid Q_y, the mean of P_x over the samples of class y,
 
     CMI = I(X; Ŷ | Y) = mean over samples of KL(P_x ‖ Q_y) = H(Ŷ|Y) − H(Ŷ|X),   0 ≤ CMI ≤ log C.
 
-The functions hold all outputs and are differentiable; the metrics see each batch once and keep
-O(C²) numbers, so that 1.28 million × 1000 outputs need no more memory than one batch of them.
+The functions hold all outputs and are differentiable. :class:`OutputSums` sees each batch once and
+keeps O(C²) numbers, so that 1.28 million × 1000 outputs need no more memory than one batch of them;
+:class:`ConditionalMutualInformation` and :class:`LogLikelihood` offer it as torchmetrics metrics.
 
 Source: Ye et al., ICLR 2024, section 3; Yang et al., "Conditional mutual information constrained
 deep learning for classification", 2023.
 """
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from mcmi_core.validation import (
     check_label_range,
@@ -22,6 +25,28 @@ from mcmi_core.validation import (
     check_positive,
     check_probabilities,
 )
+
+if TYPE_CHECKING:
+    from mcmi_core.metrics import ConditionalMutualInformation, LogLikelihood
+
+__all__ = [
+    "ConditionalMutualInformation",
+    "LogLikelihood",
+    "OutputSums",
+    "bayes_divergence",
+    "class_centroids",
+    "conditional_mutual_information",
+    "log_likelihood",
+]
+
+
+def __getattr__(name: str) -> type:
+    """The metrics, once they are asked for: torchmetrics takes seconds to import."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mcmi_core import metrics
+
+    return getattr(metrics, name)
 
 
 def class_centroids(probs: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -94,155 +119,113 @@ def log_likelihood(probs: Tensor, labels: Tensor) -> Tensor:
     return probs.double().gather(1, labels[:, None]).log().mean()
 
 
-class _OutputMetric(Metric):
-    """Shared by the metrics below: logits → float64 log-probabilities at a temperature."""
-
-    full_state_update = False
-    higher_is_better = None
-
-    def __init__(self, num_classes: int, temperature: float = 1.0) -> None:
-        super().__init__()
-        if num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {num_classes}")
-        check_positive(temperature, "temperature")
-        self.num_classes = num_classes
-        self.temperature = temperature
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def _add_sum(self, name: str, *shape: int) -> None:
-        self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
-
-    def _log_probs(self, logits: Tensor, labels: Tensor) -> Tensor:
-        check_pair(logits, labels, "logits")
-        if logits.shape[1] != self.num_classes:
-            raise ValueError(f"logits have {logits.shape[1]} columns, not {self.num_classes}")
-        if not labels.is_cuda:  # there, the indexing itself stops on a bad label, without a wait
-            check_label_range(labels, self.num_classes)
-        self.count += len(labels)
-        return (logits.double() / self.temperature).log_softmax(dim=1)
-
-    def _mean(self, total: Tensor) -> Tensor:
-        if self.count == 0:
-            raise ValueError(f"{type(self).__name__} has seen no sample; call update first")
-        if total.isnan():
-            raise ValueError(f"{type(self).__name__} was given logits that contain NaN or inf")
-        return total / self.count
-
-
-class ConditionalMutualInformation(_OutputMetric):
-    """Streaming I(X; Ŷ | Y) = H(Ŷ|Y) − H(Ŷ|X), nats, exact for any split into batches.
-
-    Keeps, in float64 because the difference cancels when CMI is small, the sum of P_x per class
-    (C, C), the samples per class (C,) and Σ_x Σ_k P_x[k] log P_x[k]; all add up over processes.
+def bayes_divergence(logits: Tensor, posterior: Tensor, temperature: float = 1.0) -> Tensor:
+    """KL(P*_x ‖ P_x) of each sample in nats: how far its output is from the true BCPD.
 
     Args:
-        num_classes: C.
+        logits: (N, C).
+        posterior: (N, C), P*; zero probabilities count as 0·log 0 = 0.
         temperature: T; P_x = softmax(logits / T).
 
+    Returns:
+        (N,), float64.
+
     Raises:
-        ValueError: wrong shapes, a label out of range, NaN in the logits, no sample.
+        ValueError: rows of ``posterior`` that are not distributions, or another shape than that of
+            the logits.
+    """
+    if logits.shape != posterior.shape:
+        raise ValueError(
+            f"logits of shape {tuple(logits.shape)} need a posterior of that shape, got "
+            f"{tuple(posterior.shape)}"
+        )
+    check_probabilities(posterior)
+    log_probs = (logits.double() / temperature).log_softmax(dim=1)
+    posterior = posterior.double()
+    return (torch.xlogy(posterior, posterior) - posterior * log_probs).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class OutputSums:
+    """Sums over samples from which CMI, LL and entropy follow; they add up over batches.
+
+    In float64, because H(Ŷ|Y) − H(Ŷ|X) cancels when CMI is small. The tensors are changed in
+    place: those of a torchmetrics metric (:mod:`mcmi_core.metrics`), or new ones (:meth:`zeros`).
     """
 
-    def __init__(self, num_classes: int, temperature: float = 1.0) -> None:
-        super().__init__(num_classes, temperature)
-        self._add_sum("prob_sums", num_classes, num_classes)
-        self._add_sum("class_counts", num_classes)
-        self._add_sum("negative_entropy_sum")
+    class_counts: Tensor
+    """(C,), samples of each class."""
+    prob_sums: Tensor
+    """(C, C), row y: Σ P_x over the samples of class y."""
+    log_likelihood_sum: Tensor
+    """Σ_x log P_x[y]."""
+    entropy_sum: Tensor
+    """−Σ_x Σ_k P_x[k] log P_x[k]."""
 
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch of logits (N, C) with labels (N,)."""
-        log_probs = self._log_probs(logits, labels)
+    @classmethod
+    def zeros(cls, num_classes: int, device: torch.device | None = None) -> "OutputSums":
+        """Sums over no sample.
+
+        Raises:
+            ValueError: fewer than two classes.
+        """
+        if num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2, got {num_classes}")
+        shapes = ((num_classes,), (num_classes, num_classes), (), ())
+        return cls(*(torch.zeros(s, dtype=torch.float64, device=device) for s in shapes))
+
+    def update(self, logits: Tensor, labels: Tensor, temperature: float = 1.0) -> None:
+        """Add a batch.
+
+        Args:
+            logits: (N, C); −inf is a legitimate zero probability.
+            labels: (N,).
+            temperature: T; P_x = softmax(logits / T).
+
+        Raises:
+            ValueError: wrong shapes, a label out of range, a temperature that is not positive.
+        """
+        num_classes = len(self.class_counts)
+        check_pair(logits, labels, "logits")
+        check_positive(temperature, "temperature")
+        if logits.shape[1] != num_classes:
+            raise ValueError(f"logits have {logits.shape[1]} columns, not {num_classes}")
+        if not labels.is_cuda:  # there, the indexing itself stops on a bad label, without a wait
+            check_label_range(labels, num_classes)
+        log_probs = (logits.double() / temperature).log_softmax(dim=1)
         probs = log_probs.exp()
-        self.prob_sums.index_add_(0, labels, probs)
         self.class_counts.index_add_(0, labels, torch.ones_like(labels, dtype=torch.float64))
-        # 0 · log 0 = 0: a logit of −inf is a legitimate zero probability.
-        self.negative_entropy_sum += torch.where(probs > 0, probs * log_probs, 0 * probs).sum()
+        self.prob_sums.index_add_(0, labels, probs)
+        self.log_likelihood_sum.add_(log_probs.gather(1, labels[:, None]).sum())
+        # 0 · log 0 = 0
+        self.entropy_sum.sub_(torch.where(probs > 0, probs * log_probs, 0 * probs).sum())
 
-    def compute(self) -> Tensor:
-        """CMI in nats over everything seen so far, float64."""
+    @property
+    def cmi(self) -> Tensor:
+        """I(X; Ŷ | Y) = H(Ŷ|Y) − H(Ŷ|X) in nats, scalar.
+
+        Raises:
+            ValueError: no sample, or NaN; as do the other two.
+        """
         centroids = self.prob_sums / self.class_counts.clamp_min(1)[:, None]
         centroid_entropy_sum = -torch.xlogy(self.prob_sums, centroids).sum()
         # Rounding may leave −1e-17 where the outputs of a class are equal.
-        return self._mean(centroid_entropy_sum + self.negative_entropy_sum).clamp_min(0)
+        return self._mean(centroid_entropy_sum - self.entropy_sum).clamp_min(0)
 
-
-class LogLikelihood(_OutputMetric):
-    """Streaming LL = mean of log P_x[y], nats, ≤ 0.
-
-    Args:
-        num_classes: C.
-        temperature: T; P_x = softmax(logits / T).
-
-    Raises:
-        ValueError: wrong shapes, a label out of range, NaN in the logits, no sample.
-    """
-
-    higher_is_better = True
-
-    def __init__(self, num_classes: int, temperature: float = 1.0) -> None:
-        super().__init__(num_classes, temperature)
-        self._add_sum("log_likelihood_sum")
-
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch of logits (N, C) with labels (N,)."""
-        log_probs = self._log_probs(logits, labels)
-        self.log_likelihood_sum += log_probs.gather(1, labels[:, None]).sum()
-
-    def compute(self) -> Tensor:
-        """LL in nats over everything seen so far, float64."""
+    @property
+    def log_likelihood(self) -> Tensor:
+        """LL = mean of log P_x[y] in nats, scalar, ≤ 0."""
         return self._mean(self.log_likelihood_sum)
 
-
-class PredictionEntropy(_OutputMetric):
-    """Streaming H(Ŷ|X) = mean of −Σ_k P_x[k] log P_x[k], nats: how undecided single outputs are.
-
-    Args:
-        num_classes: C.
-        temperature: T; P_x = softmax(logits / T).
-
-    Raises:
-        ValueError: wrong shapes, a label out of range, NaN in the logits, no sample.
-    """
-
-    def __init__(self, num_classes: int, temperature: float = 1.0) -> None:
-        super().__init__(num_classes, temperature)
-        self._add_sum("entropy_sum")
-
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch of logits (N, C) with labels (N,)."""
-        log_probs = self._log_probs(logits, labels)
-        probs = log_probs.exp()
-        self.entropy_sum -= torch.where(probs > 0, probs * log_probs, 0 * probs).sum()
-
-    def compute(self) -> Tensor:
-        """H(Ŷ|X) in nats over everything seen so far, float64."""
+    @property
+    def entropy(self) -> Tensor:
+        """H(Ŷ|X) in nats, scalar: how undecided single outputs are."""
         return self._mean(self.entropy_sum)
 
-
-class BayesDivergence(_OutputMetric):
-    """Streaming mean of KL(P*_x ‖ P_x), nats: how far outputs are from the true BCPD P*.
-
-    Args:
-        num_classes: C.
-        temperature: T; P_x = softmax(logits / T).
-
-    Raises:
-        ValueError: wrong shapes, rows of ``posterior`` that are not distributions, no sample.
-    """
-
-    higher_is_better = False
-
-    def __init__(self, num_classes: int, temperature: float = 1.0) -> None:
-        super().__init__(num_classes, temperature)
-        self._add_sum("divergence_sum")
-
-    def update(self, logits: Tensor, labels: Tensor, posterior: Tensor) -> None:
-        """Add a batch of logits (N, C) with labels (N,) and true posteriors (N, C)."""
-        check_probabilities(posterior)
-        log_probs = self._log_probs(logits, labels)
-        posterior = posterior.double()
-        self.divergence_sum += (torch.xlogy(posterior, posterior) - posterior * log_probs).sum()
-
-    def compute(self) -> Tensor:
-        """Mean KL(P* ‖ P) in nats over everything seen so far, float64."""
-        return self._mean(self.divergence_sum)
+    def _mean(self, total: Tensor) -> Tensor:
+        count = self.class_counts.sum()
+        if count == 0:
+            raise ValueError("no sample has been seen; call update first")
+        if total.isnan():
+            raise ValueError("the logits contain NaN or inf")
+        return total / count

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from mcmi_core.files import write_atomically
-from mcmi_core.paths import output_root
+from mcmi_core.plots import save_text
 from mcmi_core.statistics import Interval, paired_difference
 
 SETTING = ["pair", "framework"]
@@ -104,4 +103,4 @@ def save_latex(table: pd.DataFrame, name: str, caption: str) -> None:
         StoreError: the folder cannot be written.
     """
     text = table.to_latex(index=False, escape=True, caption=caption, label=f"tab:{name}")
-    write_atomically(output_root() / "figures" / f"{name}.tex", text, durable=False)
+    save_text(text, f"{name}.tex")

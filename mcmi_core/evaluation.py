@@ -2,23 +2,19 @@
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
 
-from mcmi_core.cmi import (
-    BayesDivergence,
-    ConditionalMutualInformation,
-    LogLikelihood,
-    PredictionEntropy,
-)
+from mcmi_core.cmi import OutputSums, bayes_divergence
 from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
 
 BATCH_SIZE = 512
 """Samples that the network sees at once."""
 
-METRIC_SIZE = 2**18
-"""Logits that the metrics see at once: with few classes, a call costs more than its numbers."""
+SUMMED_AT_ONCE = 2**18
+"""Logits that are summed at once: with few classes, a call costs more than its numbers."""
+
+TOP_5_FROM = 20
+"""Classes from which on top-5 accuracy says something."""
 
 
 @torch.no_grad()
@@ -57,31 +53,25 @@ def evaluate(
         ValueError: logits that contain NaN.
     """
     classes = dataset.num_classes
-    accuracies = {"accuracy_percent": MulticlassAccuracy(classes, average="micro")}
-    if classes >= 20:
-        accuracies["top5_accuracy_percent"] = MulticlassAccuracy(classes, top_k=5, average="micro")
-    information = MetricCollection(
-        {
-            "ll_nats": LogLikelihood(classes, temperature),
-            "cmi_nats": ConditionalMutualInformation(classes, temperature),
-            "entropy_nats": PredictionEntropy(classes, temperature),
-        },
-        compute_groups=False,
-    ).to(device)
-    accuracy = MetricCollection(accuracies, compute_groups=False).to(device)
-    divergence = BayesDivergence(classes, temperature).to(device)
+    ranks = {"accuracy_percent": 1} | (
+        {"top5_accuracy_percent": 5} if classes >= TOP_5_FROM else {}
+    )
+    hits = torch.zeros(max(ranks.values()), dtype=torch.int64, device=device)
+    sums, divergence_sum = OutputSums.zeros(classes, device), 0.0
 
-    batches = max(METRIC_SIZE // (classes * BATCH_SIZE), 1)
+    batches = max(SUMMED_AT_ONCE // (classes * BATCH_SIZE), 1)
     for indices in torch.arange(len(split)).split(batches * BATCH_SIZE):
         part = split.subset(indices).to(device)
         logits = predict_logits(model, dataset, part, device)
-        accuracy.update(logits, part.labels)
-        information.update(logits, part.labels)
+        sums.update(logits, part.labels, temperature)
+        hits += (logits.topk(len(hits)).indices == part.labels[:, None]).sum(dim=0)
         if part.posterior is not None:
-            divergence.update(logits, part.labels, part.posterior)
+            divergence_sum += bayes_divergence(logits, part.posterior, temperature).sum()
 
-    results = {name: 100 * value.item() for name, value in accuracy.compute().items()}
-    results |= {name: value.item() for name, value in information.compute().items()}
+    results = {name: 100 * hits[:k].sum().item() / len(split) for name, k in ranks.items()}
+    results["ll_nats"] = sums.log_likelihood.item()
+    results["cmi_nats"] = sums.cmi.item()
+    results["entropy_nats"] = sums.entropy.item()
     if split.posterior is not None:
-        results["bcpd_kl_nats"] = divergence.compute().item()
+        results["bcpd_kl_nats"] = divergence_sum.item() / len(split)
     return results

@@ -5,11 +5,14 @@ the palette is seaborn's colour-blind-safe one.
 """
 
 import base64
+import hashlib
 from io import BytesIO
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -257,7 +260,8 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
     """Save a figure as ``NAME.pdf`` and ``NAME.png`` and what it plots as ``NAME.csv``.
 
     The files are byte-identical when the numbers are, so that version control shows a change only
-    where there is one.
+    where there is one. Digests of the csv and of what is drawn are printed: pictures are not
+    compared when a notebook is checked, but its stored text is, so no plotted value moves unseen.
 
     Args:
         figure: the figure.
@@ -272,17 +276,62 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
     figure.text(1, -0.01, f"profile {profile} · {note}", fontsize="x-small", ha="right", va="top")
     folder = output_root() / "figures"
     save_table(data, name)
+    numbers = _without_noise(drawn_numbers(figure))
+    digest = _digest(" ".join(f"{number:.6g}" for number in numbers))
+    print(f"{name}, {len(numbers)} numbers as drawn: sha256 {digest}")
     for ending, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
         drawn = BytesIO()
         figure.savefig(drawn, format=ending, metadata=metadata, bbox_inches="tight")
         write_atomically(folder / f"{name}.{ending}", drawn.getvalue(), durable=False)
 
 
+def drawn_numbers(figure: Figure) -> np.ndarray:
+    """Coordinates and values of all that a figure draws: lines, areas, points, bars and pixels.
+
+    Returns:
+        (n,) numbers in units of the axes, in order of drawing within each kind.
+    """
+    arrays = []
+    for axes in figure.axes:
+        arrays += [line.get_xydata() for line in axes.lines]
+        arrays += [
+            patch.get_path().transformed(patch.get_patch_transform()).vertices
+            for patch in axes.patches
+        ]
+        arrays += [image.get_array() for image in axes.images]
+        for collection in axes.collections:
+            arrays += [collection.get_array()]
+            if isinstance(collection, PathCollection):
+                arrays += [collection.get_offsets()]
+            else:
+                arrays += [path.vertices for path in collection.get_paths()]
+    return np.concatenate([np.ravel(array) for array in arrays if array is not None])
+
+
 def save_table(table: pd.DataFrame, name: str) -> None:
-    """Save a table as ``NAME.csv`` with six significant digits.
+    """Save a table as ``NAME.csv`` with six significant digits, and print its digest.
 
     Raises:
         StoreError: the folder cannot be written.
     """
-    text = table.to_csv(index=False, float_format="%.6g")
-    write_atomically(output_root() / "figures" / f"{name}.csv", text, durable=False)
+    rounded = {column: _without_noise(table[column]) for column in table.select_dtypes("float")}
+    save_text(table.assign(**rounded).to_csv(index=False, float_format="%.6g"), f"{name}.csv")
+
+
+def save_text(text: str, file_name: str) -> None:
+    """Save a text beside the figures and print its digest, which a notebook's stored output keeps.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    write_atomically(output_root() / "figures" / file_name, text, durable=False)
+    print(f"{file_name}: sha256 {_digest(text)}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_noise(numbers):
+    """To twelve decimals: what is beyond differs between processors, and would decide ties."""
+    return np.round(numbers, 12) + 0.0  # + 0 makes a 0 of −0

@@ -1,4 +1,4 @@
-"""Uncertainty over seeds: Student's t intervals of means and of paired differences."""
+"""Uncertainty over seeds: t-intervals of means and paired differences, and what selection adds."""
 
 from typing import NamedTuple
 
@@ -144,6 +144,71 @@ def gains(table: pd.DataFrame, metric: str, control: str, by: list[str] | None =
     series = pd.Series(differences)
     series.index.names = wide.columns.names
     return series
+
+
+def selection_effects(
+    table: pd.DataFrame, metrics: list[str], control: str, beforehand: str
+) -> pd.DataFrame:
+    """What a gain over the control becomes when its setting is chosen by the numbers reported.
+
+    The best of several noisy values exceeds the truth even where all settings are equal. Each
+    metric is evaluated with four ways to choose a setting:
+
+    - ``set beforehand``: nothing is chosen.
+    - ``best mean on test``: the best mean over seeds, as a table of several trials has it.
+    - ``best on test, per seed``: the best of each seed. The mean of these is what a table with one
+      trial per cell shows on average.
+    - ``best on other seeds``: each seed is measured at the setting with the best mean over the
+      others. Where every seed has data of its own, no value had a part in its own choice; where
+      they share a test split, only the chance of training is left out.
+
+    The intervals of the second and third ignore that there was a choice: they promise too much.
+
+    Args:
+        table: one row per run, with columns ``label`` (control or setting), ``seed`` and metrics.
+        metrics: columns to compare, such as the last and the best epoch; with the first one and
+            ``beforehand``, nothing is selected.
+        control: label that gains are taken over, seed by seed; never chosen.
+        beforehand: label of the setting that was fixed without looking.
+
+    Returns:
+        One row per metric and way to choose: ``metric``, ``choice``, ``chosen`` (the labels, each
+        once, in order of seeds), ``gain`` (:class:`Interval`) and ``added``: mean gain − that of
+        the first row, in units of the metric.
+
+    Raises:
+        ValueError: no such control or setting, fewer than two seeds, or a label that lacks one.
+    """
+    rows = []
+    for metric in metrics:
+        wide = table.pivot(index="seed", columns="label", values=metric)
+        settings = wide.drop(columns=control, errors="ignore")
+        for label, known in ((control, wide), (beforehand, settings)):
+            if label not in known:
+                raise ValueError(f"no method {label!r}; there are {', '.join(known)}")
+        if len(wide) < 2:
+            raise ValueError(f"choosing on other seeds needs at least two seeds, got {len(wide)}")
+        if lacking := list(wide.columns[wide.isna().any()]):
+            raise ValueError(f"every seed needs {metric} of {', '.join(lacking)}")
+        for choice, chosen in _choices(settings, beforehand).items():
+            values = [settings.at[seed, label] for seed, label in chosen.items()]
+            gain = paired_difference(values, wide[control])
+            labels = ", ".join(chosen.unique())
+            rows.append({"metric": metric, "choice": choice, "chosen": labels, "gain": gain})
+    unselected = rows[0]["gain"].mean
+    return pd.DataFrame([row | {"added": row["gain"].mean - unselected} for row in rows])
+
+
+def _choices(settings: pd.DataFrame, beforehand: str) -> dict[str, pd.Series]:
+    """Which setting stands for each seed, by way to choose; ``settings`` has a row per seed."""
+    seeds = settings.index
+    others = {seed: settings.drop(index=seed).mean().idxmax() for seed in seeds}
+    return {
+        "set beforehand": pd.Series(beforehand, seeds),
+        "best mean on test": pd.Series(settings.mean().idxmax(), seeds),
+        "best on test, per seed": settings.idxmax(axis="columns"),
+        "best on other seeds": pd.Series(others),
+    }
 
 
 def partial_correlation(first, second, given) -> float:

@@ -13,7 +13,7 @@ LAYERS = (
     {"errors", "paths", "__init__"},
     {"validation", "registry", "progress", "seeding", "statistics", "pairs", "reference"},
     {"files", "provenance", "device"},
-    {"cmi", "information", "losses", "models", "data"},
+    {"cmi", "metrics", "information", "losses", "models", "data"},
     {"criterion", "evaluation", "cam", "proposition"},
     {"objectives", "distillers", "measurements"},
     {"runs"},

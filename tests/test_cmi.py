@@ -1,23 +1,27 @@
 """CMI, LL and the streaming metrics against closed forms and slow double loops."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 import torch.multiprocessing as mp
 from torch.distributed import destroy_process_group, init_process_group
+from torchmetrics import MetricCollection
 
+from mcmi_core import cmi
 from mcmi_core.cmi import (
-    BayesDivergence,
     ConditionalMutualInformation,
     LogLikelihood,
-    PredictionEntropy,
+    OutputSums,
+    bayes_divergence,
     class_centroids,
     conditional_mutual_information,
     log_likelihood,
 )
 
-METRICS = [ConditionalMutualInformation, LogLikelihood, PredictionEntropy]
+METRICS = [ConditionalMutualInformation, LogLikelihood]
 
 
 @pytest.fixture
@@ -128,16 +132,26 @@ def test_log_likelihood_of_an_impossible_label_is_minus_infinity():
 def test_metrics_equal_the_functions_under_any_split(outputs, split, temperature):
     logits, labels = outputs
     probs = (logits / temperature).softmax(1)
-    expected = [
-        conditional_mutual_information(probs, labels),
-        log_likelihood(probs, labels),
-        -(probs * probs.log()).sum(1).mean(),
-    ]
-    for metric_class, value in zip(METRICS, expected, strict=True):
-        metric = metric_class(5, temperature)
-        for z, y in zip(logits.split(split), labels.split(split), strict=True):
+    exact, ll = conditional_mutual_information(probs, labels), log_likelihood(probs, labels)
+    entropy = -(probs * probs.log()).sum(1).mean()
+    sums = OutputSums.zeros(5)
+    metrics = [metric(5, temperature) for metric in METRICS]
+    for z, y in zip(logits.split(split), labels.split(split), strict=True):
+        sums.update(z, y, temperature)
+        for metric in metrics:
             metric.update(z, y)
-        assert metric.compute().item() == pytest.approx(value.item(), abs=1e-12)
+    values = [sums.cmi, sums.log_likelihood, sums.entropy, *(m.compute() for m in metrics)]
+    for value, expected in zip(values, [exact, ll, entropy, exact, ll], strict=True):
+        assert value.item() == pytest.approx(expected.item(), abs=1e-12)
+
+
+def test_a_collection_of_both_metrics_looks_at_each_batch_once(outputs):
+    collection = MetricCollection([metric(5) for metric in METRICS])
+    for _ in range(2):
+        collection.update(*outputs)
+    assert len(collection.compute_groups) == 1
+    exact = conditional_mutual_information(outputs[0].softmax(1), outputs[1]).item()
+    assert collection.compute()["ConditionalMutualInformation"].item() == pytest.approx(exact)
 
 
 def test_small_cmi_survives_float32_logits():
@@ -162,17 +176,22 @@ def test_metric_state_does_not_grow_with_the_data():
 
 
 def test_bayes_divergence_is_the_mean_kl_to_the_truth(outputs):
-    logits, labels = outputs
+    logits, _ = outputs
     posterior = torch.randn_like(logits).softmax(1)
     posterior[0] = torch.tensor([1.0, 0, 0, 0, 0])  # exact zeros count as 0·log 0 = 0
     log_probs = logits.log_softmax(1)
     expected = torch.nn.functional.kl_div(log_probs, posterior, reduction="batchmean")
-    metric = BayesDivergence(5)
-    metric.update(logits, labels, posterior)
-    assert metric.compute().item() == pytest.approx(expected.item(), rel=1e-12)
-    exact = BayesDivergence(5)
-    exact.update(log_probs, labels, log_probs.exp())
-    assert exact.compute().item() == pytest.approx(0, abs=1e-14)
+    divergence = bayes_divergence(logits, posterior)
+    assert divergence.mean().item() == pytest.approx(expected.item(), rel=1e-12)
+    exact = bayes_divergence(3 * log_probs, log_probs.exp(), temperature=3)
+    assert exact.abs().max() < 1e-14
+
+
+def test_bayes_divergence_refuses_what_is_no_posterior(outputs):
+    with pytest.raises(ValueError, match="row 0 has minimum 1 and sum 2; apply softmax"):
+        bayes_divergence(PROBS, 2 * PROBS)
+    with pytest.raises(ValueError, match=r"of shape \(3, 2\) need a posterior .* got \(2, 2\)"):
+        bayes_divergence(PROBS, PROBS[:2])
 
 
 def _compute_in_process(rank, folder, logits, labels):
@@ -242,11 +261,24 @@ def test_metrics_refuse_bad_input(metric_class):
         metric_class(2).update(PROBS, torch.tensor([0, 1, 3]))
     metric = metric_class(2)
     metric.update(PROBS * math.nan, LABELS)
-    with pytest.raises(ValueError, match="logits that contain NaN"):
+    with pytest.raises(ValueError, match="logits contain NaN"):
         metric.compute()
 
 
-@pytest.mark.filterwarnings("ignore:The ``compute`` method:UserWarning")
-def test_metrics_without_samples_have_no_value():
-    with pytest.raises(ValueError, match="LogLikelihood has seen no sample"):
-        LogLikelihood(2).compute()
+def test_without_samples_there_is_no_value():
+    for quantity in ("cmi", "log_likelihood", "entropy"):
+        with pytest.raises(ValueError, match="no sample has been seen"):
+            getattr(OutputSums.zeros(2), quantity)
+
+
+def test_the_metrics_wait_until_they_are_asked_for():
+    code = "import sys, mcmi_core.trainer; print('torchmetrics' in sys.modules)"
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert output.stdout == "False\n"
+
+
+def test_what_the_module_lacks_is_no_attribute():
+    with pytest.raises(AttributeError, match="'mcmi_core.cmi' has no attribute 'Entropy'"):
+        cmi.Entropy  # noqa: B018

@@ -1,6 +1,7 @@
 """Figures: what is drawn is what was measured, and equal numbers give equal files."""
 
 import base64
+import hashlib
 import io
 
 import matplotlib as mpl
@@ -131,6 +132,44 @@ def test_equal_numbers_give_equal_files(tmp_path):
 def test_tables_keep_six_digits(tmp_path):
     plots.save_table(pd.DataFrame({"name": ["a"], "value": [1 / 3]}), "t")
     assert (tmp_path / "output" / "figures" / "t.csv").read_text() == "name,value\na,0.333333\n"
+
+
+def test_rounding_errors_are_nothing(tmp_path):
+    """Where equal numbers are subtracted, processors differ in what is left, and in its sign."""
+    left_over = pd.DataFrame({"whole": [0, 1, 2], "gap": [0.1 + 0.2 - 0.3, -1e-17, -0.2]})
+    plots.save_table(left_over, "t")
+    text = (tmp_path / "output" / "figures" / "t.csv").read_text()
+    assert text == "whole,gap\n0,0\n1,0\n2,-0.2\n"
+
+
+def test_what_a_figure_draws(axes):
+    axes.plot([0, 1], [2, 3])
+    axes.bar([4], [5], width=2)
+    axes.fill_between([6, 7], [8, 8], [9, 9])
+    axes.scatter([10, 11], [12, 13], marker="$7$")
+    axes.imshow([[14, 15]], aspect="auto")
+    assert {float(number) for number in plots.drawn_numbers(axes.figure)} == {
+        *(0, 1, 2, 3),
+        *(3, 5, 0),  # corners of the bar
+        *range(6, 16),
+    }
+
+
+def test_digests_tell_which_plotted_value_changed(axes, capsys, tmp_path):
+    def printed(drawn, stored):
+        axes.clear()
+        axes.plot(drawn)
+        plots.save_figure(axes.figure, "f", pd.DataFrame({"a": stored}), profile="smoke", note="")
+        return capsys.readouterr().out.splitlines()
+
+    table, picture = printed([1, 2.5], [1, 2.5])
+    digest = hashlib.sha256((tmp_path / "output" / "figures" / "f.csv").read_bytes()).hexdigest()
+    assert table == f"f.csv: sha256 {digest[:12]}"
+    assert picture.startswith("f, 4 numbers as drawn: sha256 ")
+    assert printed([1 + 1e-14, 2.5], [1, 2.5 - 1e-14]) == [table, picture]
+    assert printed([1, 2.5], [1, 2.50001])[0] != table
+    assert printed([1, 2.50001], [1, 2.5]) != [table, picture]
+    assert printed([1, 2.50001], [1, 2.5])[0] == table
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):

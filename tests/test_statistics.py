@@ -13,6 +13,7 @@ from mcmi_core.statistics import (
     mean_interval,
     paired_difference,
     partial_correlation,
+    selection_effects,
     slopes,
     summarise,
     verdict,
@@ -197,3 +198,65 @@ def test_one_point_has_no_slope():
     table = pd.DataFrame({"label": ["MLL"] * 2, "seed": [3, 3], "size": [1, 1], "a": [1.0, 2]})
     with pytest.raises(ValueError, match="no slope from a single size for 'MLL', seed 3"):
         slopes(table, "size", "a")
+
+
+SETTINGS = ["λ=1", "λ=2", "λ=3", "λ=4"]
+
+
+def noise(seeds: int, random: np.random.Generator) -> pd.DataFrame:
+    """Runs whose settings and control are all equal, but for noise with standard deviation 1."""
+    runs = pd.MultiIndex.from_product([range(seeds), ["MLL", *SETTINGS]], names=["seed", "label"])
+    table = pd.DataFrame(random.normal(size=(len(runs), 2)), runs, ["last", "best"])
+    return table.reset_index()
+
+
+def test_selection_effects_equal_a_search_over_all_choices():
+    table = noise(4, np.random.default_rng(3))
+    value = {(r.seed, r.label, m): r[m] for _, r in table.iterrows() for m in ("last", "best")}
+    found = selection_effects(table.sample(frac=1, random_state=0), ["last", "best"], "MLL", "λ=2")
+
+    def best(seeds, metric):
+        return max(SETTINGS, key=lambda label: sum(value[s, label, metric] for s in seeds))
+
+    expected = []
+    for metric in ("last", "best"):
+        for chosen in (
+            ["λ=2"] * 4,
+            [best(range(4), metric)] * 4,
+            [best([s], metric) for s in range(4)],
+            [best({0, 1, 2, 3} - {s}, metric) for s in range(4)],
+        ):
+            gains = [value[s, c, metric] - value[s, "MLL", metric] for s, c in enumerate(chosen)]
+            expected.append((metric, ", ".join(dict.fromkeys(chosen)), np.mean(gains)))
+    assert list(zip(found.metric, found.chosen, strict=True)) == [row[:2] for row in expected]
+    means = np.array([row[2] for row in expected])
+    assert [gain.mean for gain in found.gain] == pytest.approx(means)
+    assert list(found.added) == pytest.approx(means - means[0])
+
+
+def test_selection_alone_makes_an_effect_where_there_is_none():
+    """The expected maximum of four standard normal values is 1.0294, of their mean over n /√n."""
+    random = np.random.default_rng(4)
+    tables = []
+    for _ in range(100):
+        table = noise(4, random)
+        table.loc[table.label == "MLL", "last"] = 0
+        tables.append(selection_effects(table, ["last"], "MLL", "λ=1"))
+    gain = pd.concat(tables).set_index("choice").gain.map(lambda interval: interval.mean)
+    mean = gain.groupby(level=0).mean()
+    assert mean["set beforehand"] == pytest.approx(0, abs=0.15)
+    assert mean["best mean on test"] == pytest.approx(1.0294 / 2, abs=0.15)
+    assert mean["best on test, per seed"] == pytest.approx(1.0294, abs=0.15)
+    assert mean["best on other seeds"] == pytest.approx(0, abs=0.15)
+
+
+def test_selection_names_what_it_lacks():
+    table = noise(2, np.random.default_rng(5))
+    with pytest.raises(ValueError, match="no method 'λ=9'; there are λ=1, λ=2, λ=3, λ=4"):
+        selection_effects(table, ["last"], "MLL", "λ=9")
+    with pytest.raises(ValueError, match="no method 'MCMI'; there are MLL, λ=1, λ=2, λ=3, λ=4"):
+        selection_effects(table, ["last"], "MCMI", "λ=1")
+    with pytest.raises(ValueError, match="at least two seeds, got 1"):
+        selection_effects(table[table.seed == 0], ["last"], "MLL", "λ=1")
+    with pytest.raises(ValueError, match="every seed needs last of λ=4"):
+        selection_effects(table[:-1], ["last"], "MLL", "λ=1")

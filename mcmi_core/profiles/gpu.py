@@ -34,27 +34,6 @@ CIFAR10_JPEG = Pair(
 )
 """CIFAR-10 as a folder of JPEG files."""
 
-CIFAR10 = Pair(data="cifar10", teacher="resnet56", student="resnet20", lam=0.25)
-"""The paper's zero-shot experiment."""
-
-CIFAR100 = Pair(data="cifar100", teacher="resnet56", student="resnet20", lam=0.15)
-"""The paper's data, pair and recipe."""
-
-CIFAR10_JPEG = Pair(
-    data="imagefolder:folder=cifar10-jpeg",
-    teacher="resnet56",
-    student="resnet20",
-    lam=0.25,
-    recipe=Recipe().shortened(60),
-)
-"""CIFAR-10 as a folder of JPEG files."""
-
-CIFAR10 = Pair(data="cifar10", teacher="resnet56", student="resnet20", lam=0.25)
-"""The paper's zero-shot experiment."""
-
-CIFAR100 = Pair(data="cifar100", teacher="resnet56", student="resnet20", lam=0.15)
-"""The paper's data, pair and recipe."""
-
 GPU_PAIRS = (
     ("resnet56", "resnet20"),
     ("resnet32x4", "resnet8x4"),
