@@ -48,7 +48,10 @@ def execute(
 
     Raises:
         RunsFailed: lists what failed and quotes the first error.
+        ValueError: ``together`` is less than 1.
     """
+    if together < 1:
+        raise ValueError(f"together must be at least 1, got {together}")
     wanted = {link.key: link for run in runs for link in run.chain()}
     records = {key: store.record(run) for key, run in wanted.items()}
     waiting = [run for key, run in wanted.items() if records[key] is None]

@@ -87,7 +87,8 @@ def ensure_together(
     """
     # In an order that all processes agree on, so that no two wait for each other's locks; runs on
     # the same data one after the other, so that it is loaded once.
-    ordered = sorted(runs, key=lambda run: (str(run.data), run.key))
+    distinct = {run.key: run for run in runs}.values()
+    ordered = sorted(distinct, key=lambda run: (str(run.data), run.key))
     device = device or default_device()
     records = run_in_step([_make(run, store, device, on_epoch) for run in ordered], train_together)
     by_key = {record.key: record for record in records}

@@ -173,6 +173,11 @@ def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
     assert _groups([*wide, *narrow, teacher], 1, 16) == [[teacher], narrow, wide]
 
 
+def test_at_least_one_run_at_a_time(store):
+    with pytest.raises(ValueError, match="together must be at least 1, got 0"):
+        execute([kd_student()], store, together=0)
+
+
 def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):
     collapsing = mcmi_teacher("fixed", lam=50.0)
     student = kd_student(collapsing)
