@@ -43,8 +43,8 @@ replay: $(ENVIRONMENT)  ## execute every notebook from the committed records, wi
 		xargs -P 2 -I {} $(MCMI) notebook run {} --profile $(PROFILE) --output build/replay
 	@$(MCMI) notebook summary --output build/replay
 
-evidence: $(ENVIRONMENT)  ## update the stored outputs, figures/PROFILE and records/PROFILE
-	$(MCMI) evidence --profile $(PROFILE)
+evidence: $(ENVIRONMENT)  ## update outputs, figures/ and records/PROFILE [ONLY=04_zero_shot MINUTES=9]
+	$(MCMI) evidence --profile $(PROFILE) $(ONLY:%=--only %) $(MINUTES:%=--minutes %)
 
 # --- checks ----------------------------------------------------------------------------------
 

@@ -4,13 +4,14 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
-from mcmi_core.errors import CompanionError
+from mcmi_core.errors import CompanionError, OutOfTime
 from mcmi_core.progress import progress_bar
 from mcmi_core.runs import Run
 from mcmi_core.store import Store
@@ -31,7 +32,8 @@ def execute(
 
     A run starts when those it builds on are done. One that fails does not stop the others; runs
     that build on a failed or collapsed one are left out. Interrupted, it stops after the epochs
-    under way, and asked again it goes on from there.
+    under way, and asked again it goes on from there; so it does at the time that ``MCMI_DEADLINE``
+    names, in seconds since 1970.
 
     Args:
         runs: what to do; runs that are finished cost nothing.
@@ -41,7 +43,9 @@ def execute(
 
     Raises:
         RunsFailed: lists what failed and quotes the first error.
+        OutOfTime: the deadline came first.
     """
+    deadline = float(os.environ.get("MCMI_DEADLINE", "inf"))
     wanted = {link.key: link for run in runs for link in run.chain()}
     records = {key: store.record(run) for key, run in wanted.items()}
     waiting = [run for key, run in wanted.items() if records[key] is None]
@@ -65,6 +69,9 @@ def execute(
         active: dict[Future, Run] = {}
         try:
             while waiting or active:
+                if time.time() >= deadline:
+                    done = len(wanted) - len(waiting) - len(active) - len(failures)
+                    raise OutOfTime(f"{done} of {len(wanted)} runs done")
                 ready = [run for run in waiting if run.parent is None or run.parent.key in usable]
                 waiting = [run for run in waiting if run not in ready]
                 for run in ready:

@@ -5,13 +5,14 @@ import os
 import random
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.data import load_dataset
-from mcmi_core.errors import DataError, StoreError, TrainingCollapsed
+from mcmi_core.errors import DataError, OutOfTime, StoreError, TrainingCollapsed
 from mcmi_core.evaluation import evaluate
 from mcmi_core.execute import RunsFailed, execute
 from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
@@ -140,6 +141,32 @@ def test_parallel_execution_equals_one_after_the_other(tmp_path):
     for run in runs:
         ensure(run, Store(tmp_path / "serial"), CPU)
         assert_same_result(run, Store(tmp_path / "parallel"), Store(tmp_path / "serial"))
+
+
+def test_training_stops_at_a_deadline_and_goes_on_to_the_same_result(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # one thread, as everywhere in the tests
+    run = kd_student(epochs=100)
+    stopped, whole = Store(tmp_path / "stopped"), Store(tmp_path / "whole")
+    checkpoint = stopped.folder(run) / "checkpoint.safetensors"
+    monkeypatch.setenv("MCMI_DEADLINE", "1")
+    clock = SimpleNamespace(time=checkpoint.exists)  # it is 1 when the student has begun
+    monkeypatch.setattr("mcmi_core.execute.time", clock)
+    with pytest.raises(OutOfTime, match="1 of 2 runs done"):
+        execute([run], stopped, device=CPU)
+    assert checkpoint.exists()
+    monkeypatch.delenv("MCMI_DEADLINE")
+    execute([run], stopped, device=CPU)
+    ensure(run, whole, CPU)
+    assert_same_result(run, stopped, whole)
+
+
+def test_after_the_deadline_only_what_is_finished_is_returned(store, monkeypatch):
+    ensure(mll_teacher(), store, CPU)
+    monkeypatch.setenv("MCMI_DEADLINE", str(time.time() - 1))
+    execute([mll_teacher()], store)
+    with pytest.raises(OutOfTime, match="1 of 2 runs done"):
+        execute([kd_student()], store)
+    assert store.record(kd_student()) is None
 
 
 def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):

@@ -187,7 +187,10 @@ def test_replay_fails_when_a_notebook_does(scratch):
 
 def test_evidence_and_clean(scratch):
     scratch.make("evidence", "PROFILE=gpu")
-    assert scratch.calls() == ["evidence --profile gpu"]
+    assert [call.split() for call in scratch.calls()] == [["evidence", "--profile", "gpu"]]
+    scratch.make("evidence", "PROFILE=gpu", "ONLY=01_a 02_b", "MINUTES=9")
+    asked = "evidence --profile gpu --only 01_a --only 02_b --minutes 9"
+    assert scratch.calls() == [asked]
     scratch.write("store/run/weights", "")
     scratch.make("figures")
     scratch.make("clean")
