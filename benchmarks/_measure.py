@@ -13,13 +13,21 @@ from mcmi_core import provenance
 from mcmi_core.data import Dataset, Split
 
 RESULTS = Path(__file__).parent / "results"
+CPU = torch.device("cpu")
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall seconds that a call takes."""
+def seconds(work: Callable[[], object], device: torch.device = CPU) -> float:
+    """Wall seconds that a call takes, including what it leaves a GPU to do."""
+    _synchronise(device)
     started = time.perf_counter()
     work()
+    _synchronise(device)
     return time.perf_counter() - started
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def best_seconds(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
@@ -77,9 +85,10 @@ def write_table(
     folder: Path = RESULTS,
     *,
     note: str = "",
+    device: torch.device = CPU,
 ) -> None:
     """Print a table and keep it as ``NAME.md``, with date, hardware, threads, commit and a note."""
-    about = provenance.describe(torch.device("cpu"))
+    about = provenance.describe(device)
     rule = ["---", *["---:"] * (len(columns) - 1)]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in (columns, rule, *rows)]
     stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

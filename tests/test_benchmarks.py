@@ -13,7 +13,7 @@ from mcmi_core.paths import PROJECT
 def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(PROJECT / "benchmarks")
     yield
-    for name in ("_measure", "floor", "cpu_step", "cmi_streaming", "evaluation_cost"):
+    for name in ("_measure", "floor", "cpu_step", "cmi_streaming", "evaluation_cost", "packing"):
         sys.modules.pop(name, None)
 
 
@@ -99,6 +99,35 @@ def test_evaluation_cost(tmp_path):
     setting = {"images": 16, "image_size": 8, "batch_size": 256, "rounds": 1, "threads": 1}
     evaluation_cost(output=tmp_path, **setting)
     assert [row[1] for row in table(tmp_path / "evaluation_cost.md")] == ["4000", "1438", "16"]
+
+
+@pytest.mark.parametrize("model", ["mlp:width=4", "resnet8"])
+def test_students_that_are_stacked_learn_what_they_learn_in_turn(model):
+    from packing import InTurn, Setting, Stacked
+
+    setting = Setting(model, torch.device("cpu"), samples=20, batch_size=4)
+    in_turn, stacked = InTurn(setting, range(2)), Stacked(setting, range(2))
+    fresh = [network.head.weight.clone() for network in in_turn.networks]
+    for way in (in_turn, stacked):
+        way.run(2)
+    for seed, network in enumerate(in_turn.networks):
+        assert not torch.allclose(network.head.weight, fresh[seed], atol=1e-3)
+        for name, value in network.state_dict().items():
+            together = (stacked.parameters | stacked.buffers)[name][seed]
+            torch.testing.assert_close(together, value, rtol=1e-3, atol=1e-4)
+
+
+def test_packing(tmp_path):
+    from packing import packing
+
+    sizes = {"samples": 20, "batch_size": 4, "steps": 1, "rounds": 1, "threads": 1}
+    packing(model="mlp:width=4", students="1,2", most_processes=1, output=tmp_path, **sizes)
+    rows = table(tmp_path / "packing_cpu_mlp.md")
+    ways = [["1", "in turn"], ["1", "processes"], ["1", "stacked"], ["2", "in turn"]]
+    assert [row[:2] for row in rows] == [*ways, ["2", "stacked"]]
+    assert rows[0][4] == "1.00"
+    for number, _, each, total, _ in rows:
+        assert float(total) == pytest.approx(int(number) * float(each), abs=0.2)
 
 
 def test_peak_memory_is_that_of_the_work():
