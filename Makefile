@@ -19,10 +19,10 @@ NAMES := $(NOTEBOOKS:notebooks/%.ipynb=%)
 BUILT := $(NAMES:%=build/$(PROFILE)/%.ipynb)
 CORE := $(wildcard mcmi_core/*.py mcmi_core/*/*.py)
 
-.PHONY: help env figures replay test lint format lock evidence bench clean
+.PHONY: help env figures replay test lint format lock evidence bench bench-torchdistill clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
 # --- results ---------------------------------------------------------------------------------
 
@@ -66,9 +66,14 @@ format: $(ENVIRONMENT)  ## let ruff repair what it can
 bench: $(ENVIRONMENT)  ## measure speed and memory on this machine's CPU, into benchmarks/results
 	@mkdir -p benchmarks/results
 	$(BIN)/python benchmarks/floor.py > benchmarks/results/floor.md
-	$(BIN)/python benchmarks/cpu_step.py
+	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/cmi_streaming.py
 	$(BIN)/python benchmarks/evaluation_cost.py
+	$(BIN)/python benchmarks/packing.py
+	$(BIN)/python benchmarks/packing.py --model resnet20 --steps 3
+
+bench-torchdistill: $(ENVIRONMENT)  ## measure torchdistill beside; installs it under build/ (network, GB)
+	$(BIN)/python benchmarks/beside_torchdistill.py
 
 # --- environment -----------------------------------------------------------------------------
 

@@ -196,7 +196,7 @@ def packing(
     """Measure and write packing_DEVICE_MODEL.md: steps per second of all students together."""
     torch.set_num_threads(threads)
     setting = Setting(model, torch.device(device), samples, batch_size)
-    rows, alone = [], None
+    rows = []
     for number in map(int, students.split(",")):
         contestants = {"alone": InTurn(setting, range(1))} if number > 1 else {}
         for name, way in WAYS.items():
