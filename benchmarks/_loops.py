@@ -6,6 +6,7 @@ from itertools import cycle, islice, repeat
 import torch
 from _measure import CPU, seconds
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
@@ -18,6 +19,7 @@ from mcmi_core.models import create_model
 from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.train import _train_steps
 
+CLASSES = 100
 OBJECTIVE = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}
 
 
@@ -42,9 +44,9 @@ class PILImages(TorchDataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         """The image, its label and its place."""
-        return Batch(self.transform(self.images[index]), self.labels[index], index)
+        return self.transform(self.images[index]), self.labels[index], index
 
 
 class Training:

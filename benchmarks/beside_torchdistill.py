@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 import torch
 import torchvision
 import typer
-from _loops import Ours, Plain
+from _loops import CLASSES, Ours, Plain
 from _measure import RESULTS, best_seconds, random_images, write_table
 
 from mcmi_core.paths import PROJECT
@@ -112,7 +112,7 @@ def beside_torchdistill(
     """Measure and write beside_torchdistill.md: the best of some rounds of some steps."""
     python = prepare()
     torch.set_num_threads(threads)
-    dataset = random_images(images, classes=100)
+    dataset = random_images(images, CLASSES)
     networks = {"student": student, "teacher": teacher}
     arguments = (threads, batch_size, workers, teacher, student, dataset.num_classes)
     with torchdistill(python, dataset, *arguments) as theirs:

@@ -12,13 +12,12 @@ from typing import Annotated, NamedTuple
 
 import torch
 import typer
-from _loops import OBJECTIVE, Ours, Plain
+from _loops import CLASSES, OBJECTIVE, Ours, Plain
 from _measure import RESULTS, best_seconds, peak_megabytes, random_images, write_table
 from floor import TERABYTES_PER_SECOND, TFLOPS, cost
 
 from mcmi_core.models import create_model
 
-CLASSES = 100
 CRITERIA = (*OBJECTIVE, "kd", "crd", "reviewkd")
 LOOPS = {
     "ours": {},
