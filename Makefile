@@ -19,10 +19,10 @@ NAMES := $(NOTEBOOKS:notebooks/%.ipynb=%)
 BUILT := $(NAMES:%=build/$(PROFILE)/%.ipynb)
 CORE := $(wildcard mcmi_core/*.py mcmi_core/*/*.py)
 
-.PHONY: help env figures replay test lint format lock evidence bench clean
+.PHONY: help env figures replay test lint format lock evidence bench bench-torchdistill clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
 # --- results ---------------------------------------------------------------------------------
 
@@ -43,8 +43,8 @@ replay: $(ENVIRONMENT)  ## execute every notebook from the committed records, wi
 		xargs -P 2 -I {} $(MCMI) notebook run {} --profile $(PROFILE) --output build/replay
 	@$(MCMI) notebook summary --output build/replay
 
-evidence: $(ENVIRONMENT)  ## update the stored outputs, figures/PROFILE and records/PROFILE
-	$(MCMI) evidence --profile $(PROFILE)
+evidence: $(ENVIRONMENT)  ## update outputs, figures/ and records/PROFILE [ONLY=04_zero_shot MINUTES=9]
+	$(MCMI) evidence --profile $(PROFILE) $(ONLY:%=--only %) $(MINUTES:%=--minutes %)
 
 # --- checks ----------------------------------------------------------------------------------
 
@@ -66,9 +66,14 @@ format: $(ENVIRONMENT)  ## let ruff repair what it can
 bench: $(ENVIRONMENT)  ## measure speed and memory on this machine's CPU, into benchmarks/results
 	@mkdir -p benchmarks/results
 	$(BIN)/python benchmarks/floor.py > benchmarks/results/floor.md
-	$(BIN)/python benchmarks/cpu_step.py
+	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/cmi_streaming.py
 	$(BIN)/python benchmarks/evaluation_cost.py
+	$(BIN)/python benchmarks/packing.py
+	$(BIN)/python benchmarks/packing.py --model resnet20 --steps 3
+
+bench-torchdistill: $(ENVIRONMENT)  ## measure torchdistill beside; installs it under build/ (network, GB)
+	$(BIN)/python benchmarks/beside_torchdistill.py
 
 # --- environment -----------------------------------------------------------------------------
 

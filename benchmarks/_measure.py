@@ -13,13 +13,21 @@ from mcmi_core import provenance
 from mcmi_core.data import Dataset, Split
 
 RESULTS = Path(__file__).parent / "results"
+CPU = torch.device("cpu")
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall seconds that a call takes."""
+def seconds(work: Callable[[], object], device: torch.device = CPU) -> float:
+    """Wall seconds that a call takes, including what it leaves a GPU to do."""
+    _synchronise(device)
     started = time.perf_counter()
     work()
+    _synchronise(device)
     return time.perf_counter() - started
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def best_seconds(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
@@ -46,15 +54,18 @@ def random_images(number: int, classes: int, image_size: int = 32) -> Dataset:
     return Dataset("random", split, split, names, mean=half, std=half, augmentation="crop_flip")
 
 
-def peak_megabytes(work: Callable[..., object], *arguments: object) -> float:
+def peak_megabytes(
+    work: Callable[..., object], *arguments: object, device: torch.device = CPU
+) -> float:
     """How far the memory of a fresh process grows while it does some work, in MB.
 
-    The process is forked by a server that has imported torch and all else, so imports do not count.
+    On a GPU it is the most that torch allocates there. The process is forked by a server that has
+    imported torch and all else, so imports do not count.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mcmi_core.trainer", "torchvision"])
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_grow, args=(sending, work, *arguments))
+    process = context.Process(target=_grow, args=(sending, device, work, *arguments))
     process.start()
     sending.close()
     try:
@@ -63,9 +74,12 @@ def peak_megabytes(work: Callable[..., object], *arguments: object) -> float:
         process.join()
 
 
-def _grow(pipe, work: Callable[..., object], *arguments: object) -> None:
+def _grow(pipe, device: torch.device, work: Callable[..., object], *arguments: object) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     work(*arguments)
+    if device.type == "cuda":
+        pipe.send(torch.cuda.max_memory_allocated(device) / 1e6)
+        return
     pipe.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
@@ -77,9 +91,10 @@ def write_table(
     folder: Path = RESULTS,
     *,
     note: str = "",
+    device: torch.device = CPU,
 ) -> None:
     """Print a table and keep it as ``NAME.md``, with date, hardware, threads, commit and a note."""
-    about = provenance.describe(torch.device("cpu"))
+    about = provenance.describe(device)
     rule = ["---", *["---:"] * (len(columns) - 1)]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in (columns, rule, *rows)]
     stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -28,6 +28,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from mcmi_core.models import create_model
 
 aten = torch.ops.aten
+TFLOPS = 790.0
+"""Of an H200, bf16 matrix work."""
+TERABYTES_PER_SECOND = 4.3
+"""Of an H200, to and from its memory."""
 MATRIX_WORK = {aten.convolution, aten.convolution_backward, aten.addmm, aten.mm}
 
 
@@ -88,8 +92,8 @@ def floor(
     batch_size: int = 64,
     images: int = 50_000,
     epochs: int = 240,
-    tflops: float = 790.0,
-    terabytes_per_second: float = 4.3,
+    tflops: float = TFLOPS,
+    terabytes_per_second: float = TERABYTES_PER_SECOND,
 ) -> None:
     """Print the floor of one KD student as tables; the defaults are the paper's on an H200."""
     size = {"num_classes": classes, "in_channels": 3, "image_size": image_size}

@@ -4,6 +4,7 @@ What needs torch is imported where it is used: ``--help`` and notebooks, which r
 their own, should not wait seconds for it.
 """
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from mcmi_core.errors import CompanionError
+from mcmi_core.errors import CompanionError, OutOfTime
 from mcmi_core.paths import PROJECT, store_root
 
 if TYPE_CHECKING:
@@ -303,12 +304,24 @@ def check(profile: ProfileName = "smoke") -> None:
 
 
 @app.command()
-def evidence(profile: ProfileName = "smoke") -> None:
-    """Commit to the results of `make figures`: update records, figures, notebooks and README."""
+def evidence(
+    profile: ProfileName = "smoke",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(autocompletion=_notebooks, help="a notebook by its name; may be repeated"),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="of training, then stop; the same command goes on")
+    ] = math.inf,
+) -> None:
+    """Commit to the results of `make figures`: update records, figures, notebooks and README.
+
+    Out of time, it changes nothing yet and exits with 75.
+    """
     from mcmi_core.profiles import get_profile
     from mcmi_core.report import update_evidence
 
-    update_evidence(get_profile(profile).name)
+    update_evidence(get_profile(profile).name, only or (), minutes)
 
 
 def _records() -> "list[Record]":
@@ -376,6 +389,9 @@ def main() -> None:
         app()
     except ValidationError as error:
         sys.exit(f"mcmi: {'; '.join(_problems(error))}")
+    except OutOfTime as error:
+        print(f"mcmi: {error}; the same command goes on", file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL)
     except (CompanionError, ValueError) as error:
         sys.exit(f"mcmi: {error}")
     except KeyboardInterrupt:

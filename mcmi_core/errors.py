@@ -17,6 +17,10 @@ class NotMeasured(CompanionError):
     """A result was asked for that has no record, where training was not allowed."""
 
 
+class OutOfTime(CompanionError):
+    """Stopped at a deadline, nothing lost; the message says how much is done."""
+
+
 class IncompatibleNetworks(CompanionError, ValueError):
     """A student and a teacher that a distiller cannot compare; the message names their shapes."""
 

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
-from mcmi_core.errors import CompanionError
+from mcmi_core.errors import CompanionError, OutOfTime
 from mcmi_core.model_axis import MOST_TOGETHER, axis
 from mcmi_core.progress import progress_bar
 from mcmi_core.runs import Run
@@ -35,7 +36,8 @@ def execute(
 
     A run starts when those it builds on are done. One that fails stops only those trained together
     with it; runs that build on a failed or collapsed one are left out. Interrupted, it stops after
-    the epochs under way, and asked again it goes on from there.
+    the epochs under way, and asked again it goes on from there; so it does at the time that
+    ``MCMI_DEADLINE`` names, in seconds since 1970.
 
     Args:
         runs: what to do; runs that are finished cost nothing.
@@ -48,10 +50,12 @@ def execute(
 
     Raises:
         RunsFailed: lists what failed and quotes the first error.
+        OutOfTime: the deadline came first.
         ValueError: ``together`` is less than 1.
     """
     if together < 1:
         raise ValueError(f"together must be at least 1, got {together}")
+    deadline = float(os.environ.get("MCMI_DEADLINE", "inf"))
     wanted = {link.key: link for run in runs for link in run.chain()}
     records = {key: store.record(run) for key, run in wanted.items()}
     waiting = [run for key, run in wanted.items() if records[key] is None]
@@ -75,6 +79,10 @@ def execute(
         active: dict[Future, list[Run]] = {}
         try:
             while waiting or active:
+                if time.time() >= deadline:
+                    under_way = sum(map(len, active.values()))
+                    done = len(wanted) - len(waiting) - under_way - len(failures)
+                    raise OutOfTime(f"{done} of {len(wanted)} runs done")
                 ready = [run for run in waiting if run.parent is None or run.parent.key in usable]
                 for group in _groups(ready, workers, together)[: workers - len(active)]:
                     waiting = [run for run in waiting if run not in group]

@@ -7,6 +7,7 @@ under its name when every cell has run, and not before.
 
 import ast
 import json
+import math
 import os
 import re
 import subprocess
@@ -29,7 +30,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 
 from mcmi_core import paths
-from mcmi_core.errors import CompanionError
+from mcmi_core.errors import CompanionError, OutOfTime
 
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -46,11 +47,25 @@ def list_notebooks() -> list[str]:
     return sorted(path.stem for path in (paths.PROJECT / "notebooks").glob("[0-9]*.ipynb"))
 
 
-def execute_notebook(name: str, output_folder: Path, parameters: Mapping[str, Any]) -> Path:
+def notebook_path(name: str) -> Path:
+    """The file of a notebook of the project.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if name not in list_notebooks():
+        raise ValueError(f"unknown notebook {name!r}; choose from {', '.join(list_notebooks())}")
+    return paths.PROJECT / "notebooks" / f"{name}.ipynb"
+
+
+def execute_notebook(
+    name: str, output_folder: Path, parameters: Mapping[str, Any], deadline: float = math.inf
+) -> Path:
     """Execute a notebook with parameters into ``output_folder/name.ipynb``.
 
     The kernel is this interpreter and works in the notebooks' folder. It finds ``output_folder``
-    in ``MCMI_OUTPUT``, and may write progress to the file that ``MCMI_PROGRESS`` names.
+    in ``MCMI_OUTPUT`` and the deadline, in seconds since 1970, in ``MCMI_DEADLINE``, and may write
+    progress to the file that ``MCMI_PROGRESS`` names.
 
     Returns:
         The executed notebook. It is there only after success; what a failed one got done is kept
@@ -59,8 +74,9 @@ def execute_notebook(name: str, output_folder: Path, parameters: Mapping[str, An
     Raises:
         ValueError: unknown notebook, or a parameter that its parameters cell does not define.
         NotebookFailed: a cell raised or called ``sys.exit()``, or the kernel died.
+        OutOfTime: its runs were not done at the deadline.
     """
-    source = _path(name)
+    source = notebook_path(name)
     _read(source, parameters)
     output_folder = output_folder.resolve()
     finished, failed = output_folder / source.name, output_folder / "failed" / source.name
@@ -68,8 +84,12 @@ def execute_notebook(name: str, output_folder: Path, parameters: Mapping[str, An
         earlier.unlink(missing_ok=True)
     output_folder.mkdir(parents=True, exist_ok=True)
     unfinished = output_folder / f".unfinished_{source.name}"
+    environment = {"MCMI_OUTPUT": str(output_folder), "MCMI_DEADLINE": str(deadline)}
     try:
-        _run(source, unfinished, parameters, {"MCMI_OUTPUT": str(output_folder)})
+        _run(source, unfinished, parameters, environment)
+    except OutOfTime:
+        unfinished.unlink()
+        raise
     except NotebookFailed as error:
         failed.parent.mkdir(exist_ok=True)
         os.replace(unfinished, failed)
@@ -91,7 +111,7 @@ def refresh_outputs(name: str, parameters: Mapping[str, Any]) -> Path:
     Raises:
         ValueError, NotebookFailed: as `execute_notebook`.
     """
-    path = _path(name)
+    path = notebook_path(name)
     notebook, cell, defaults = _read(path, parameters)
     cell.source = _with_defaults(cell.source, defaults, parameters)
     with TemporaryDirectory() as folder:
@@ -115,12 +135,6 @@ def summary(output_folder: Path) -> str:
     rows = [(os.path.relpath(path), f"{path.stat().st_size / 1000:,.0f} kB") for path in files]
     width = max(len(path) for path, _ in rows)
     return "\n".join(f"{path:<{width}}  {size:>9}" for path, size in rows)
-
-
-def _path(name: str) -> Path:
-    if name not in list_notebooks():
-        raise ValueError(f"unknown notebook {name!r}; choose from {', '.join(list_notebooks())}")
-    return paths.PROJECT / "notebooks" / f"{name}.ipynb"
 
 
 def _read(
@@ -174,6 +188,8 @@ def _run(
                 coalesce_streams=True,  # else printed text is split where the clock says
             )
         except PapermillExecutionError as error:
+            if error.ename == OutOfTime.__name__:
+                raise OutOfTime(f"{source.stem}: {error.evalue}") from None
             reason = "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
         except (DeadKernelError, CellTimeoutError) as error:
             reason = f"{type(error).__name__}: {error}"

@@ -1,14 +1,21 @@
 """Committing evidence: records, figures, the notebooks' outputs and the README's table."""
 
+import math
 import re
 import shutil
-from pathlib import Path
+import time
+from collections.abc import Sequence
 
 import pandas as pd
 
 from mcmi_core.errors import CompanionError
 from mcmi_core.files import write_atomically
-from mcmi_core.notebooks import execute_notebook, list_notebooks, refresh_outputs
+from mcmi_core.notebooks import (
+    execute_notebook,
+    list_notebooks,
+    notebook_path,
+    refresh_outputs,
+)
 from mcmi_core.paths import PROJECT, records_root
 from mcmi_core.statistics import Interval
 
@@ -18,7 +25,9 @@ BLOCKS = ("results", "claims")
 """Parts of the README that are made from the committed figures' numbers."""
 
 
-def update_evidence(profile: str) -> None:
+def update_evidence(
+    profile: str, only: Sequence[str] = (), minutes_of_training: float = math.inf
+) -> None:
     """Replace the committed evidence of a profile by what its notebooks give now.
 
     Executes every notebook on the store (training what is missing), takes over the figures and
@@ -26,24 +35,30 @@ def update_evidence(profile: str) -> None:
 
     Args:
         profile: ``smoke``, ``gpu`` or ``paper``.
+        only: names of notebooks, if not all: their records and figures are added to those of the
+            others, and from then on their stored outputs show this profile.
+        minutes_of_training: after which training stops, at the end of the epochs under way.
 
     Raises:
+        ValueError: ``only`` names a notebook that does not exist.
+        OutOfTime: not all is trained; nothing was replaced, and the next call goes on.
         NotebookFailed: a notebook failed; nothing was replaced.
     """
+    deadline = time.time() + 60 * minutes_of_training
+    for name in only:
+        notebook_path(name)
+    notebooks = only or list_notebooks()
     built = PROJECT / "build" / "evidence" / profile
     shutil.rmtree(built, ignore_errors=True)
-    for name in list_notebooks():
-        execute_notebook(name, built, {"profile": profile, "train": True})
-    _replace_folder(records_root() / profile, built / "records")
-    _replace_folder(FIGURES / profile, built / "figures")
-    for name in list_notebooks():
-        refresh_outputs(name, {})
+    for name in notebooks:
+        execute_notebook(name, built, {"profile": profile, "train": True}, deadline)
+    for part, target in (("records", records_root() / profile), ("figures", FIGURES / profile)):
+        if not only:
+            shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(built / part, target, dirs_exist_ok=True)
+    for name in notebooks:
+        refresh_outputs(name, {"profile": profile} if only else {})
     write_atomically(README, with_results(README.read_text(encoding="utf-8")))
-
-
-def _replace_folder(target: Path, source: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
 
 
 def with_results(readme: str) -> str:

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+import typer
 
 from mcmi_core.models import create_model
 from mcmi_core.paths import PROJECT
@@ -13,8 +14,11 @@ from mcmi_core.paths import PROJECT
 def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(PROJECT / "benchmarks")
     yield
-    for name in ("_measure", "floor", "cpu_step", "cmi_streaming", "evaluation_cost"):
-        sys.modules.pop(name, None)
+    for path in (PROJECT / "benchmarks").glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+LOOPS = ("ours", "ours bf16", "plain")
 
 
 def table(path):
@@ -68,18 +72,37 @@ def test_the_floor_in_the_readme_is_what_the_script_says(capsys):
         assert "|".join(row.split("|")[:3]) + "|" in readme
 
 
-def test_cpu_step(tmp_path):
-    from cpu_step import cpu_step
+def test_training_step(tmp_path):
+    from training_step import training_step
 
     setting = {"student": "resnet8", "teacher": "resnet8", "image_size": 8, "images": 64}
     sizes = {"batch_size": 4, "steps": 1, "rounds": 1, "threads": 1, "memory": False}
-    cpu_step(criteria="mll,kd", output=tmp_path, **setting, **sizes)
-    rows = table(tmp_path / "cpu_step.md")
-    assert [row[:2] for row in rows] == [
-        [criterion, loop] for criterion in ("mll", "kd") for loop in ("ours", "plain")
+    training_step(criteria="mll,kd", output=tmp_path, loops=",".join(LOOPS), **setting, **sizes)
+    rows = table(tmp_path / "training_step_cpu.md")
+    assert [row[:3] for row in rows] == [
+        ["resnet8", criterion, loop] for criterion in ("mll", "kd") for loop in LOOPS
     ]
-    assert [row[3] for row in rows[1::2]] == ["1.00", "1.00"]
-    assert all(float(row[2]) > 0 for row in rows)
+    assert [row[4] for row in rows[2::3]] == ["1.00", "1.00"]
+    assert all(float(row[3]) > 0 for row in rows)
+
+
+def test_training_step_names_the_loops_that_it_knows(tmp_path):
+    from training_step import training_step
+
+    with pytest.raises(typer.BadParameter, match="unknown loop 'mine'; choose from ours, ours bf1"):
+        training_step(loops="mine", output=tmp_path)
+
+
+def test_a_step_has_the_floor_that_the_floor_says(capsys):
+    from floor import floor
+    from training_step import Setting
+
+    floor()
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if "|" in line]
+    per_second = [float(row[3].replace(",", "")) for row in rows[-3:] if "unfused" not in row[1]]
+    kd, mll = (Setting(c, "resnet20", "resnet56", 0, 32, 64, "cpu", 0) for c in ("kd", "mll"))
+    assert 1 / kd.floor() == pytest.approx(min(per_second), rel=1e-5)
+    assert mll.floor() < kd.floor()
 
 
 def test_cmi_streaming(tmp_path):
@@ -101,7 +124,96 @@ def test_evaluation_cost(tmp_path):
     assert [row[1] for row in table(tmp_path / "evaluation_cost.md")] == ["4000", "1438", "16"]
 
 
+@pytest.mark.parametrize("model", ["mlp:width=4", "resnet8"])
+def test_students_that_are_stacked_learn_what_they_learn_in_turn(model):
+    from packing import InTurn, Setting, Stacked
+
+    setting = Setting(model, torch.device("cpu"), samples=20, batch_size=4)
+    in_turn, stacked = InTurn(setting, range(2)), Stacked(setting, range(2))
+    fresh = [network.head.weight.clone() for network in in_turn.networks]
+    for way in (in_turn, stacked):
+        way.run(2)
+    for seed, network in enumerate(in_turn.networks):
+        assert not torch.allclose(network.head.weight, fresh[seed], atol=1e-3)
+        for name, value in network.state_dict().items():
+            together = (stacked.parameters | stacked.buffers)[name][seed]
+            torch.testing.assert_close(together, value, rtol=1e-3, atol=1e-4)
+
+
+def test_packing(tmp_path):
+    from packing import packing
+
+    sizes = {"samples": 20, "batch_size": 4, "steps": 1, "rounds": 1, "threads": 1}
+    packing(model="mlp:width=4", students="1,2", most_processes=1, output=tmp_path, **sizes)
+    rows = table(tmp_path / "packing_cpu_mlp.md")
+    ways = [["1", "in turn"], ["1", "processes"], ["1", "stacked"], ["2", "in turn"]]
+    assert [row[:2] for row in rows] == [*ways, ["2", "stacked"]]
+    assert rows[0][4] == "1.00"
+    for number, _, each, total, _ in rows:
+        assert float(total) == pytest.approx(int(number) * float(each), abs=0.2)
+
+
 def test_peak_memory_is_that_of_the_work():
     from _measure import peak_megabytes
 
     assert 95 < peak_megabytes(torch.ones, 25 * 2**20) < 120  # float32: 100 MB
+
+
+CHILD = """
+import json, sys
+print(json.dumps({"torchdistill": "9", "torch": "8", "parameters": PARAMETERS}), flush=True)
+for line in sys.stdin:
+    print(1000.0 * int(line), flush=True)
+"""
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """The script, with a stand-in for torchdistill's process and environment."""
+    import beside_torchdistill as script
+
+    monkeypatch.setattr(script, "CHILD", tmp_path / "child.py")
+    monkeypatch.setattr(script, "prepare", lambda: sys.executable)
+    return script
+
+
+SIZES = {"batch_size": 4, "images": 8, "steps": 1, "rounds": 1, "threads": 1, "workers": 1}
+
+
+def test_beside_torchdistill(beside, tmp_path):
+    networks = {"student": "resnet8", "teacher": "resnet8"}
+    beside.CHILD.write_text(CHILD.replace("PARAMETERS", "7"))
+    with pytest.raises(SystemExit, match=r"students differ: \d+ parameters, 7 in theirs"):
+        beside.beside_torchdistill(**networks, **SIZES, output=tmp_path)
+    resnet8 = create_model("resnet8", num_classes=100, in_channels=3, image_size=32)
+    parameters = sum(parameter.numel() for parameter in resnet8.parameters())
+    beside.CHILD.write_text(CHILD.replace("PARAMETERS", str(parameters)))
+    beside.beside_torchdistill(**networks, **SIZES, output=tmp_path)
+    ours, _, theirs = table(tmp_path / "beside_torchdistill.md")
+    assert theirs == ["torchdistill", "0", "1.00"]  # 1000 s for 4 images
+    assert float(ours[2]) == pytest.approx(float(ours[1]) / 4e-3, rel=0.1)
+    assert "torchdistill 9, torch 8" in (tmp_path / "beside_torchdistill.md").read_text()
+
+
+def test_a_torchdistill_that_ends_is_reported(beside, tmp_path):
+    beside.CHILD.write_text("raise SystemExit(3)")
+    with pytest.raises(SystemExit, match="torchdistill's process ended with status 3"):
+        beside.beside_torchdistill(student="resnet8", teacher="resnet8", output=tmp_path, **SIZES)
+
+
+def test_torchdistill_needs_uv_and_a_network_once(tmp_path, monkeypatch):
+    import beside_torchdistill as script
+
+    environment, uv = tmp_path / "environment", tmp_path / "uv"
+    monkeypatch.setattr(script, "UV", uv)
+    with pytest.raises(SystemExit, match="there is no .*/uv; `make env` installs it"):
+        script.prepare(environment)
+    uv.write_text("#!/bin/sh\necho 'error: dns' >&2\nexit 2\n")
+    uv.chmod(0o755)
+    with pytest.raises(SystemExit, match=r"cannot install torchdistill==.*a network: error: dns"):
+        script.prepare(environment)
+    environment.mkdir()
+    uv.write_text("#!/bin/sh\n")
+    assert script.prepare(environment) == environment / "bin" / "python"
+    uv.unlink()
+    script.prepare(environment)  # installed already

@@ -7,7 +7,7 @@ import pytest
 from small_runs import DATA
 
 from mcmi_core import cli
-from mcmi_core.errors import TrainingCollapsed
+from mcmi_core.errors import OutOfTime, TrainingCollapsed
 
 TEACHER = ["train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs", "2"]
 
@@ -114,6 +114,7 @@ def test_what_a_distiller_cannot_compare_is_a_failure(mcmi):
         ([*TEACHER, "--omit", "7"], "7"),
         (["evaluate", "nothing"], "no run in "),
         (["notebook", "run", "77", "--output", "out"], "unknown notebook '77'; choose from 00_"),
+        (["evidence", "--only", "4"], "unknown notebook '4'; choose from 00_"),
         (["check", "--profile", "huge"], "unknown profile 'huge'; choose from smoke, gpu, paper"),
     ],
 )
@@ -170,6 +171,24 @@ def test_errors_of_the_package_are_messages(monkeypatch):
     monkeypatch.setattr(cli, "app", collapse)
     with pytest.raises(SystemExit, match="mcmi: too large a λ"):
         cli.main()
+
+
+def test_out_of_time_asks_to_be_called_again(monkeypatch, capsys):
+    asked = []
+
+    def stop(*arguments):
+        asked.append(arguments)
+        raise OutOfTime("04_zero_shot: 3 of 8 runs done")
+
+    monkeypatch.setattr("mcmi_core.report.update_evidence", stop)
+    options = ["--profile", "gpu", "--only", "04_zero_shot", "--minutes", "9"]
+    monkeypatch.setattr(sys, "argv", ["mcmi", "evidence", *options])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 75
+    message = "mcmi: 04_zero_shot: 3 of 8 runs done; the same command goes on\n"
+    assert capsys.readouterr().err == message
+    assert asked == [("gpu", ["04_zero_shot"], 9)]
 
 
 def test_names_are_completed(mcmi):

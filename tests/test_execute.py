@@ -6,13 +6,14 @@ import random
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.data import load_dataset
-from mcmi_core.errors import DataError, StoreError, TrainingCollapsed
+from mcmi_core.errors import DataError, OutOfTime, StoreError, TrainingCollapsed
 from mcmi_core.evaluation import evaluate
 from mcmi_core.execute import RunsFailed, _groups, execute
 from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
@@ -176,6 +177,32 @@ def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
 def test_at_least_one_run_at_a_time(store):
     with pytest.raises(ValueError, match="together must be at least 1, got 0"):
         execute([kd_student()], store, together=0)
+
+
+def test_training_stops_at_a_deadline_and_goes_on_to_the_same_result(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # one thread, as everywhere in the tests
+    run = kd_student(epochs=100)
+    stopped, whole = Store(tmp_path / "stopped"), Store(tmp_path / "whole")
+    checkpoint = stopped.folder(run) / "checkpoint.safetensors"
+    monkeypatch.setenv("MCMI_DEADLINE", "1")
+    clock = SimpleNamespace(time=checkpoint.exists)  # it is 1 when the student has begun
+    monkeypatch.setattr("mcmi_core.execute.time", clock)
+    with pytest.raises(OutOfTime, match="1 of 2 runs done"):
+        execute([run], stopped, device=CPU)
+    assert checkpoint.exists()
+    monkeypatch.delenv("MCMI_DEADLINE")
+    execute([run], stopped, device=CPU)
+    ensure(run, whole, CPU)
+    assert_same_result(run, stopped, whole)
+
+
+def test_after_the_deadline_only_what_is_finished_is_returned(store, monkeypatch):
+    ensure(mll_teacher(), store, CPU)
+    monkeypatch.setenv("MCMI_DEADLINE", str(time.time() - 1))
+    execute([mll_teacher()], store)
+    with pytest.raises(OutOfTime, match="1 of 2 runs done"):
+        execute([kd_student()], store)
+    assert store.record(kd_student()) is None
 
 
 def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):

@@ -99,7 +99,7 @@ SUMMARY = ["notebook summary --output build/smoke"]
 def test_help_is_the_default_and_lists_every_phony_target(scratch):
     text = (PROJECT / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (help .*)", text, flags=re.MULTILINE).group(1).split()
-    listed = re.findall(r"^make ([a-z]+) +\S.*", scratch.make(), flags=re.MULTILINE)
+    listed = re.findall(r"^make ([a-z-]+) +\S.*", scratch.make(), flags=re.MULTILINE)
     assert sorted(listed) == sorted(targets)
     assert {"env", "figures", "replay", "test", "lint", "evidence", "clean"} <= set(listed)
     assert scratch.make("help") == scratch.make()
@@ -187,7 +187,10 @@ def test_replay_fails_when_a_notebook_does(scratch):
 
 def test_evidence_and_clean(scratch):
     scratch.make("evidence", "PROFILE=gpu")
-    assert scratch.calls() == ["evidence --profile gpu"]
+    assert [call.split() for call in scratch.calls()] == [["evidence", "--profile", "gpu"]]
+    scratch.make("evidence", "PROFILE=gpu", "ONLY=01_a 02_b", "MINUTES=9")
+    asked = "evidence --profile gpu --only 01_a --only 02_b --minutes 9"
+    assert scratch.calls() == [asked]
     scratch.write("store/run/weights", "")
     scratch.make("figures")
     scratch.make("clean")

@@ -13,6 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mcmi_core import notebooks, paths
+from mcmi_core.errors import OutOfTime
 from mcmi_core.notebooks import NotebookFailed
 
 PARAMETERS = 'profile = "smoke"  # Größe\ntrain = False\nrates = [0.1, 0.2]'
@@ -118,6 +119,16 @@ def test_whatever_does_not_run_to_the_end_is_a_failure(project, capfd, cell, rea
     assert "reached" in printed(kept)
     assert "not reached" not in printed(kept)
     assert capfd.readouterr().err.splitlines()[-1].startswith("01_a: FAILED after ")
+
+
+def test_out_of_time_is_no_failure_and_leaves_nothing(project, capfd):
+    deadline = "import os\nfrom mcmi_core.errors import OutOfTime\n"
+    deadline += "raise OutOfTime(os.environ['MCMI_DEADLINE'])"
+    write(project, "01_a", deadline)
+    with pytest.raises(OutOfTime, match=r"^01_a: 12\.5$"):
+        notebooks.execute_notebook("01_a", project / "out", {}, deadline=12.5)
+    assert list((project / "out").iterdir()) == []
+    assert "FAILED" not in capfd.readouterr().err
 
 
 def test_success_removes_the_failed_copy(project):

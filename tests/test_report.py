@@ -1,10 +1,13 @@
 """Evidence: the README's numbers are the committed figures', and a failure changes nothing."""
 
+import math
+import time
+
 import pandas as pd
 import pytest
 
 from mcmi_core import report
-from mcmi_core.errors import CompanionError
+from mcmi_core.errors import CompanionError, OutOfTime
 from mcmi_core.notebooks import NotebookFailed
 
 METRICS = (
@@ -65,7 +68,7 @@ def board() -> pd.DataFrame:
     return board
 
 
-def write_outputs(name, folder, parameters):
+def write_outputs(name, folder, parameters, deadline=math.inf):
     assert parameters == {"profile": "smoke", "train": True}
     for part in ("figures", "records"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -130,7 +133,7 @@ def test_evidence_replaces_records_figures_and_readme(project, monkeypatch):
 
 
 def test_a_failing_notebook_replaces_nothing(project, monkeypatch):
-    def fail_late(name, folder, parameters):
+    def fail_late(name, folder, parameters, deadline):
         write_outputs(name, folder, parameters)
         if name == "12_b":
             raise NotebookFailed("12_b failed")
@@ -144,3 +147,36 @@ def test_a_failing_notebook_replaces_nothing(project, monkeypatch):
     assert kept.exists()
     assert not (project / "figures").exists()
     assert (project / "README.md").read_text(encoding="utf-8") == BLOCK
+
+
+def test_evidence_of_one_notebook_leaves_that_of_the_others(project, monkeypatch):
+    refreshed = []
+    monkeypatch.setattr(report, "execute_notebook", write_outputs)
+    monkeypatch.setattr(report, "refresh_outputs", lambda *arguments: refreshed.append(arguments))
+    monkeypatch.setattr(report, "notebook_path", lambda name: None)
+    others = project / "records" / "smoke" / "01_a.new"
+    others.parent.mkdir(parents=True)
+    others.touch()
+    report.update_evidence("smoke", only=["12_b"])
+    assert {path.name for path in others.parent.iterdir()} == {"01_a.new", "12_b.new"}
+    assert not (project / "figures" / "smoke" / "01_a.new").exists()
+    assert (project / "figures" / "smoke" / "12_b.new").exists()
+    assert refreshed == [("12_b", {"profile": "smoke"})]
+
+
+def test_all_names_are_checked_before_anything_runs(project, monkeypatch):
+    monkeypatch.setattr(report, "execute_notebook", None)
+    with pytest.raises(ValueError, match="unknown notebook '12_b'; choose from 00_quickstart, 01_"):
+        report.update_evidence("smoke", only=["99_claims", "12_b"])
+
+
+def test_out_of_time_replaces_nothing(project, monkeypatch):
+    def stop(name, folder, parameters, deadline):
+        assert deadline == pytest.approx(time.time() + 90, abs=5)
+        raise OutOfTime("1 of 2 runs done")
+
+    monkeypatch.setattr(report, "execute_notebook", stop)
+    with pytest.raises(OutOfTime):
+        report.update_evidence("smoke", minutes_of_training=1.5)
+    assert (project / "README.md").read_text(encoding="utf-8") == BLOCK
+    assert not (project / "records").exists()
