@@ -15,7 +15,7 @@ from mcmi_core.device import default_device, place
 from mcmi_core.distillers import DISTILLERS
 from mcmi_core.distillers.hsakd import HeadsLoss
 from mcmi_core.errors import DataError, IncompatibleNetworks, StoreError, TrainingCollapsed
-from mcmi_core.evaluation import evaluate, predict_logits
+from mcmi_core.evaluation import evaluate
 from mcmi_core.measurements import MEASUREMENTS
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import HeadedNetwork
@@ -23,6 +23,7 @@ from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher, TeacherHeads
 from mcmi_core.seeding import seed_torch
 from mcmi_core.store import Record, Store
+from mcmi_core.teacher_cache import pays_for_one_student, teacher_logits
 from mcmi_core.train import Checkpoint, Row, train
 
 
@@ -142,7 +143,9 @@ def _train(
     train_split, epoch_length = run.part.select(dataset.train)
     train_split, test_split = train_split.to(device), dataset.test.to(device)
     seed_torch(run.seed)
-    model, criterion = _model_and_criterion(run, dataset, train_split, store, device)
+    model, criterion = _model_and_criterion(
+        run, dataset, train_split, epoch_length, store, device
+    )
     checkpoint, seconds_before = store.load_checkpoint(run, device)
     started = time.monotonic()
 
@@ -207,6 +210,7 @@ def _model_and_criterion(
     run: Teacher | TeacherHeads | Student,
     dataset: Dataset,
     split: Split,
+    epoch_length: int,
     store: Store,
     device: torch.device,
 ) -> tuple[nn.Module, Criterion]:
@@ -229,9 +233,11 @@ def _model_and_criterion(
             sample=dataset.normalise(split.inputs[:2].to(device)),
             labels=split.labels,
         )
-        if dataset.augmentation == "none" and not criterion.uses_features:
-            # The teacher sees the same inputs in every epoch: it need not look twice.
-            criterion.remember(predict_logits(teacher, dataset, split, device))
+        looks = run.recipe.epochs * epoch_length
+        if not criterion.uses_features and pays_for_one_student(dataset, split, looks):
+            criterion.remember(
+                teacher_logits(run.teacher, teacher, dataset, split, store, device)
+            )
     return place(model, device), place(criterion, device)
 
 

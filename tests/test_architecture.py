@@ -20,6 +20,7 @@ LAYERS = (
     {"distillation"},
     {"train"},
     {"store"},
+    {"teacher_cache"},
     {"trainer"},
     {"execute"},
     {"profiles", "plots", "class_plots", "notebooks", "comparison"},
