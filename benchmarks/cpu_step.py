@@ -23,6 +23,7 @@ from _measure import (
     write_table,
 )
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
@@ -62,9 +63,9 @@ class PILImages(TorchDataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         """The image, its label and its place."""
-        return Batch(self.transform(self.images[index]), self.labels[index], index)
+        return self.transform(self.images[index]), self.labels[index], index
 
 
 class Training:
@@ -142,7 +143,7 @@ class Plain(Training):
             prefetch_factor=1,
             persistent_workers=True,
         )
-        self.batches = (batch for loader in cycle([self.loader]) for batch in loader)
+        self.batches = (Batch(*batch) for loader in cycle([self.loader]) for batch in loader)
 
     def run(self, steps: int) -> float:
         """Seconds for some steps, after those whose batches the workers had ready."""

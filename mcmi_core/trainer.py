@@ -143,9 +143,7 @@ def _train(
     train_split, epoch_length = run.part.select(dataset.train)
     train_split, test_split = train_split.to(device), dataset.test.to(device)
     seed_torch(run.seed)
-    model, criterion = _model_and_criterion(
-        run, dataset, train_split, epoch_length, store, device
-    )
+    model, criterion = _model_and_criterion(run, dataset, train_split, epoch_length, store, device)
     checkpoint, seconds_before = store.load_checkpoint(run, device)
     started = time.monotonic()
 
@@ -235,9 +233,7 @@ def _model_and_criterion(
         )
         looks = run.recipe.epochs * epoch_length
         if not criterion.uses_features and pays_for_one_student(dataset, split, looks):
-            criterion.remember(
-                teacher_logits(run.teacher, teacher, dataset, split, store, device)
-            )
+            criterion.remember(teacher_logits(run.teacher, teacher, dataset, split, store, device))
     return place(model, device), place(criterion, device)
 
 

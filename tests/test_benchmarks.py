@@ -13,7 +13,14 @@ from mcmi_core.paths import PROJECT
 def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(PROJECT / "benchmarks")
     yield
-    for name in ("_measure", "floor", "cpu_step", "cmi_streaming", "evaluation_cost"):
+    for name in (
+        "_measure",
+        "floor",
+        "cpu_step",
+        "cmi_streaming",
+        "evaluation_cost",
+        "teacher_cache",
+    ):
         sys.modules.pop(name, None)
 
 
@@ -99,6 +106,21 @@ def test_evaluation_cost(tmp_path):
     setting = {"images": 16, "image_size": 8, "batch_size": 256, "rounds": 1, "threads": 1}
     evaluation_cost(output=tmp_path, **setting)
     assert [row[1] for row in table(tmp_path / "evaluation_cost.md")] == ["4000", "1438", "16"]
+
+
+def test_teacher_cache(tmp_path):
+    from teacher_cache import teacher_cache
+
+    setting = {"student": "resnet8", "teacher": "resnet56", "images": 64, "image_size": 8}
+    teacher_cache(output=tmp_path, batch_size=32, steps=1, rounds=2, threads=1, **setting)
+    live, remembered, fill, variants, *epochs = (
+        float(row[1]) for row in table(tmp_path / "teacher_cache.md")
+    )
+    assert remembered > live
+    assert variants == 18
+    saved = 1000 / live - 1000 / remembered
+    expected = [variants * fill / (students * saved) for students in (1, 5, 22)]
+    assert epochs == pytest.approx(expected, rel=0.1, abs=0.06)
 
 
 def test_peak_memory_is_that_of_the_work():
