@@ -15,6 +15,7 @@ from cpu_step import CLASSES, CPU, Ours
 
 from mcmi_core.data.augmentation import num_variants
 from mcmi_core.evaluation import predict_logits
+from mcmi_core.teacher_cache import BATCH_SIZE
 
 STUDENTS = (1, 5, 22)
 """Of one teacher."""
@@ -48,7 +49,7 @@ def teacher_cache(
             "live": lambda: live.run(steps),
             "remembering": lambda: remembering.run(steps),
             "fill": lambda: seconds(
-                lambda: predict_logits(network, dataset, dataset.train, CPU, variant=0)
+                lambda: predict_logits(network, dataset, dataset.train, CPU, 0, BATCH_SIZE["cpu"])
             ),
         },
         rounds,

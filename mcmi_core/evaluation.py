@@ -28,6 +28,7 @@ def predict_logits(
     split: Split,
     device: torch.device,
     variant: int | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> Tensor:
     """Logits (N, C) of ``model``, in eval mode, for every sample of ``split`` in its order.
 
@@ -35,7 +36,7 @@ def predict_logits(
     """
     model.eval()
     batches = evaluation_batches(
-        dataset, split, batch_size=BATCH_SIZE, device=device, variant=variant
+        dataset, split, batch_size=batch_size, device=device, variant=variant
     )
     return torch.cat([model(batch.inputs) for batch in batches])
 

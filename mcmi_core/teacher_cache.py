@@ -1,21 +1,23 @@
 """A teacher's logits on every variant of its students' images, computed once for all of them.
 
-Small images have V variants (:mod:`mcmi_core.data.augmentation`), so a teacher of N of them has
-only V · N answers to give, however many epochs and students ask. They lie beside its weights:
+Small images have V variants (:mod:`mcmi_core.data.augmentation`), so about N of them a teacher has
+only V · N things to say, however many epochs and students ask. They lie beside its weights:
 
 store/ID/logits-FINGERPRINT.float32   (V, N, C) for the split with that fingerprint
 
-They take 4 · V · N · C bytes, 3.2 GB for CIFAR-100, and can be deleted whenever no run is under
-way: a student that needs them has them computed again.
+That is 4 · V · N · C bytes: 3.2 GB for CIFAR-100, a twentieth of it for a student of 5 %. So there
+is a limit (:data:`SHARE_OF_DISK`), beyond which those that are the longest unused are deleted. A
+student that needs them later has them computed again.
 """
 
 import math
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from mcmi_core.data.augmentation import num_variants
@@ -26,6 +28,12 @@ from mcmi_core.evaluation import predict_logits
 from mcmi_core.files import map_tensor
 from mcmi_core.runs import BayesTeacher, Teacher, TeacherHeads
 from mcmi_core.store import Store
+
+SHARE_OF_DISK = 0.5
+"""Of what is free, or would be without logits: the most that those of all teachers may take."""
+
+BATCH_SIZE = {"cpu": 64, "cuda": 512}
+"""Images at once: a CPU takes twice as long for each of 512, whose maps its caches cannot hold."""
 
 
 def pays_for_one_student(dataset: Dataset, split: Split, looks: int) -> bool:
@@ -76,7 +84,7 @@ def teacher_logits(
         compute them takes no longer than to find them.
 
     Raises:
-        StoreError: the disk has no room for them, or the file is damaged.
+        StoreError: they are too large for the disk, or the file is damaged.
     """
     variants = num_variants(dataset.augmentation, dataset.stored_size)
     if variants == 1:
@@ -84,14 +92,16 @@ def teacher_logits(
     path = store.folder(teacher) / f"logits-{split.fingerprint()}.float32"
     shape = (variants, len(split), dataset.num_classes)
     with FileLock(f"{path}.lock"):
-        for variant in _missing_variants(path, shape):
-            _append(path, predict_logits(model, dataset, split, device, variant))
+        for variant in _missing_variants(path, shape, store):
+            batch_size = BATCH_SIZE[device.type]
+            _append(path, predict_logits(model, dataset, split, device, variant, batch_size))
+        os.utime(path)
         logits = map_tensor(path, np.float32, shape)
     fits = 2 * logits.nbytes <= free_memory(device)
     return logits.to(device) if fits else logits
 
 
-def _missing_variants(path: Path, shape: tuple[int, ...]) -> range:
+def _missing_variants(path: Path, shape: tuple[int, ...], store: Store) -> range:
     """Those that the file still lacks, after what it holds of an interrupted one was cut off.
 
     It only ever grows, so its length says how much of it is there.
@@ -103,16 +113,39 @@ def _missing_variants(path: Path, shape: tuple[int, ...]) -> range:
             f"{path} is damaged ({there:,} bytes, and {whole:,} were to be written); delete it, "
             "and what it held is computed again"
         )
-    free = shutil.disk_usage(path.parent).free
-    if whole - there > free:
-        raise StoreError(
-            f"{path} needs {whole - there:,} bytes of disk, and there are {free:,}; delete such "
-            "files of teachers whose students are finished, or name another place in MCMI_STORE"
-        )
+    if there < whole:
+        _make_room(store, whole - there)
     if there % one:
         with open(path, "ab") as file:
             file.truncate(there - there % one)
     return range(there // one, shape[0])
+
+
+def _make_room(store: Store, needed: int) -> None:
+    """Delete logits until ``needed`` bytes of others may follow, the longest unused first.
+
+    Whoever reads them still has them, as long as its process lives.
+    """
+    with FileLock(store.root / "logits.lock"):
+        files = sorted(store.root.glob("*/logits-*.float32"), key=lambda file: file.stat().st_mtime)
+        taken = sum(file.stat().st_size for file in files)
+        allowed = int(SHARE_OF_DISK * (shutil.disk_usage(store.root).free + taken))
+        for file in files:
+            if taken + needed <= allowed:
+                break
+            size = file.stat().st_size
+            try:
+                with FileLock(f"{file}.lock", blocking=False):
+                    file.unlink()
+            except Timeout:  # it is just being computed
+                continue
+            taken -= size
+    if taken + needed > allowed:
+        raise StoreError(
+            f"a teacher's logits need {needed:,} bytes of disk beside {taken:,} that others are "
+            f"writing, and may take {allowed:,}, half of what is free in {store.root}; make room "
+            "or name another place in MCMI_STORE"
+        )
 
 
 def _append(path: Path, logits: Tensor) -> None:

@@ -3,9 +3,12 @@
 import multiprocessing
 import shutil
 from collections import namedtuple
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from filelock import FileLock
 from small_runs import mll_teacher
 
 from mcmi_core import teacher_cache
@@ -139,9 +142,9 @@ def predicted(monkeypatch):
     """The variants that were computed, in turn."""
     variants = []
 
-    def predict(model, data, split, device, variant):
+    def predict(model, data, split, device, variant, batch_size):
         variants.append(variant)
-        return predict_logits(model, data, split, device, variant)
+        return predict_logits(model, data, split, device, variant, batch_size)
 
     monkeypatch.setattr(teacher_cache, "predict_logits", predict)
     return variants
@@ -208,10 +211,10 @@ def test_a_file_that_was_cut_off_is_completed(ask, store, predicted, kept, first
 
 
 def test_every_variant_is_kept_as_soon_as_it_is_computed(ask, store, monkeypatch):
-    def predict(model, data, split, device, variant):
+    def predict(model, data, split, device, variant, batch_size):
         if variant == 4:
             raise KeyboardInterrupt
-        return predict_logits(model, data, split, device, variant)
+        return predict_logits(model, data, split, device, variant, batch_size)
 
     monkeypatch.setattr(teacher_cache, "predict_logits", predict)
     with pytest.raises(KeyboardInterrupt):
@@ -229,14 +232,55 @@ def test_a_file_that_is_too_long_is_damaged(ask, store):
         ask()
 
 
-def test_a_disk_without_room_is_reported_before_anything_is_computed(ask, store, monkeypatch):
+@pytest.fixture
+def disk(store, monkeypatch):
+    """A disk of a size that is to be set, on which nothing but logits lies."""
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(5399))
-    with pytest.raises(StoreError, match="needs 5,400 bytes of disk, and there are 5,399; delete"):
+
+    def disk_usage(folder):
+        assert folder == store.root
+        return usage(disk.size - sum(path.stat().st_size for path in files(store)))
+
+    disk = SimpleNamespace(size=0)
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+    return disk
+
+
+def test_a_disk_without_room_is_reported_before_anything_is_computed(ask, store, disk, predicted):
+    disk.size = 2 * 5400 - 1
+    with pytest.raises(StoreError, match="need 5,400 bytes .* beside 0 .* may take 5,399, half of"):
         ask()
-    assert files(store) == []
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(5400))
+    assert predicted == files(store) == []
+    disk.size = 2 * 5400
     ask()
+
+
+def test_the_longest_unused_make_room(ask, store, disk):
+    disk.size = 2 * 3 * 5400
+    splits = [replace(dataset().train, labels=torch.full((NUMBER,), n)) for n in range(4)]
+    paths = [store.folder(TEACHER) / f"logits-{s.fingerprint()}.float32" for s in splits]
+    first = ask(split=splits[0])
+    before = first.clone()
+    for split in (splits[1], splits[2], splits[0]):  # the first is used again
+        ask(split=split)
+    ask(split=splits[3])
+    assert [path.exists() for path in paths] == [True, False, True, True]
+    ask(split=splits[1])
+    ask(split=splits[2])
+    assert [path.exists() for path in paths] == [False, True, True, True]
+    assert torch.equal(first, before)  # whoever has them keeps them
+
+
+def test_what_is_being_computed_is_not_deleted(ask, store, disk):
+    disk.size = 2 * 5400
+    ask()
+    [path] = files(store)
+    other = replace(dataset().train, labels=torch.zeros_like(dataset().train.labels))
+    with FileLock(f"{path}.lock"), pytest.raises(StoreError, match="beside 5,400 that others are"):
+        ask(split=other)
+    assert files(store) == [path]
+    ask(split=other)
+    assert len(files(store)) == 1 and files(store) != [path]
 
 
 def test_a_disk_that_fills_up_is_reported(ask, store):
