@@ -69,6 +69,7 @@ bench: $(ENVIRONMENT)  ## measure speed and memory on this machine's CPU, into b
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/cmi_streaming.py
 	$(BIN)/python benchmarks/evaluation_cost.py
+	$(BIN)/python benchmarks/teacher_cache.py
 	$(BIN)/python benchmarks/packing.py
 	$(BIN)/python benchmarks/packing.py --model resnet20 --steps 3
 

@@ -19,11 +19,21 @@ TOP_5_FROM = 20
 
 @torch.no_grad()
 def predict_logits(
-    model: nn.Module, dataset: Dataset, split: Split, device: torch.device
+    model: nn.Module,
+    dataset: Dataset,
+    split: Split,
+    device: torch.device,
+    variant: int | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> Tensor:
-    """Logits (N, C) of ``model``, in eval mode, for every sample of ``split`` in its order."""
+    """Logits (N, C) of ``model``, in eval mode, for every sample of ``split`` in its order.
+
+    With ``variant``, for that variant of every sample; see :mod:`mcmi_core.data.augmentation`.
+    """
     model.eval()
-    batches = evaluation_batches(dataset, split, batch_size=BATCH_SIZE, device=device)
+    batches = evaluation_batches(
+        dataset, split, batch_size=batch_size, device=device, variant=variant
+    )
     return torch.cat([model(batch.inputs) for batch in batches])
 
 

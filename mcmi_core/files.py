@@ -3,8 +3,11 @@
 import json
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
+import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -82,3 +85,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         raise StoreError(
             f"{path} is damaged ({error}); delete it, and what it held is computed again"
         ) from None
+
+
+def map_tensor(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> Tensor:
+    """A tensor that is read from a file of bare numbers as they are needed; never written to."""
+    # Only a read-only map may be larger than the memory; torch warns of it, and none writes to it.
+    numbers = np.memmap(path, dtype, "r", shape=shape)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(numbers)

@@ -4,6 +4,7 @@ store/ID/record.json          written last: a run with a record is finished
 store/ID/weights.safetensors  the trained network
 store/ID/checkpoint.safetensors  the last whole epoch, while the run is under way
 store/ID/lock                 held by the process that trains it
+store/ID/logits-*.float32     what a teacher tells its students; see teacher_cache
 """
 
 import json

@@ -15,7 +15,7 @@ from mcmi_core.device import default_device, place
 from mcmi_core.distillers import DISTILLERS
 from mcmi_core.distillers.hsakd import HeadsLoss
 from mcmi_core.errors import DataError, IncompatibleNetworks, StoreError, TrainingCollapsed
-from mcmi_core.evaluation import evaluate, predict_logits
+from mcmi_core.evaluation import evaluate
 from mcmi_core.measurements import MEASUREMENTS
 from mcmi_core.model_axis import train_together
 from mcmi_core.models import create_model
@@ -24,6 +24,7 @@ from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher, TeacherHeads
 from mcmi_core.seeding import seed_torch
 from mcmi_core.store import Record, Store
+from mcmi_core.teacher_cache import pays_for_one_student, teacher_logits
 from mcmi_core.train import Checkpoint, Row, Training, run_in_step, training
 
 
@@ -177,7 +178,7 @@ def _train(
     train_split, epoch_length = run.part.select(dataset.train)
     train_split, test_split = train_split.to(device), dataset.test.to(device)
     seed_torch(run.seed)
-    model, criterion = _model_and_criterion(run, dataset, train_split, store, device)
+    model, criterion = _model_and_criterion(run, dataset, train_split, epoch_length, store, device)
     checkpoint, seconds_before = store.load_checkpoint(run, device)
     started = time.monotonic()
 
@@ -245,6 +246,7 @@ def _model_and_criterion(
     run: Teacher | TeacherHeads | Student,
     dataset: Dataset,
     split: Split,
+    epoch_length: int,
     store: Store,
     device: torch.device,
 ) -> tuple[nn.Module, Criterion]:
@@ -267,10 +269,16 @@ def _model_and_criterion(
             sample=dataset.normalise(split.inputs[:2].to(device)),
             labels=split.labels,
         )
-        if dataset.augmentation == "none" and not criterion.uses_features:
-            # The teacher sees the same inputs in every epoch: it need not look twice.
-            criterion.remember(predict_logits(teacher, dataset, split, device))
-    return place(model, device), place(criterion, device)
+    model, criterion = place(model, device), place(criterion, device)
+    looks = run.recipe.epochs * epoch_length
+    if (
+        isinstance(run, Student)
+        and not criterion.uses_features
+        and pays_for_one_student(dataset, split, looks)
+    ):
+        # Last, since what is placed is moved to the device, and these may be too large for it.
+        criterion.remember(teacher_logits(run.teacher, teacher, dataset, split, store, device))
+    return model, criterion
 
 
 def _final_metrics(last_row: Row) -> dict[str, Row]:

@@ -21,6 +21,7 @@ LAYERS = (
     {"train"},
     {"model_axis"},
     {"store"},
+    {"teacher_cache"},
     {"trainer"},
     {"execute"},
     {"profiles", "plots", "class_plots", "notebooks", "comparison"},

@@ -153,6 +153,21 @@ def test_packing(tmp_path):
         assert float(total) == pytest.approx(int(number) * float(each), abs=0.2)
 
 
+def test_teacher_cache(tmp_path):
+    from teacher_cache import teacher_cache
+
+    setting = {"student": "resnet8", "teacher": "resnet56", "images": 64, "image_size": 8}
+    teacher_cache(output=tmp_path, batch_size=32, steps=1, rounds=2, threads=1, **setting)
+    live, remembered, fill, variants, *epochs = (
+        float(row[1]) for row in table(tmp_path / "teacher_cache.md")
+    )
+    assert remembered > live
+    assert variants == 18
+    saved = 1000 / live - 1000 / remembered
+    expected = [variants * fill / (students * saved) for students in (1, 5, 22)]
+    assert epochs == pytest.approx(expected, rel=0.1, abs=0.06)
+
+
 def test_peak_memory_is_that_of_the_work():
     from _measure import peak_megabytes
 

@@ -31,6 +31,8 @@ from mcmi_core.train import _train_steps
 
 GPU = torch.device("cuda")
 CLASSES, WIDTHS = 4, (4, 4, 8, 16)
+VARIANTS = 50
+"""Of images of 16 pixels, cropped and flipped."""
 OPTIONS = {"masked_kd": "masked_kd:classes=2", "semi_kd": "semi_kd:labelled_fraction=0.5"}
 OBJECTIVES_WITH_OPTIONS = (
     "mll",
@@ -88,13 +90,19 @@ def network():
     return ResNet(8, WIDTHS, num_classes=CLASSES, in_channels=3)
 
 
-def compute_terms(criterion, model, data):
-    """The terms of an epoch's batches on the fake GPU; what was copied to the host meanwhile."""
+def compute_terms(criterion, model, data, *, remembered=None):
+    """The terms of an epoch's batches on the fake GPU; what was copied to the host meanwhile.
+
+    A distiller takes its teacher's logits from the device ``remembered``, if it is given.
+    """
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         faked(model, mode).train()
         faked(criterion, mode).train()
         if hasattr(criterion, "teacher"):
             faked(criterion.teacher, mode)
+        if remembered:
+            logits = torch.zeros(VARIANTS, len(data.train), CLASSES)
+            criterion.remember(mode.from_tensor(logits).to(remembered))
         tensors = mode.from_tensor(data.train.inputs), mode.from_tensor(data.train.labels)
         split = Split(*tensors).to(GPU)
         copies = CopiesToHost()
@@ -119,6 +127,14 @@ def test_no_distiller_waits(name):
         labels=data.train.labels,
     )
     assert compute_terms(criterion, student, data) == []
+
+
+@pytest.mark.parametrize(("place", "copies"), [(GPU, 0), (torch.device("cpu"), 2)])
+def test_logits_are_remembered_without_waiting_if_they_are_on_the_gpu(place, copies):
+    data, student = dataset(), network()
+    criterion = DISTILLERS.build("kd", student=student, teacher=network())
+    seen = compute_terms(criterion, student, data, remembered=place)
+    assert seen == ["aten._to_copy.default"] * 2 * copies  # variants and indices of two batches
 
 
 @pytest.mark.parametrize("augmentation", KINDS)

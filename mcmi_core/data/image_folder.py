@@ -8,7 +8,6 @@ import errno
 import hashlib
 import os
 import shutil
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +23,7 @@ from mcmi_core.data.augmentation import stored_size
 from mcmi_core.data.normalisation import channel_statistics
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.errors import DataError, StoreError
-from mcmi_core.files import read_tensors, write_tensors
+from mcmi_core.files import map_tensor, read_tensors, write_tensors
 from mcmi_core.paths import cache_root, data_root
 from mcmi_core.progress import progress_bar
 
@@ -154,11 +153,7 @@ def _is_whole(path: Path, listings: "dict[str, ImageFolder]", size: int) -> bool
 
 def _mapped(path: Path, number: int, size: int) -> Tensor:
     """Images (number, 3, size, size) that are read from the disk as they are needed."""
-    # Only a read-only map may be larger than the memory; torch warns of it, and none writes to it.
-    images = np.memmap(path, np.uint8, "r", shape=(number, 3, size, size))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(images)
+    return map_tensor(path, np.uint8, (number, 3, size, size))
 
 
 def _decode_into(path: Path, listings: "dict[str, ImageFolder]", size: int) -> None:

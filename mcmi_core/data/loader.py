@@ -20,6 +20,8 @@ class Batch(NamedTuple):
     """(N,)."""
     indices: Tensor
     """(N,), places of the samples in their split."""
+    variants: Tensor | None = None
+    """What :func:`~mcmi_core.data.augmentation.augment` made of each; None: nothing."""
 
 
 def training_batches(
@@ -56,7 +58,7 @@ def training_batches(
     for (indices, inputs), chosen in zip(batches, variants.split(batch_size), strict=True):
         if len(indices) > 1:
             inputs = augment(inputs, chosen, kind)
-            yield Batch(dataset.normalise(inputs), split.labels[indices], indices)
+            yield Batch(dataset.normalise(inputs), split.labels[indices], indices, chosen)
 
 
 def epoch_order(num_samples: int, epoch_length: int, *, seed: int, epoch: int) -> Tensor:
@@ -68,12 +70,21 @@ def epoch_order(num_samples: int, epoch_length: int, *, seed: int, epoch: int) -
 
 
 def evaluation_batches(
-    dataset: Dataset, split: Split, *, batch_size: int, device: torch.device
+    dataset: Dataset,
+    split: Split,
+    *,
+    batch_size: int,
+    device: torch.device,
+    variant: int | None = None,
 ) -> Iterator[Batch]:
-    """Every sample once, in order, as it is; of photographs the middle."""
+    """Every sample once, in order: as it is (of photographs the middle), or a variant of it."""
     order = torch.arange(len(split))
     for indices, inputs in _gather(split, order, batch_size, device):
-        yield Batch(dataset.normalise(inputs), split.labels[indices].to(device), indices)
+        chosen = None
+        if variant is not None:
+            chosen = torch.full_like(indices, variant)
+            inputs = augment(inputs, chosen, dataset.augmentation)
+        yield Batch(dataset.normalise(inputs), split.labels[indices].to(device), indices, chosen)
 
 
 def _gather(

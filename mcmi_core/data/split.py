@@ -61,6 +61,10 @@ class Split:
         posterior = None if self.posterior is None else self.posterior.to(device)
         return Split(inputs, self.labels.to(device), posterior)
 
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with any sample or label."""
+        return _fingerprint(self)
+
     def subset(self, indices: Tensor) -> "Split":
         """The samples at ``indices``, in that order."""
         return self._map(lambda tensor: tensor[indices.to(tensor.device)])
@@ -199,12 +203,16 @@ class Dataset:
 
     @cached_property
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for split in (self.train, self.test):
-            for tensor in (split.inputs, split.labels):
-                digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-                digest.update(tensor.cpu().contiguous().numpy().data)
-        return digest.hexdigest()[:16]
+        return _fingerprint(self.train, self.test)
+
+
+def _fingerprint(*splits: Split) -> str:
+    digest = hashlib.sha256()
+    for split in splits:
+        for tensor in (split.inputs, split.labels):
+            digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 @lru_cache(maxsize=16)

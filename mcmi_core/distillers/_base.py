@@ -70,16 +70,21 @@ class Distiller(Criterion):
 
     @property
     def stackable(self) -> bool:
-        """Whether the teacher, no part of the distiller's state, is not needed any more."""
-        return self._remembered is not None
+        """Whether the teacher, no part of the distiller's state, is not needed any more.
+
+        Logits of many variants are too large to lie once more in a stack, or mapped from a file.
+        """
+        return self._remembered is not None and len(self._remembered) == 1
 
     def remember(self, logits: Tensor) -> None:
         """Take the teacher's logits from here, instead of running it in every step.
 
-        For training data that is never augmented, and distillers that read no features.
+        For training data with numbered variants, and distillers that read no features.
 
         Args:
-            logits: (N, C), row i for the sample whose index in the training split is i.
+            logits: (V, N, C), of every variant of every sample of the training split. Where they
+                are too many for the device of the batches, they may stay on the CPU; every step
+                then waits for the device, to tell the CPU which it needs.
         """
         self._remembered = logits
 
@@ -94,12 +99,17 @@ class Distiller(Criterion):
             with torch.no_grad():
                 teacher = self._output(self.teacher, batch.inputs)
         else:
-            teacher = Output([], self._remembered[batch.indices])
+            teacher = Output([], self._recall(batch))
         terms = self(student, teacher, batch)
         if self.cross_entropy_weight:
             cross_entropy = F.cross_entropy(full_precision(student.logits), batch.labels)
             terms = {"cross_entropy": self.cross_entropy_weight * cross_entropy} | terms
         return terms
+
+    def _recall(self, batch: Batch) -> Tensor:
+        place = self._remembered.device
+        logits = self._remembered[batch.variants.to(place), batch.indices.to(place)]
+        return logits.to(batch.inputs.device)
 
     def _output(self, network: nn.Module, inputs: Tensor) -> Output:
         if self.uses_features:

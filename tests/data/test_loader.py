@@ -51,7 +51,8 @@ def an_epoch(dataset, split=None, *, batch_size=4, epoch_length=None, seed=0, ep
 
 def joined(batches):
     """Inputs, labels and indices of all batches."""
-    return [torch.cat(tensors) for tensors in zip(*batches, strict=True)]
+    parts = ((batch.inputs, batch.labels, batch.indices) for batch in batches)
+    return [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
 
 
 def assert_equal_batches(first, second):
@@ -193,13 +194,15 @@ def test_epochs_read_in_turn_or_side_by_side_are_the_same():
 @pytest.mark.parametrize("augmentation", KINDS)
 def test_batches_hold_augmented_then_normalised_images(augmentation):
     dataset = make_dataset(augmentation=augmentation)
-    inputs, labels, indices = joined(an_epoch(dataset, epoch_length=60, seed=3, epoch=2))
+    batches = an_epoch(dataset, epoch_length=60, seed=3, epoch=2)
+    inputs, labels, indices = joined(batches)
     order = torch.Generator().manual_seed(derive_seed(3, 2, 1))
     places = torch.cat([torch.randperm(23, generator=order) for _ in range(3)])[:60]
     choice = torch.Generator().manual_seed(derive_seed(3, 2, 2))
     variants = draw_variants(augmentation, 8, 60, choice)
 
     assert torch.equal(indices, places)
+    assert torch.equal(torch.cat([batch.variants for batch in batches]), variants)
     assert torch.equal(labels, dataset.train.labels[places])
     images = augment(dataset.train.inputs[places], variants, augmentation)
     assert inputs.dtype == torch.float32
@@ -242,6 +245,20 @@ def test_evaluation_sees_every_sample_once_in_order_as_it_is(batch_size, sizes):
     assert torch.equal(labels, dataset.test.labels)
     expected = normalised(dataset, dataset.test.inputs)
     np.testing.assert_allclose(inputs.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("augmentation", "variant"), [("crop", 8), ("crop_flip", 11), ("none", 0)])
+def test_evaluation_sees_one_variant_of_every_sample(augmentation, variant):
+    dataset = make_dataset(augmentation=augmentation)
+    options = {"batch_size": 4, "device": CPU, "variant": variant}
+    batches = list(evaluation_batches(dataset, dataset.test, **options))
+    inputs, labels, indices = joined(batches)
+    variants = torch.full((11,), variant)
+    assert indices.tolist() == list(range(11))
+    assert torch.equal(labels, dataset.test.labels)
+    assert torch.equal(torch.cat([batch.variants for batch in batches]), variants)
+    images = augment(dataset.test.inputs, variants, augmentation)
+    np.testing.assert_allclose(inputs.numpy(), normalised(dataset, images), rtol=1e-5, atol=1e-5)
 
 
 def test_evaluation_sees_the_middle_of_what_is_cropped_at_random():
@@ -312,7 +329,7 @@ def test_inputs_that_stayed_are_evaluated_batch_by_batch(monkeypatch):
     split = dataset.test.to(META)
     batches = list(evaluation_batches(dataset, split, batch_size=4, device=META))
     assert [tuple(batch.inputs.shape) for batch in batches] == [(n, 3, 14, 14) for n in (4, 4, 3)]
-    assert {tensor.device for batch in batches for tensor in batch} == {META}
+    assert {tensor.device for batch in batches for tensor in batch[:3]} == {META}
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs two devices that hold values")

@@ -141,6 +141,19 @@ def test_features_are_computed_only_where_they_are_read(student, teacher, batch)
         torch.testing.assert_close(seen.logits, logits)
 
 
+def test_remembered_logits_are_those_of_each_samples_variant(student, teacher, batch):
+    distiller = Recording(student, teacher)
+    teacher.register_forward_pre_hook(lambda *_: pytest.fail("the teacher was run"))
+    logits = torch.randn(4, 17, 3)
+    distiller.remember(logits)
+    variants = torch.tensor([3, 0, 1, 2, 2, 0, 1, 3, 0, 1])
+    distiller.terms(student, batch._replace(variants=variants))
+    _, seen, _ = distiller.seen
+    expected = [logits[v, i] for v, i in zip(variants, batch.indices, strict=True)]
+    assert torch.equal(seen.logits, torch.stack(expected))
+    assert seen.features == []
+
+
 def test_a_distiller_has_to_say_its_terms(student, teacher, batch):
     with pytest.raises(NotImplementedError):
         Distiller(student, teacher).terms(student, batch)
@@ -150,3 +163,11 @@ def test_a_distiller_has_to_say_its_terms(student, teacher, batch):
 def test_a_negative_cross_entropy_weight_is_refused(weight, student, teacher):
     with pytest.raises(ValueError, match=f"cross_entropy_weight must be ≥ 0, got {weight}"):
         Recording(student, teacher, cross_entropy_weight=weight)
+
+
+def test_only_remembered_logits_of_one_variant_can_be_stacked(student, teacher):
+    distiller = Recording(student, teacher)
+    assert not distiller.stackable
+    for variants in (1, 2):
+        distiller.remember(torch.zeros(variants, 20, 3))
+        assert distiller.stackable == (variants == 1)

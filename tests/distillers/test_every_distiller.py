@@ -88,6 +88,19 @@ def test_training_leaves_the_teacher_alone(name, student, teacher):
     assert not any(module.training for module in teacher.modules())
 
 
+@pytest.mark.parametrize("name", [n for n in DISTILLERS if not DISTILLERS[n].uses_features])
+def test_remembered_logits_give_the_same_terms(name, student, teacher):
+    """Whatever it makes of the teacher's logits, it does not change what is remembered."""
+    distiller = build(name, student.eval(), teacher)
+    expected = distiller.terms(student, BATCH)
+    logits = teacher(BATCH.inputs)
+    remembered = torch.stack([torch.zeros_like(logits), logits])
+    distiller.remember(remembered.clone())
+    for _ in range(2):
+        terms = distiller.terms(student, BATCH._replace(variants=torch.ones_like(BATCH.labels)))
+        torch.testing.assert_close(terms, expected)
+
+
 @every_distiller
 def test_state_continues_in_a_fresh_distiller(name, student, teacher):
     """Heads and buffers are all that a distiller remembers."""
