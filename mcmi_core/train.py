@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
+from mcmi_core.engine import Engine
 from mcmi_core.errors import TrainingCollapsed
 from mcmi_core.runs import Recipe
 from mcmi_core.seeding import seed_torch
@@ -66,6 +68,7 @@ def train(
 
     Raises:
         TrainingCollapsed: a term is NaN or infinite, or the criterion says so.
+        CompanionError: the recipe's engine does not work here.
     """
     parameters = [*model.parameters(), *criterion.parameters()]
     optimizer = torch.optim.SGD(
@@ -81,18 +84,20 @@ def train(
         for parameter in parameters:
             if parameter.requires_grad:
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    engine = Engine(recipe, next(model.parameters()).device, [model, *criterion.networks()])
     checkpoint = resume_from or Checkpoint()
     if resume_from:
         restore(resume_from.tensors, model, criterion, optimizer)
     else:
-        criterion.prepare(model, epoch_batches(0))
+        with engine.autocast:
+            criterion.prepare(model, epoch_batches(0))
 
     for epoch in range(checkpoint.epoch, recipe.epochs):
         seed_torch(seed, epoch)
         rate = recipe.learning_rate_at(epoch)
         optimizer.param_groups[0]["lr"] = rate
         row = {"epoch": epoch + 1, "learning_rate": rate}
-        row |= _train_epoch(model, criterion, optimizer, epoch_batches(epoch), epoch)
+        row |= _train_epoch(model, criterion, optimizer, epoch_batches(epoch), epoch, engine)
         last = epoch + 1 == recipe.epochs
         if last or (epoch + 1) % recipe.evaluate_every == 0:
             row |= evaluate(last)
@@ -109,6 +114,7 @@ def _train_epoch(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
     epoch: int,
+    engine: Engine,
 ) -> Row:
     """Train on all batches; mean of each term over the epoch, checked every few steps."""
     model.train()
@@ -118,7 +124,7 @@ def _train_epoch(
     sums: Counter[str] = Counter()
     steps = 0
     while True:
-        window = _train_steps(model, criterion, optimizer, islice(batches, CHECK_EVERY))
+        window = _train_steps(model, criterion, optimizer, islice(batches, CHECK_EVERY), engine)
         if not window.steps:
             return {f"loss_{name}": value / steps for name, value in sums.items()}
         _check(criterion, {n: value / window.steps for n, value in window.sums.items()}, epoch)
@@ -136,13 +142,16 @@ def _train_steps(
     criterion: Criterion,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
+    forward_pass: AbstractContextManager | None = None,
 ) -> _Window:
     """Train on some batches; the terms are summed on the device and read once, at the end."""
+    forward_pass = forward_pass or nullcontext()
     sums: dict[str, Tensor] = {}
     steps = 0
     for batch in batches:
-        terms = criterion.terms(model, batch)
         optimizer.zero_grad(set_to_none=True)
+        with forward_pass:
+            terms = criterion.terms(model, batch)
         sum(terms.values()).backward()
         optimizer.step()
         for name, term in terms.items():

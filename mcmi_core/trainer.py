@@ -81,12 +81,13 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
         return dataset.bayes_classifier.to(device).eval()
     if store.record(run) is None:
         raise StoreError(f"{run.id} is not finished in {store.root}")
-    model = _create_model(run, dataset)
+    model = create_untrained(run, dataset)
     model.load_state_dict(store.weights(run))
     return place(model, device).eval()
 
 
-def _create_model(run: Teacher | TeacherHeads | Student, dataset: Dataset) -> nn.Module:
+def create_untrained(run: Teacher | TeacherHeads | Student, dataset: Dataset) -> nn.Module:
+    """The network of a run as it is before training, on the CPU."""
     model = create_model(
         run.model,
         num_classes=dataset.num_classes,
@@ -210,9 +211,10 @@ def _model_and_criterion(
     store: Store,
     device: torch.device,
 ) -> tuple[nn.Module, Criterion]:
+    precision = run.recipe.precision
     if isinstance(run, Teacher):
         if run.start is None:
-            model = _create_model(run, dataset)
+            model = create_untrained(run, dataset)
         else:
             model = load_model(run.start, store, device)
         criterion = OBJECTIVES.build(run.objective, num_classes=dataset.num_classes)
@@ -220,11 +222,11 @@ def _model_and_criterion(
         model = HeadedNetwork(load_model(run.teacher, store, device))
         criterion = HeadsLoss()
     else:
-        model = _create_model(run, dataset)
-        teacher = load_model(run.teacher, store, device)
+        model = create_untrained(run, dataset)
+        teacher = place(load_model(run.teacher, store, device), device, precision)
         criterion = DISTILLERS.build(
             run.distiller,
-            student=place(model, device),
+            student=place(model, device, precision),
             teacher=teacher,
             sample=dataset.normalise(split.inputs[:2].to(device)),
             labels=split.labels,
@@ -232,7 +234,7 @@ def _model_and_criterion(
         if dataset.augmentation == "none" and not criterion.uses_features:
             # The teacher sees the same inputs in every epoch: it need not look twice.
             criterion.remember(predict_logits(teacher, dataset, split, device))
-    return place(model, device), place(criterion, device)
+    return place(model, device, precision), place(criterion, device, precision)
 
 
 def _final_metrics(last_row: Row) -> dict[str, Row]:

@@ -68,6 +68,10 @@ class Distiller(Criterion):
         """The teacher, in eval mode."""
         return self._teacher[0]
 
+    def networks(self) -> list[nn.Module]:
+        """The teacher."""
+        return [self.teacher]
+
     def remember(self, logits: Tensor) -> None:
         """Take the teacher's logits from here, instead of running it in every step.
 
