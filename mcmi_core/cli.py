@@ -242,8 +242,9 @@ def distill(
                 precision=precision,
                 engine=engine,
             ).shortened(epochs),
-            heads_recipe=HEADS_RECIPE.model_copy(
-                update={"epochs": heads_epochs, "precision": precision, "engine": engine}
+            heads_recipe=Recipe(
+                **HEADS_RECIPE.model_dump()
+                | {"epochs": heads_epochs, "precision": precision, "engine": engine}
             ),
             seed=seed,
         )
