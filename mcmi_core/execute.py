@@ -83,6 +83,8 @@ def execute(
                     run = active.pop(future)
                     if error := future.exception():
                         failures[run.id] = error
+                        if isinstance(error, BrokenProcessPool):
+                            waiting = []  # no process is left to run them
                     elif future.result() == "done":
                         usable.add(run.key)
         except BaseException:
@@ -126,7 +128,7 @@ class _Room:
             from mcmi_core.memory import bytes_needed  # seconds to import
 
             try:
-                self.needs[run.key] = bytes_needed(run)
+                self.needs[run.key] = bytes_needed(run, self.free)
             except (CompanionError, ValueError):
                 self.needs[run.key] = 0  # what is wrong with a run, it will say itself
         return self.needs[run.key]

@@ -12,6 +12,7 @@ no card has confirmed it. What a process takes besides is ``device.CONTEXT_BYTES
 """
 
 import copy
+import math
 import weakref
 
 import torch
@@ -33,6 +34,7 @@ from mcmi_core.trainer import create_untrained
 META = torch.device("meta")
 
 SPARE = 1.5
+"""Factor of the counted peaks; a guess on the safe side."""
 
 
 class LiveBytes(TorchDispatchMode):
@@ -64,8 +66,12 @@ def _storages(values: object) -> list[torch.UntypedStorage]:
     return [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
 
 
-def bytes_needed(run: Run) -> int:
+def bytes_needed(run: Run, free: float = math.inf) -> int:
     """Memory that a run will take on a GPU, beside what each process takes; see above.
+
+    Args:
+        run: what will be trained, evaluated or measured.
+        free: bytes of the card that are free; a split that takes more than half stays off it.
 
     Raises:
         DataError: the data set is missing.
@@ -73,14 +79,15 @@ def bytes_needed(run: Run) -> int:
         ValueError: an option that does not go with the data.
     """
     dataset = load_dataset(run.data)
-    size = sum(split.inputs.nbytes for split in (dataset.train, dataset.test))
+    sizes = [split.inputs.nbytes for split in (dataset.train, dataset.test)]
+    data = sum(size for size in sizes if 2 * size <= free)
     if isinstance(run, BayesTeacher | Measurement):
         model = _network(run.of if isinstance(run, Measurement) else run, dataset)
-        return size + int(_lasting(model) + SPARE * evaluation_peak(model, dataset))
+        return data + int(_lasting(model) + SPARE * evaluation_peak(model, dataset))
     model, criterion = _model_and_criterion(run, dataset)
     peaks = step_peak(model, criterion, dataset, run.recipe.batch_size)
     peaks += evaluation_peak(model, dataset)
-    return size + int(_lasting(model, criterion, *criterion.networks()) + SPARE * peaks)
+    return data + int(_lasting(model, criterion, *criterion.networks()) + SPARE * peaks)
 
 
 def _lasting(*modules: nn.Module) -> int:

@@ -1,5 +1,6 @@
 """bf16 and compiled steps against eager float32 ones: the same training, the same files."""
 
+import contextlib
 import copy
 
 import pytest
@@ -224,6 +225,28 @@ def test_compiled_steps_train_as_eager_ones_do():
     fresh = mlp(2)
     fresh.load_state_dict(compiled.state_dict())  # the names are a plain network's
     torch.testing.assert_close(fresh.state_dict(), eager.state_dict(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("device", "mode"), [("cpu", "default"), ("cuda", "reduce-overhead")])
+def test_on_a_gpu_networks_become_cuda_graphs(device, mode, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "compile", lambda method, **options: asked.append(options) or method)
+    Engine(Recipe(engine="compiled"), torch.device(device), [network(), network()])
+    assert asked == 4 * [{"mode": mode, "dynamic": False}]  # forward and features of each
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_networks_are_themselves_again_after_a_step(fails, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda method, **options: "compiled")
+    model = network()
+    engine = Engine(Recipe(engine="compiled", precision="bf16"), CPU, [model])
+    with contextlib.suppress(ZeroDivisionError), engine:
+        assert model.forward == model.features == "compiled"
+        assert torch.is_autocast_enabled("cpu")
+        if fails:
+            raise ZeroDivisionError
+    assert not torch.is_autocast_enabled("cpu")
+    assert {"forward", "features"}.isdisjoint(vars(model))
 
 
 def test_a_missing_compiler_is_named(monkeypatch):

@@ -230,7 +230,7 @@ NEEDS[STUDENT.key] = GIGABYTE
 def room(monkeypatch):
     """Of a GPU with 6 gigabytes beside three processes."""
     monkeypatch.setattr(execution, "free_memory", lambda device: 6 * GIGABYTE + 3 * CONTEXT_BYTES)
-    monkeypatch.setattr("mcmi_core.memory.bytes_needed", lambda run: NEEDS[run.key])
+    monkeypatch.setattr("mcmi_core.memory.bytes_needed", lambda run, free: NEEDS[run.key])
     return _Room(torch.device("cuda"), workers=3)
 
 
@@ -244,7 +244,7 @@ def test_a_run_starts_if_it_fits_beside_those_under_way(room):
 
 
 def test_a_run_that_cannot_be_estimated_starts_and_says_why(room, monkeypatch):
-    def missing(run):
+    def missing(run, free):
         raise DataError("missing")
 
     monkeypatch.setattr("mcmi_core.memory.bytes_needed", missing)
@@ -274,6 +274,19 @@ def test_runs_that_wait_for_memory_are_all_done_at_last(store, room, monkeypatch
     assert all(store.record(run).status == "done" for run in (LARGE, MEDIUM, SMALL, STUDENT))
     assert [others for key, others in beside if key == LARGE.key] == [[]]
     assert all(LARGE.key not in others for _, others in beside)
+
+
+def _die(run, store, device):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_said_and_waiting_runs_are_left(store, room, monkeypatch):
+    monkeypatch.setattr(execution, "_Room", lambda device, workers: room)
+    monkeypatch.setattr(execution, "_work", _die)
+    monkeypatch.setattr(room, "workers", 1)
+    with pytest.raises(RunsFailed, match="1 of 2 runs failed: .*its process was killed"):
+        execute([SMALL, MEDIUM], store, workers=1, device=CPU)
+    assert store.records() == []
 
 
 def test_too_little_memory_is_said_and_what_to_do(store, monkeypatch):

@@ -83,6 +83,12 @@ def test_every_distiller_can_be_estimated(name):
         assert 10**6 < bytes_needed(link) < 10**9
 
 
+def test_data_that_do_not_fit_stay_off_the_card():
+    train, test = 4 * 200 * 16, 4 * 100 * 16
+    needs = [bytes_needed(mll_teacher(), free) for free in (2 * train, 2 * test, test)]
+    assert [needs[0] - need for need in needs] == [0, train, train + test]
+
+
 def test_need_grows_with_the_batch():
     needs = [
         bytes_needed(image_student("kd").model_copy(update={"recipe": Recipe(batch_size=size)}))
