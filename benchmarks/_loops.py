@@ -1,12 +1,13 @@
 """Two training loops to measure: this project's, and a plain one of PyTorch's parts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import cycle, islice, repeat
 
 import torch
 from _measure import CPU, seconds
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
@@ -15,8 +16,10 @@ from mcmi_core.data import Dataset
 from mcmi_core.data.loader import Batch, training_batches
 from mcmi_core.device import place
 from mcmi_core.distillers import DISTILLERS
+from mcmi_core.engine import Engine
 from mcmi_core.models import create_model
 from mcmi_core.objectives import OBJECTIVES
+from mcmi_core.runs import Recipe
 from mcmi_core.train import _train_steps
 
 CLASSES = 100
@@ -50,7 +53,7 @@ class PILImages(TorchDataset):
 
 
 class Training:
-    """A student and what trains it, as this project places it in memory or as PyTorch does."""
+    """A student and what trains it, put on a device as this project does it or as PyTorch does."""
 
     def __init__(
         self,
@@ -59,8 +62,7 @@ class Training:
         student: str,
         teacher: str,
         device: torch.device,
-        *,
-        placed: bool,
+        put: Callable[[nn.Module, torch.device], nn.Module],
     ) -> None:
         torch.manual_seed(0)
         self.device = device
@@ -69,7 +71,6 @@ class Training:
             "in_channels": dataset.in_channels,
             "image_size": dataset.image_size,
         }
-        put = place if placed else torch.nn.Module.to
         self.model = put(create_model(student, **size), device)
         if criterion in OBJECTIVE:
             self.criterion = OBJECTIVES.build(OBJECTIVE[criterion], num_classes=dataset.num_classes)
@@ -87,14 +88,14 @@ class Training:
             lr=1e-3,
             momentum=0.9,
             weight_decay=5e-4,
-            fused=placed,
+            fused=isinstance(self, Ours),
         )
         self.model.train()
         self.criterion.train()
 
 
 class Ours(Training):
-    """This project's loop; ``bf16`` runs it under autocast, ``compiled`` through torch.compile."""
+    """This project's loop, in the precision and by the engine that a recipe may name."""
 
     def __init__(
         self,
@@ -102,25 +103,20 @@ class Ours(Training):
         dataset: Dataset,
         batch_size: int,
         device: torch.device = CPU,
-        *,
-        bf16: bool = False,
-        compiled: bool = False,
+        recipe: Recipe | None = None,
         **networks: str,
     ) -> None:
-        super().__init__(criterion, dataset, **networks, device=device, placed=True)
+        recipe = recipe or Recipe()
+        put = partial(place, precision=recipe.precision)
+        super().__init__(criterion, dataset, **networks, device=device, put=put)
         self.batches = _endless(dataset, batch_size, device)
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-        if compiled:
-            self.model.compile()
+        self.engine = Engine(recipe, device, [self.model, *self.criterion.networks()])
 
     def run(self, steps: int) -> float:
         """Seconds for some steps."""
         batches = islice(self.batches, steps)
-        with self.autocast:
-            return seconds(
-                lambda: _train_steps(self.model, self.criterion, self.optimizer, batches),
-                self.device,
-            )
+        trained = self.model, self.criterion, self.optimizer
+        return seconds(lambda: _train_steps(*trained, batches, self.engine), self.device)
 
 
 def _endless(dataset: Dataset, batch_size: int, device: torch.device) -> Iterator[Batch]:
@@ -150,7 +146,7 @@ class Plain(Training):
         workers: int = 2,
         **networks: str,
     ) -> None:
-        super().__init__(criterion, dataset, **networks, device=device, placed=False)
+        super().__init__(criterion, dataset, **networks, device=device, put=nn.Module.to)
         self.loader = DataLoader(
             PILImages(dataset),
             batch_size,

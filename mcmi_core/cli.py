@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -88,6 +88,12 @@ Seed = Annotated[int, typer.Option(help="of initial weights, order, augmentation
 Epochs = Annotated[int, typer.Option(help="milestones scale with it")]
 BatchSize = Annotated[int, typer.Option(help="samples per step")]
 LearningRate = Annotated[float, typer.Option(help="the paper: 0.01 for MobileNetV2, ShuffleNets")]
+Precision = Annotated[
+    Literal["float32", "bf16"], typer.Option(help="of training steps; evaluation is float32")
+]
+Engine = Annotated[
+    Literal["eager", "compiled"], typer.Option(help="of training steps; compiling takes minutes")
+]
 Fraction = Annotated[float, typer.Option(help="share of the training data, stratified")]
 Omit = Annotated[list[int] | None, typer.Option(help="class to leave out; may be repeated")]
 ProfileName = Annotated[
@@ -135,6 +141,8 @@ def train_teacher(
     learning_rate: LearningRate = 0.05,
     fraction: Fraction = 1.0,
     omit: Omit = None,
+    precision: Precision = "float32",
+    engine: Engine = "eager",
 ) -> None:
     """Train a network on labels alone: a teacher, or a baseline for students."""
     from mcmi_core.runs import Part, Recipe, Teacher
@@ -145,7 +153,12 @@ def train_teacher(
             model=model,
             objective=objective,
             part=Part(fraction=fraction, omit=tuple(omit or ()), seed=seed),
-            recipe=Recipe(batch_size=batch_size, learning_rate=learning_rate).shortened(epochs),
+            recipe=Recipe(
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                precision=precision,
+                engine=engine,
+            ).shortened(epochs),
             seed=seed,
         )
     )
@@ -158,6 +171,8 @@ def fine_tune(
     centroids: Annotated[str, typer.Option(help="fixed (the paper) or tracked")] = "fixed",
     epochs: Epochs = 20,
     learning_rate: LearningRate = 0.05,
+    precision: Precision = "float32",
+    engine: Engine = "eager",
 ) -> None:
     """Fine-tune an MLL teacher by MCMI: maximise log-likelihood + λ · CMI."""
     from mcmi_core.registry import Component
@@ -177,6 +192,8 @@ def fine_tune(
                 batch_size=start.recipe.batch_size,
                 learning_rate=learning_rate,
                 schedule="cosine",
+                precision=precision,
+                engine=engine,
             ),
             part=start.part,
             seed=start.seed,
@@ -198,6 +215,8 @@ def distill(
     heads_epochs: Annotated[
         int, typer.Option(help="of training the teacher's auxiliary heads, where hsakd asks")
     ] = 20,
+    precision: Precision = "float32",
+    engine: Engine = "eager",
 ) -> None:
     """Train a student to follow a teacher, on all or part of the training data.
 
@@ -218,8 +237,16 @@ def distill(
             distiller=distiller,
             teacher=source,
             part=Part(fraction=fraction, omit=tuple(omit or ()), seed=seed),
-            recipe=Recipe(batch_size=batch_size, learning_rate=learning_rate).shortened(epochs),
-            heads_recipe=Recipe(**HEADS_RECIPE.model_dump() | {"epochs": heads_epochs}),
+            recipe=Recipe(
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                precision=precision,
+                engine=engine,
+            ).shortened(epochs),
+            heads_recipe=Recipe(
+                **HEADS_RECIPE.model_dump()
+                | {"epochs": heads_epochs, "precision": precision, "engine": engine}
+            ),
             seed=seed,
         )
     )

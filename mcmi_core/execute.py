@@ -7,12 +7,13 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
+from mcmi_core.device import CONTEXT_BYTES, default_device, free_memory
 from mcmi_core.errors import CompanionError, OutOfTime
 from mcmi_core.model_axis import MOST_TOGETHER, axis
 from mcmi_core.progress import progress_bar
@@ -37,12 +38,15 @@ def execute(
     A run starts when those it builds on are done. One that fails stops only those trained together
     with it; runs that build on a failed or collapsed one are left out. Interrupted, it stops after
     the epochs under way, and asked again it goes on from there; so it does at the time that
-    ``MCMI_DEADLINE`` names, in seconds since 1970.
+    ``MCMI_DEADLINE`` names, in seconds since 1970. On a GPU, a run also waits until the memory that
+    it is estimated to need (:mod:`mcmi_core.memory`) is left by those under way; runs that need
+    less go first.
 
     Args:
         runs: what to do; runs that are finished cost nothing.
         store: where results are kept.
-        workers: processes; the default is one per processor core, at most one per run.
+        workers: processes; the default is one per processor core, at most one per run. Each takes
+            half a gigabyte of a GPU, even while it waits.
         device: where to train; the default is the GPU if there is one.
         together: small students that one process trains at once, at most (see
             :mod:`~mcmi_core.model_axis`). With 1 each is trained alone, and results equal those of
@@ -65,6 +69,7 @@ def execute(
 
     cores = os.cpu_count() or 1
     workers = min(workers or cores, len(waiting))
+    room = _Room(device or default_device(), workers)
     # One process imports torch (seconds) and the workers are copies of it.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mcmi_core.trainer"])
@@ -84,9 +89,10 @@ def execute(
                     done = len(wanted) - len(waiting) - under_way - len(failures)
                     raise OutOfTime(f"{done} of {len(wanted)} runs done")
                 ready = [run for run in waiting if run.parent is None or run.parent.key in usable]
-                for group in _groups(ready, workers, together)[: workers - len(active)]:
-                    waiting = [run for run in waiting if run not in group]
-                    active[pool.submit(_work, group, store, device)] = group
+                for group in _groups(ready, workers, together):
+                    if len(active) < workers and room.admits(group, active.values()):
+                        waiting = [run for run in waiting if run not in group]
+                        active[pool.submit(_work, group, store, device)] = group
                 if not active:
                     break  # what is still waiting builds on a failed or collapsed run
                 finished, _ = wait(active, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -97,7 +103,7 @@ def execute(
                     if error := future.exception():
                         failures |= {run.id: error for run in group}
                         if isinstance(error, BrokenProcessPool):
-                            waiting = []  # nothing can start any more
+                            waiting = []  # no process is left to run them
                     else:
                         usable |= set(future.result())
         except BaseException:
@@ -136,6 +142,36 @@ def _groups(ready: list[Run], workers: int, together: int) -> list[list[Run]]:
     return alone + sorted(groups, key=len, reverse=True)
 
 
+class _Room:
+    """The memory of a device, which runs share; on the CPU nothing is counted.
+
+    Args:
+        device: where they run.
+        workers: processes that may hold memory there.
+    """
+
+    def __init__(self, device: torch.device, workers: int) -> None:
+        self.counted = device.type == "cuda"
+        self.free = free_memory(device) - workers * CONTEXT_BYTES
+        self.needs: dict[str, int] = {}
+
+    def admits(self, group: list[Run], active: Collection[list[Run]]) -> bool:
+        """Whether runs may start beside others; alone always, as needs are estimates."""
+        if not self.counted or not active:
+            return True
+        return sum(self._need(run) for runs in (group, *active) for run in runs) <= self.free
+
+    def _need(self, run: Run) -> int:
+        if run.key not in self.needs:
+            from mcmi_core.memory import bytes_needed  # seconds to import
+
+            try:
+                self.needs[run.key] = bytes_needed(run, self.free)
+            except (CompanionError, ValueError):
+                self.needs[run.key] = 0  # what is wrong with a run, it will say itself
+        return self.needs[run.key]
+
+
 _on_epoch: Callable[[], None]
 
 
@@ -159,5 +195,11 @@ def _work(runs: list[Run], store: Store, device: torch.device | None) -> list[st
     """Make the records of runs that build on finished ones; the keys of those that are done."""
     from mcmi_core.trainer import ensure_together  # seconds, which only those who train wait
 
-    records = ensure_together(runs, store, device, _on_epoch)
-    return [record.key for record in records if record.status == "done"]
+    try:
+        records = ensure_together(runs, store, device, _on_epoch)
+        return [record.key for record in records if record.status == "done"]
+    except torch.OutOfMemoryError as error:
+        reason = str(error).partition(". ")[0]
+    finally:
+        torch.cuda.empty_cache()  # for other processes; nothing happens without CUDA
+    raise CompanionError(f"{reason}; run again with fewer workers, and it goes on from there")

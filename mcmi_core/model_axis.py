@@ -34,12 +34,13 @@ def axis(run: Run) -> str | None:
 
     Returns:
         Equal texts for runs that can be trained together. None for one that is trained alone: it is
-        no student, learns from features, or has convolutions, of which K at once are one grouped
-        convolution, which is slower than one after the other.
+        no student, learns from features, asks for an engine, or has convolutions, of which K at
+        once are one grouped convolution, which is slower than one after the other.
     """
     if (
         not isinstance(run, Student)
         or run.model.name != "mlp"
+        or (run.recipe.precision, run.recipe.engine) != ("float32", "eager")
         or DISTILLERS[run.distiller.name].uses_features
     ):
         return None

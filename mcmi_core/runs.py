@@ -10,6 +10,7 @@ trained together, see :mod:`~mcmi_core.model_axis`).
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -38,6 +39,14 @@ class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+def _is(default: str) -> Callable[[str], bool]:
+    """Whether a field newer than the first records has the value that they silently had.
+
+    Then it is left out of what is stored and hashed, so that their keys stay valid.
+    """
+    return lambda value: value == default
+
+
 class Recipe(_Config):
     """How a network is trained: SGD with a learning-rate schedule. Defaults: the paper's."""
 
@@ -54,6 +63,11 @@ class Recipe(_Config):
     """Epochs between evaluations; the last epoch is always evaluated, on both splits."""
     evaluate_train: bool = False
     """Whether the evaluations in between look at the training split too."""
+    precision: Literal["float32", "bf16"] = Field("float32", exclude_if=_is("float32"))
+    """Of training steps: ``bf16`` runs networks under autocast. Weights, momentum, batch
+    statistics, losses and every evaluation are float32."""
+    engine: Literal["eager", "compiled"] = Field("eager", exclude_if=_is("eager"))
+    """How training steps run the networks: as they are, or through ``torch.compile``."""
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate of epoch ``epoch`` (from 0); ``cosine`` falls from the full rate to 0."""

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from mcmi_core.data.augmentation import num_variants
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.device import free_memory
+from mcmi_core.distillers import DISTILLERS
 from mcmi_core.errors import StoreError
 from mcmi_core.evaluation import predict_logits
 from mcmi_core.files import map_tensor
-from mcmi_core.runs import BayesTeacher, Teacher, TeacherHeads
+from mcmi_core.runs import BayesTeacher, Run, Student, Teacher, TeacherHeads
 from mcmi_core.store import Store
 
 SHARE_OF_DISK = 0.5
@@ -55,6 +56,27 @@ def pays_for_one_student(dataset: Dataset, split: Split, looks: int) -> bool:
     if dataset.augmentation == "resized_crop":  # variants without number
         return False
     return num_variants(dataset.augmentation, dataset.stored_size) * len(split) <= looks
+
+
+def remembered_shape(
+    run: Run, dataset: Dataset, split: Split, epoch_length: int
+) -> tuple[int, int, int] | None:
+    """(V, N, C) of the logits that a student remembers; None if its teacher runs in every step.
+
+    Args:
+        run: whatever is trained.
+        dataset: its data set.
+        split: what it trains on, N samples.
+        epoch_length: samples in an epoch.
+    """
+    if (
+        not isinstance(run, Student)
+        or DISTILLERS[run.distiller.name].uses_features
+        or not pays_for_one_student(dataset, split, run.recipe.epochs * epoch_length)
+    ):
+        return None
+    variants = num_variants(dataset.augmentation, dataset.stored_size)
+    return variants, len(split), dataset.num_classes
 
 
 def teacher_logits(

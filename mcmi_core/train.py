@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
+from mcmi_core.engine import Engine
 from mcmi_core.errors import TrainingCollapsed
 from mcmi_core.runs import Recipe
 from mcmi_core.seeding import seed_torch
@@ -33,6 +35,8 @@ class Steps(NamedTuple):
     optimizer: torch.optim.Optimizer
     batches: Iterable[Batch]
     """One for each step; none, when the epoch is over."""
+    engine: Engine
+    """The context of each step's forward pass."""
 
 
 class Window(NamedTuple):
@@ -93,6 +97,7 @@ def train(
 
     Raises:
         TrainingCollapsed: a term is NaN or infinite, or the criterion says so.
+        CompanionError: the recipe's engine does not work here.
     """
     options = (seed, evaluate, resume_from, on_epoch_end)
     [history] = run_in_step([training(model, criterion, epoch_batches, recipe, *options)])
@@ -127,18 +132,20 @@ def training(
         for parameter in parameters:
             if parameter.requires_grad:
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    engine = Engine(recipe, next(model.parameters()).device, [model, *criterion.networks()])
     checkpoint = resume_from or Checkpoint()
     if resume_from:
         restore(resume_from.tensors, model, criterion, optimizer)
     else:
-        criterion.prepare(model, epoch_batches(0))
+        with engine.autocast:
+            criterion.prepare(model, epoch_batches(0))
 
     for epoch in range(checkpoint.epoch, recipe.epochs):
         seed_torch(seed, epoch)
         rate = recipe.learning_rate_at(epoch)
         optimizer.param_groups[0]["lr"] = rate
         row = {"epoch": epoch + 1, "learning_rate": rate}
-        row |= yield from _epoch(model, criterion, optimizer, epoch_batches(epoch), epoch)
+        row |= yield from _epoch(model, criterion, optimizer, epoch_batches(epoch), epoch, engine)
         last = epoch + 1 == recipe.epochs
         if last or (epoch + 1) % recipe.evaluate_every == 0:
             row |= evaluate(last)
@@ -155,6 +162,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
     epoch: int,
+    engine: Engine,
 ) -> Training[Row]:
     """All steps of an epoch; mean of each term, checked every few steps."""
     model.train()
@@ -165,7 +173,7 @@ def _epoch(
     steps, together = 0, 1
     while True:
         few = islice(batches, CHECK_EVERY)
-        window = yield Steps(epoch, model, criterion, optimizer, few)
+        window = yield Steps(epoch, model, criterion, optimizer, few, engine)
         if not window.steps:
             row = {f"loss_{name}": value / steps for name, value in sums.items()}
             return row | ({"trained_together": together} if together > 1 else {})
@@ -228,9 +236,16 @@ def _train_steps(
     criterion: Criterion,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
+    forward_pass: AbstractContextManager | None = None,
 ) -> Window:
     """Train on some batches; the terms are summed on the device and read once, at the end."""
-    sums, steps = sum_terms(lambda batch: criterion.terms(model, batch), optimizer, batches)
+    forward_pass = forward_pass or nullcontext()
+
+    def terms(batch: Batch) -> dict[str, Tensor]:
+        with forward_pass:
+            return criterion.terms(model, batch)
+
+    sums, steps = sum_terms(terms, optimizer, batches)
     return Window({name: value.item() for name, value in sums.items()}, steps)
 
 
@@ -249,8 +264,8 @@ def sum_terms(
     sums: dict[str, Tensor] = {}
     steps = 0
     for batch in batches:
-        terms = terms_of(batch)
         optimizer.zero_grad(set_to_none=True)
+        terms = terms_of(batch)
         sum(terms.values()).sum().backward()
         optimizer.step()
         for name, term in terms.items():

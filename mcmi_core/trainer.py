@@ -24,7 +24,7 @@ from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher, TeacherHeads
 from mcmi_core.seeding import seed_torch
 from mcmi_core.store import Record, Store
-from mcmi_core.teacher_cache import pays_for_one_student, teacher_logits
+from mcmi_core.teacher_cache import remembered_shape, teacher_logits
 from mcmi_core.train import Checkpoint, Row, Training, run_in_step, training
 
 
@@ -110,12 +110,13 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
         return dataset.bayes_classifier.to(device).eval()
     if store.record(run) is None:
         raise StoreError(f"{run.id} is not finished in {store.root}")
-    model = _create_model(run, dataset)
+    model = create_untrained(run, dataset)
     model.load_state_dict(store.weights(run))
     return place(model, device).eval()
 
 
-def _create_model(run: Teacher | TeacherHeads | Student, dataset: Dataset) -> nn.Module:
+def create_untrained(run: Teacher | TeacherHeads | Student, dataset: Dataset) -> nn.Module:
+    """The network of a run as it is before training, on the CPU."""
     model = create_model(
         run.model,
         num_classes=dataset.num_classes,
@@ -250,9 +251,10 @@ def _model_and_criterion(
     store: Store,
     device: torch.device,
 ) -> tuple[nn.Module, Criterion]:
+    precision = run.recipe.precision
     if isinstance(run, Teacher):
         if run.start is None:
-            model = _create_model(run, dataset)
+            model = create_untrained(run, dataset)
         else:
             model = load_model(run.start, store, device)
         criterion = OBJECTIVES.build(run.objective, num_classes=dataset.num_classes)
@@ -260,22 +262,17 @@ def _model_and_criterion(
         model = HeadedNetwork(load_model(run.teacher, store, device))
         criterion = HeadsLoss()
     else:
-        model = _create_model(run, dataset)
-        teacher = load_model(run.teacher, store, device)
+        model = create_untrained(run, dataset)
+        teacher = place(load_model(run.teacher, store, device), device, precision)
         criterion = DISTILLERS.build(
             run.distiller,
-            student=place(model, device),
+            student=place(model, device, precision),
             teacher=teacher,
             sample=dataset.normalise(split.inputs[:2].to(device)),
             labels=split.labels,
         )
-    model, criterion = place(model, device), place(criterion, device)
-    looks = run.recipe.epochs * epoch_length
-    if (
-        isinstance(run, Student)
-        and not criterion.uses_features
-        and pays_for_one_student(dataset, split, looks)
-    ):
+    model, criterion = place(model, device, precision), place(criterion, device, precision)
+    if remembered_shape(run, dataset, split, epoch_length):
         # Last, since what is placed is moved to the device, and these may be too large for it.
         criterion.remember(teacher_logits(run.teacher, teacher, dataset, split, store, device))
     return model, criterion

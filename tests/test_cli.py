@@ -4,7 +4,7 @@ import re
 import sys
 
 import pytest
-from small_runs import DATA
+from small_runs import DATA, mll_teacher
 
 from mcmi_core import cli
 from mcmi_core.errors import OutOfTime, TrainingCollapsed
@@ -53,6 +53,27 @@ def test_from_a_teacher_to_its_student(mcmi):
     assert '"fraction": 0.5' in record
     assert '"omit": [3]' in record
     assert '"lam": 0.1' in record
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("fine-tune", ["--lam", "0.1"]),
+        ("distill", ["--student", "resnet8", "--distiller", "hsakd"]),
+    ],
+)
+def test_precision_and_engine_belong_to_the_run(mcmi, monkeypatch, command, options):
+    teacher = mll_teacher(data="digits", model="resnet8")
+    runs = []
+    monkeypatch.setattr(cli, "_find_run", lambda reference: teacher)
+    monkeypatch.setattr(cli, "_train", runs.append)
+    asked = ["--precision", "bf16", "--engine", "compiled"]
+    mcmi(command, "teacher", *options, *asked)
+    mcmi("train-teacher", "--data", "digits", "--model", "resnet8", *asked)
+    for run in runs:
+        for link in run.chain():
+            expected = ("float32", "eager") if link == teacher else ("bf16", "compiled")
+            assert (link.recipe.precision, link.recipe.engine) == expected
 
 
 def test_a_finished_run_is_not_trained_again(mcmi, monkeypatch):

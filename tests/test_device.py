@@ -46,6 +46,21 @@ def test_elsewhere_the_order_stays():
     assert all(parameter.is_contiguous() for parameter in model.parameters())
 
 
+@pytest.mark.parametrize(
+    ("device", "precision", "order"),
+    [
+        ("cpu", "bf16", torch.channels_last),
+        ("cuda", "float32", torch.preserve_format),
+        ("cuda", "bf16", torch.channels_last),
+    ],
+)
+def test_the_order_follows_device_and_precision(device, precision, order, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *a, **options: asked.append(options))
+    place(network(), torch.device(device), precision)
+    assert asked == [{"memory_format": order}]
+
+
 def test_the_module_itself_is_placed():
     model = network("mlp:width=4", 3)
     before = copy.deepcopy(model.state_dict())

@@ -12,10 +12,18 @@ import pytest
 import torch
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
+from mcmi_core import execute as execution
 from mcmi_core.data import load_dataset
-from mcmi_core.errors import DataError, OutOfTime, StoreError, TrainingCollapsed
+from mcmi_core.device import CONTEXT_BYTES
+from mcmi_core.errors import (
+    CompanionError,
+    DataError,
+    OutOfTime,
+    StoreError,
+    TrainingCollapsed,
+)
 from mcmi_core.evaluation import evaluate
-from mcmi_core.execute import RunsFailed, _groups, execute
+from mcmi_core.execute import RunsFailed, _groups, _Room, execute
 from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
 from mcmi_core.store import Store
 from mcmi_core.trainer import ensure, load_model
@@ -307,3 +315,82 @@ def test_a_damaged_checkpoint_is_reported_not_trained_over(store):
 def test_unfinished_runs_have_no_model(store):
     with pytest.raises(StoreError, match="is not finished in"):
         load_model(mll_teacher(), store, CPU)
+
+
+GIGABYTE = 10**9
+SMALL, MEDIUM, LARGE = (mll_teacher(seed=seed) for seed in range(3))
+STUDENT = kd_student(SMALL)
+NEEDS = {SMALL.key: GIGABYTE, MEDIUM.key: 3 * GIGABYTE, LARGE.key: 90 * GIGABYTE}
+NEEDS[STUDENT.key] = GIGABYTE
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """Of a GPU with 6 gigabytes beside three processes."""
+    monkeypatch.setattr(execution, "free_memory", lambda device: 6 * GIGABYTE + 3 * CONTEXT_BYTES)
+    monkeypatch.setattr("mcmi_core.memory.bytes_needed", lambda run, free: NEEDS[run.key])
+    return _Room(torch.device("cuda"), workers=3)
+
+
+def test_a_run_starts_if_it_fits_beside_those_under_way(room):
+    assert room.admits([MEDIUM], [[MEDIUM]])
+    assert not room.admits([MEDIUM], [[MEDIUM], [SMALL]])
+    assert not room.admits([MEDIUM], [[MEDIUM, SMALL]])
+    assert room.admits([SMALL, SMALL], [[MEDIUM], [SMALL]])
+    assert not room.admits([LARGE], [[SMALL]])
+    assert room.admits([LARGE], [])  # alone, whatever the estimate says
+
+
+def test_a_run_that_cannot_be_estimated_starts_and_says_why(room, monkeypatch):
+    def missing(run, free):
+        raise DataError("missing")
+
+    monkeypatch.setattr("mcmi_core.memory.bytes_needed", missing)
+    assert room.admits([LARGE], [[SMALL]])
+
+
+def test_on_the_cpu_nothing_is_counted(monkeypatch):
+    monkeypatch.setattr("mcmi_core.memory.bytes_needed", None)
+    assert _Room(CPU, workers=1).admits([LARGE], [[SMALL, MEDIUM]])
+
+
+def test_runs_that_wait_for_memory_are_all_done_at_last(store, room, monkeypatch):
+    beside = []
+
+    class Watched(_Room):
+        def __init__(self, device, workers):
+            super().__init__(torch.device("cuda"), workers)
+
+        def admits(self, group, active):
+            admitted = super().admits(group, active)
+            if admitted:
+                beside.append((group[0].key, sorted(run.key for [run] in active)))
+            return admitted
+
+    monkeypatch.setattr(execution, "_Room", Watched)
+    execute([LARGE, MEDIUM, SMALL, STUDENT], store, workers=3, device=CPU)
+    assert all(store.record(run).status == "done" for run in (LARGE, MEDIUM, SMALL, STUDENT))
+    assert [others for key, others in beside if key == LARGE.key] == [[]]
+    assert all(LARGE.key not in others for _, others in beside)
+
+
+def _die(runs, store, device):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_said_and_waiting_runs_are_left(store, room, monkeypatch):
+    monkeypatch.setattr(execution, "_Room", lambda device, workers: room)
+    monkeypatch.setattr(execution, "_work", _die)
+    with pytest.raises(RunsFailed, match="1 of 2 runs failed: .*its process was killed"):
+        execute([SMALL, MEDIUM], store, workers=1, device=CPU)
+    assert store.records() == []
+
+
+def test_too_little_memory_is_said_and_what_to_do(store, monkeypatch):
+    def fail(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has ...")
+
+    monkeypatch.setattr("mcmi_core.trainer.ensure_together", fail)
+    monkeypatch.setattr(execution, "_on_epoch", None, raising=False)
+    with pytest.raises(CompanionError, match="^CUDA out of memory; run again with fewer workers"):
+        execution._work([SMALL], store, CPU)

@@ -52,6 +52,24 @@ def test_keys_of_old_records_stay_valid():
     assert paper.key == "6d2fc90497cf6e25"
 
 
+def test_old_records_say_nothing_of_precision_and_engine():
+    old = mll_teacher()
+    stored = old.model_dump(mode="json")
+    assert {"precision", "engine"}.isdisjoint(stored["recipe"])
+    assert (old.recipe.precision, old.recipe.engine) == ("float32", "eager")
+    stored["recipe"] |= {"precision": "float32", "engine": "eager"}  # said, it is the same run
+    assert parse_run(stored).key == old.key
+
+
+@pytest.mark.parametrize("change", [{"precision": "bf16"}, {"engine": "compiled"}])
+def test_another_precision_or_engine_is_another_run(change):
+    run = mll_teacher(recipe=Recipe(**change))
+    assert run.key != mll_teacher(recipe=Recipe()).key
+    again = parse_run(run.model_dump(mode="json"))
+    assert (again, again.key) == (run, run.key)
+    assert Recipe(**change).shortened(60) == Recipe().shortened(60).model_copy(update=change)
+
+
 def test_chain_lists_what_a_run_builds_on_first_things_first():
     student = kd_student(mcmi_teacher())
     assert [run.label for run in student.chain()] == ["MLL"] + 2 * ["MCMI tracked λ=0.2"]
@@ -112,6 +130,8 @@ def test_part_omits_classes(split):
         (lambda: Recipe(epochs=0), "greater than or equal to 1"),
         (lambda: Recipe(learning_rate=math.nan), "greater than 0"),
         (lambda: Recipe(schedule="linear"), "'step' or 'cosine'"),
+        (lambda: Recipe(precision="fp8"), "'float32' or 'bf16'"),
+        (lambda: Recipe(engine="jit"), "'eager' or 'compiled'"),
         (lambda: Part(fraction=0), "greater than 0"),
         (lambda: Part(fraction=1.1), "less than or equal to 1"),
         (

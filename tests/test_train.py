@@ -363,7 +363,7 @@ def asking(name, epochs, closed, error=None):
     answers = []
     try:
         for epoch in epochs:
-            answers.append((yield Steps(epoch, name, None, None, [])))
+            answers.append((yield Steps(epoch, name, None, None, [], None)))
         if error:
             raise error
         return answers

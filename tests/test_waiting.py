@@ -24,9 +24,11 @@ from mcmi_core.data import Dataset, Split
 from mcmi_core.data.augmentation import KINDS
 from mcmi_core.data.loader import Batch, training_batches
 from mcmi_core.distillers import DISTILLERS
+from mcmi_core.engine import Engine
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.models.resnet import ResNet
 from mcmi_core.objectives import OBJECTIVES
+from mcmi_core.runs import Recipe
 from mcmi_core.train import _train_steps
 
 GPU = torch.device("cuda")
@@ -45,8 +47,11 @@ OBJECTIVES_WITH_OPTIONS = (
 
 
 @pytest.fixture(autouse=True)
-def room_on_the_fake_gpu(monkeypatch):
+def what_the_fake_gpu_has(monkeypatch):
     monkeypatch.setattr("mcmi_core.data.split.free_memory", lambda device: math.inf)
+    # Without a card, autocast would switch itself off.
+    monkeypatch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
 
 
 class CopiesToHost(TorchDispatchMode):
@@ -90,11 +95,12 @@ def network():
     return ResNet(8, WIDTHS, num_classes=CLASSES, in_channels=3)
 
 
-def compute_terms(criterion, model, data, *, remembered=None):
+def compute_terms(criterion, model, data, precision="float32", *, remembered=None):
     """The terms of an epoch's batches on the fake GPU; what was copied to the host meanwhile.
 
     A distiller takes its teacher's logits from the device ``remembered``, if it is given.
     """
+    networks = [model, *criterion.networks()]
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         faked(model, mode).train()
         faked(criterion, mode).train()
@@ -105,18 +111,22 @@ def compute_terms(criterion, model, data, *, remembered=None):
             criterion.remember(mode.from_tensor(logits).to(remembered))
         tensors = mode.from_tensor(data.train.inputs), mode.from_tensor(data.train.labels)
         split = Split(*tensors).to(GPU)
+        engine = Engine(Recipe(precision=precision), GPU, networks)
         copies = CopiesToHost()
         with copies:
             for batch in training_batches(
                 data, split, batch_size=6, epoch_length=12, seed=0, epoch=0, device=GPU
             ):
-                terms = criterion.terms(model, batch)
+                with engine:
+                    terms = criterion.terms(model, batch)
                 assert all(term.is_cuda for term in terms.values())
+                assert all(term.dtype == torch.float32 for term in terms.values())
     return copies.seen
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("name", DISTILLERS)
-def test_no_distiller_waits(name):
+def test_no_distiller_waits(name, precision):
     data = dataset()
     student, teacher = network(), network()
     criterion = DISTILLERS.build(
@@ -126,7 +136,7 @@ def test_no_distiller_waits(name):
         sample=data.normalise(data.train.inputs[:2]),
         labels=data.train.labels,
     )
-    assert compute_terms(criterion, student, data) == []
+    assert compute_terms(criterion, student, data, precision) == []
 
 
 @pytest.mark.parametrize(("place", "copies"), [(GPU, 0), (torch.device("cpu"), 2)])
@@ -143,10 +153,11 @@ def test_no_augmentation_waits(augmentation):
     assert compute_terms(OBJECTIVES.build("mll", num_classes=CLASSES), network(), data) == []
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("objective", OBJECTIVES_WITH_OPTIONS)
-def test_no_objective_waits(objective):
+def test_no_objective_waits(objective, precision):
     criterion = OBJECTIVES.build(objective, num_classes=CLASSES)
-    assert compute_terms(criterion, network(), dataset()) == []
+    assert compute_terms(criterion, network(), dataset(), precision) == []
 
 
 class Waits(Criterion):

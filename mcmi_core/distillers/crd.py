@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output, feature_shapes
-from mcmi_core.losses import full_precision
+from mcmi_core.losses import in_full_precision
 from mcmi_core.validation import check_positive
 
 EPSILON = 1e-7
@@ -94,6 +94,7 @@ class Memory(nn.Module):
         self.register_buffer("bank", torch.empty(size, dimension).uniform_(-bound, bound))
         self.register_buffer("scale", torch.tensor(math.nan))  # Z
 
+    @in_full_precision
     def scores(self, embeddings: Tensor, indices: Tensor, counts: Tensor) -> Tensor:
         """exp(⟨embedding, memory⟩ / temperature) / Z for embeddings (N, D): (N, n).
 
@@ -113,6 +114,7 @@ class Memory(nn.Module):
         return raw / self.scale
 
     @torch.no_grad()
+    @in_full_precision
     def write(self, embeddings: Tensor, indices: Tensor) -> None:
         """memory ← m · memory + (1 − m) · embedding, of unit length, at ``indices``.
 
@@ -122,6 +124,12 @@ class Memory(nn.Module):
         moved = self.momentum * self.bank[indices] + (1 - self.momentum) * (same @ embeddings)
         # A new tensor, as the gradient of the scores still needs the old one.
         self.bank = self.bank.index_copy(0, indices, F.normalize(moved, dim=1))
+
+
+@in_full_precision
+def _unit_vectors(features: Tensor, embedding: nn.Linear) -> Tensor:
+    """Embeddings (N, D) of unit length."""
+    return F.normalize(embedding(features), dim=1)
 
 
 class CRD(Distiller):
@@ -186,10 +194,8 @@ class CRD(Distiller):
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``crd``: weight · (L_student + L_teacher), nats; the batch is remembered afterwards."""
-        student_vectors = self.student_embedding(full_precision(student.features[-1]))
-        teacher_vectors = self.teacher_embedding(full_precision(teacher.features[-1]))
-        student_vectors = F.normalize(student_vectors, dim=1)  # (N, D)
-        teacher_vectors = F.normalize(teacher_vectors, dim=1)
+        student_vectors = _unit_vectors(student.features[-1], self.student_embedding)  # (N, D)
+        teacher_vectors = _unit_vectors(teacher.features[-1], self.teacher_embedding)
         indices = batch.indices
         drawn = self.negatives(indices, self.num_negatives)  # (N, K)
         counts = student_vectors.new_zeros(len(indices), len(self.student_memory.bank))

@@ -20,7 +20,7 @@ def full_precision(tensor: Tensor) -> Tensor:
 
 
 def in_full_precision(loss: Loss) -> Loss:
-    """Give a loss its tensors, and its lists of tensors, in at least float32, outside autocast.
+    """Give a function its tensors, and lists of them, in at least float32, outside autocast.
 
     Autocast would halve the matrix products of float32 tensors as well.
     """
@@ -30,6 +30,8 @@ def in_full_precision(loss: Loss) -> Loss:
         arguments = [_widened(argument) for argument in arguments]
         options = {name: _widened(option) for name, option in options.items()}
         device = next(_tensors([*arguments, *options.values()]), torch.empty(0)).device
+        if not torch.amp.is_autocast_available(device.type):  # the meta device
+            return loss(*arguments, **options)
         with torch.autocast(device.type, enabled=False):
             return loss(*arguments, **options)
 
