@@ -5,6 +5,9 @@
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
+# Two notebooks at a time: while one starts or draws, the other trains. Another number: make -j4
+MAKEFLAGS += --jobs=2
+
 PROFILE ?= smoke# smoke: any CPU, minutes | gpu: one GPU, image folders | paper: the real thing
 PYTHON ?= python3# what .venv is made from; 3.11 or newer
 UV_VERSION := 0.13.9

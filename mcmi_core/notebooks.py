@@ -65,7 +65,7 @@ def execute_notebook(
 
     The kernel is this interpreter and works in the notebooks' folder. It finds ``output_folder``
     in ``MCMI_OUTPUT`` and the deadline, in seconds since 1970, in ``MCMI_DEADLINE``, and may write
-    progress to the file that ``MCMI_PROGRESS`` names.
+    progress to the file that ``MCMI_PROGRESS`` names, after its own name, ``MCMI_NOTEBOOK``.
 
     Returns:
         The executed notebook. It is there only after success; what a failed one got done is kept
@@ -173,6 +173,7 @@ def _run(
     print(f"{source.stem}: started", file=sys.stderr, flush=True)
     reason = ""
     with _progress_file() as progress:
+        environment = environment | {"MCMI_PROGRESS": progress, "MCMI_NOTEBOOK": source.stem}
         try:
             papermill.execute_notebook(
                 source,
@@ -180,7 +181,7 @@ def _run(
                 dict(parameters),
                 kernel_name="python3",
                 language="python",
-                kernel_manager_class=_kernel_manager(environment | {"MCMI_PROGRESS": progress}),
+                kernel_manager_class=_kernel_manager(environment),
                 cwd=paths.PROJECT / "notebooks",
                 progress_bar=False,
                 start_timeout=300,  # seconds; many kernels may start at once on few cores

@@ -78,7 +78,7 @@ def test_precision_and_engine_belong_to_the_run(mcmi, monkeypatch, command, opti
 
 def test_a_finished_run_is_not_trained_again(mcmi, monkeypatch):
     first = mcmi(*TEACHER)
-    monkeypatch.setattr("mcmi_core.trainer.train", None)
+    monkeypatch.setattr("mcmi_core.trainer.training", None)
     assert mcmi(*TEACHER) == first
 
 

@@ -106,7 +106,7 @@ def test_help_is_the_default_and_lists_every_phony_target(scratch):
 
 
 def test_figures_are_built_once(scratch):
-    scratch.make("figures")
+    scratch.make("-j1", "figures")
     assert scratch.calls() == CHECK + run("01_a") + run("02_b") + SUMMARY
     assert scratch.built() == {"01_a.ipynb": "whole", "02_b.ipynb": "whole"}
     scratch.make("figures")
@@ -124,14 +124,14 @@ def test_what_changed_is_built_again(scratch, changed, rebuilt):
     scratch.make("figures")
     scratch.calls()
     scratch.touch(changed)
-    scratch.make("figures")
+    scratch.make("-j1", "figures")
     assert scratch.calls() == CHECK + rebuilt + SUMMARY
 
 
 def test_profiles_are_built_side_by_side(scratch):
     scratch.make("figures")
     scratch.calls()
-    scratch.make("figures", "PROFILE=gpu")
+    scratch.make("-j1", "figures", "PROFILE=gpu")
     expected = ["check --profile gpu", *run("01_a", "gpu"), *run("02_b", "gpu")]
     assert scratch.calls() == [*expected, "notebook summary --output build/gpu"]
     assert scratch.built("build/gpu") == scratch.built("build/smoke")
@@ -140,7 +140,7 @@ def test_profiles_are_built_side_by_side(scratch):
 def test_two_notebooks_at_a_time(scratch):
     for name in ("01_a", "02_b"):
         scratch.write(f"notebooks/{name}.ipynb", "slow")
-    scratch.make("-j2", "figures")
+    scratch.make("figures")
     calls = scratch.calls()
     assert calls[:1] == CHECK
     assert {calls[1], calls[2]} == {run("01_a")[0], run("02_b")[0]}, "the second waited"
@@ -149,12 +149,12 @@ def test_two_notebooks_at_a_time(scratch):
 
 def test_a_missing_gpu_stops_before_the_first_notebook(scratch):
     scratch.write("no_gpu", "")
-    assert "no GPU" in scratch.make("-j2", "figures", fails=True)
+    assert "no GPU" in scratch.make("figures", fails=True)
     assert scratch.calls() == CHECK
     assert scratch.built() == {}
 
 
-@pytest.mark.parametrize("options", [[], ["-j2"]])
+@pytest.mark.parametrize("options", [[], ["-j1"]])
 def test_a_broken_notebook_stops_the_build_and_does_not_look_built(scratch, options):
     scratch.write("notebooks/01_a.ipynb", "broken")
     assert "Traceback: 01_a" in scratch.make(*options, "figures", fails=True)
@@ -266,6 +266,6 @@ def test_an_environment_of_ones_own_is_used_and_left_alone(scratch):
     own.mkdir(parents=True)
     shutil.move(scratch.folder / ".venv/bin/mcmi", own / "mcmi")
     shutil.rmtree(scratch.folder / ".venv")
-    scratch.make("figures", f"BIN={own}")
+    scratch.make("-j1", "figures", f"BIN={own}")
     assert scratch.calls() == CHECK + run("01_a") + run("02_b") + SUMMARY
     assert not (scratch.folder / ".venv").exists()

@@ -28,10 +28,12 @@ def test_bar_goes_to_stderr(capsys):
 def test_bar_goes_to_the_named_file(tmp_path, monkeypatch, capsys):
     path = tmp_path / "progress"
     monkeypatch.setenv("MCMI_PROGRESS", str(path))
+    monkeypatch.setenv("MCMI_NOTEBOOK", "00_quickstart")
     with progress_bar(total=4, unit="image") as bar:
         bar.update(2)
         bar.refresh()
     assert "2/4" in path.read_text() and "image" in path.read_text()
+    assert "00_quickstart: " in path.read_text()
     assert bar.fp.closed
     assert capsys.readouterr() == ("", "")
 
