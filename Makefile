@@ -5,7 +5,8 @@
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# Two notebooks at a time: while one starts or draws, the other trains. Another number: make -j4
+# Two notebooks at a time, on half of the cores each: while one starts or draws, the other trains.
+# Otherwise: make -j1 MCMI_CORES=8
 MAKEFLAGS += --jobs=2
 
 PROFILE ?= smoke# smoke: any CPU, minutes | gpu: one GPU, image folders | paper: the real thing
@@ -32,6 +33,7 @@ help:  ## list the targets
 figures: $(BUILT)  ## train and execute every notebook into build/PROFILE [PROFILE=smoke|gpu|paper]
 	@$(MCMI) notebook summary --output build/$(PROFILE)
 
+$(BUILT): export MCMI_CORES ?= $(shell expr \( $$(nproc) + 1 \) / 2)
 $(BUILT): build/$(PROFILE)/%.ipynb: notebooks/%.ipynb $(CORE) $(ENVIRONMENT) | check
 	$(MCMI) notebook run $* --profile $(PROFILE) --train --output build/$(PROFILE)
 

@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import torch
 from torch import nn
@@ -36,9 +37,8 @@ class Engine:
     """
 
     def __init__(self, recipe: Recipe, device: torch.device, networks: Iterable[nn.Module]) -> None:
-        self.autocast = torch.autocast(
-            device.type, torch.bfloat16, enabled=recipe.precision == "bf16"
-        )
+        bf16 = recipe.precision == "bf16"
+        self.autocast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
         self._compiled = []
         if recipe.engine == "compiled":
             _check_compiler()

@@ -45,8 +45,9 @@ def execute(
     Args:
         runs: what to do; runs that are finished cost nothing.
         store: where results are kept.
-        workers: processes; the default is one per processor core, at most one per run. Each takes
-            half a gigabyte of a GPU, even while it waits.
+        workers: processes; the default is one per processor core (or as many as ``MCMI_CORES``
+            says, where others work beside), at most one per run. Each takes half a gigabyte of a
+            GPU, even while it waits.
         device: where to train; the default is the GPU if there is one.
         together: small students that one process trains at once, at most (see
             :mod:`~mcmi_core.model_axis`). With 1 each is trained alone, and results equal those of
@@ -67,7 +68,7 @@ def execute(
     if not waiting:
         return
 
-    cores = os.cpu_count() or 1
+    cores = int(os.environ.get("MCMI_CORES") or os.cpu_count() or 1)
     workers = min(workers or cores, len(waiting))
     room = _Room(device or default_device(), workers)
     # One process imports torch (seconds) and the workers are copies of it.

@@ -182,6 +182,15 @@ def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
     assert _groups([*wide, *narrow, teacher], 1, 16) == [[teacher], narrow, wide]
 
 
+def test_cores_that_others_use_are_left_to_them(store, monkeypatch):
+    monkeypatch.setenv("MCMI_CORES", "1")
+    runs = [kd_student(mll_teacher(), seed=s) for s in range(3)]
+    execute(runs, store, device=CPU)
+    for run in runs:
+        about = store.record(run).provenance
+        assert (about["threads"], about["trained_together"]) == (1, 3)
+
+
 def test_at_least_one_run_at_a_time(store):
     with pytest.raises(ValueError, match="together must be at least 1, got 0"):
         execute([kd_student()], store, together=0)

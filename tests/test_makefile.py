@@ -24,7 +24,8 @@ check*)
     broken) echo "Traceback: $3"; exit 1 ;;
     esac
     echo whole > $folder/$3.ipynb
-    echo "end of $3" >> calls ;;
+    echo "end of $3" >> calls
+    echo "$MCMI_CORES" > cores ;;
 esac
 """
 
@@ -145,6 +146,8 @@ def test_two_notebooks_at_a_time(scratch):
     assert calls[:1] == CHECK
     assert {calls[1], calls[2]} == {run("01_a")[0], run("02_b")[0]}, "the second waited"
     assert calls[-1:] == SUMMARY
+    cores = int((scratch.folder / "cores").read_text())
+    assert cores == (len(os.sched_getaffinity(0)) + 1) // 2
 
 
 def test_a_missing_gpu_stops_before_the_first_notebook(scratch):

@@ -29,10 +29,11 @@ def in_full_precision(loss: Loss) -> Loss:
     def run(*arguments: Any, **options: Any) -> Tensor:
         arguments = [_widened(argument) for argument in arguments]
         options = {name: _widened(option) for name, option in options.items()}
-        device = next(_tensors([*arguments, *options.values()]), torch.empty(0)).device
-        if not torch.amp.is_autocast_available(device.type):  # the meta device
+        device = next(_tensors([*arguments, *options.values()]), torch.empty(0)).device.type
+        available = torch.amp.is_autocast_available(device)  # not on the meta device
+        if not available or not torch.is_autocast_enabled(device):  # small losses feel a context
             return loss(*arguments, **options)
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(device, enabled=False):
             return loss(*arguments, **options)
 
     return run

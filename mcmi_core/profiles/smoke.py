@@ -73,7 +73,7 @@ SMOKE = Profile(
     omitted_sets=((9,), (9, 7, 5)),
     size_pairs=tuple(replace(ORACLE, teacher=f"mlp:width={w}") for w in (32, 128, 512)),
     few_shot_pair=ORACLE,
-    few_shot_fractions={"kd": (0.05, 0.1, 0.25), "crd:num_negatives=1024": (0.05,)},
+    few_shot_fractions={"kd": (0.05, 0.1, 0.25), "crd:num_negatives=256": (0.05,)},
     cam_pair=replace(DIGITS, lam=1.0, centroids="tracked"),
     cam_stage=2,
     distillation_pairs=(IMAGE_ORACLE,),
