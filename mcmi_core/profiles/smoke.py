@@ -99,5 +99,5 @@ SMOKE = Profile(
     semi_supervised_seeds=(0, 1, 2),
     binary_pair=BINARY_ORACLE,
     binary_seeds=(0, 1, 2),
-    binary_lambdas=(0.7, 1.0, 1.5),
+    binary_lambdas=(0.7, 1.5),
 )
