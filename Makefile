@@ -6,8 +6,10 @@
 .SUFFIXES:
 
 # Two notebooks at a time, on half of the cores each: while one starts or draws, the other trains.
-# Otherwise: make -j1 MCMI_CORES=8
+# Otherwise: make -j1 MCMI_CORES=8. After `clean`, in the same call, one thing at a time.
+ifeq ($(filter clean,$(MAKECMDGOALS)),)
 MAKEFLAGS += --jobs=2
+endif
 
 PROFILE ?= smoke# smoke: any CPU, minutes | gpu: one GPU, image folders | paper: the real thing
 PYTHON ?= python3# what .venv is made from; 3.11 or newer

@@ -56,7 +56,7 @@ def execute(
     Raises:
         RunsFailed: lists what failed and quotes the first error.
         OutOfTime: the deadline came first.
-        ValueError: ``together`` is less than 1.
+        ValueError: ``together`` or ``MCMI_CORES`` is less than 1.
     """
     if together < 1:
         raise ValueError(f"together must be at least 1, got {together}")
@@ -68,7 +68,7 @@ def execute(
     if not waiting:
         return
 
-    cores = int(os.environ.get("MCMI_CORES") or os.cpu_count() or 1)
+    cores = _cores()
     workers = min(workers or cores, len(waiting))
     room = _Room(device or default_device(), workers)
     # One process imports torch (seconds) and the workers are copies of it.
@@ -119,6 +119,13 @@ def execute(
             f"{len(failures)} of {len(wanted)} runs failed: {', '.join(failures)}. "
             f"First error, in {first}: {error}"
         ) from (error if isinstance(error, BaseException) else None)
+
+
+def _cores() -> int:
+    text = os.environ.get("MCMI_CORES") or str(os.cpu_count() or 1)
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"MCMI_CORES must be a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _groups(ready: list[Run], workers: int, together: int) -> list[list[Run]]:

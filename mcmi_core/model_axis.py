@@ -24,7 +24,7 @@ from mcmi_core.runs import Run, Student
 from mcmi_core.train import Steps, Window, each_alone, sum_terms
 
 MOST_TOGETHER = 16
-"""Models on an axis, at most: with more, a step takes as long as its numbers do."""
+"""Models on an axis, at most: as many as have been measured (``benchmarks/packing.py``)."""
 
 Tensors = dict[str, Tensor]
 

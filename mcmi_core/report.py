@@ -55,7 +55,8 @@ def update_evidence(
     for part, target in (("records", records_root() / profile), ("figures", FIGURES / profile)):
         if not only:
             shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(built / part, target, dirs_exist_ok=True)
+        if (built / part).exists():  # a single notebook may save no figure
+            shutil.copytree(built / part, target, dirs_exist_ok=True)
     for name in notebooks:
         refresh_outputs(name, {"profile": profile} if only else {})
     write_atomically(README, with_results(README.read_text(encoding="utf-8")))

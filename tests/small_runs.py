@@ -2,6 +2,18 @@
 
 from mcmi_core.runs import Recipe, Student, Teacher
 
+OPTIONS = {"masked_kd": "masked_kd:classes=2", "semi_kd": "semi_kd:labelled_fraction=0.5"}
+"""Of distillers that cannot do without."""
+
+OBJECTIVES_WITH_OPTIONS = (
+    "mll",
+    "mcmi:lam=0.2,centroids=fixed",
+    "mcmi:lam=0.2,centroids=tracked",
+    "label_smoothing:share=0.1",
+    "entropy:weight=0.1",
+    "mse",
+)
+
 DATA = "oracle:train_size=200,test_size=100,dimension=16,latent_dimension=4,classes=4"
 
 

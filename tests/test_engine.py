@@ -5,6 +5,7 @@ import copy
 
 import pytest
 import torch
+from small_runs import OBJECTIVES_WITH_OPTIONS, OPTIONS
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -23,15 +24,6 @@ from mcmi_core.train import train
 
 CPU = torch.device("cpu")
 CLASSES, SIZE = 4, 40
-OPTIONS = {"masked_kd": "masked_kd:classes=2", "semi_kd": "semi_kd:labelled_fraction=0.5"}
-OBJECTIVES_WITH_OPTIONS = (
-    "mll",
-    "mcmi:lam=0.2,centroids=fixed",
-    "mcmi:lam=0.2,centroids=tracked",
-    "label_smoothing:share=0.1",
-    "entropy:weight=0.1",
-    "mse",
-)
 TOLERANCES = {
     "mll": 0.01,
     "mcmi:lam=0.2,centroids=fixed": 0.01,

@@ -191,6 +191,13 @@ def test_cores_that_others_use_are_left_to_them(store, monkeypatch):
         assert (about["threads"], about["trained_together"]) == (1, 3)
 
 
+@pytest.mark.parametrize("cores", ["0", "-1", "two", "1.5"])
+def test_a_number_of_cores_that_is_none_is_refused(store, monkeypatch, cores):
+    monkeypatch.setenv("MCMI_CORES", cores)
+    with pytest.raises(ValueError, match=f"MCMI_CORES must be .* at least 1, got '{cores}'"):
+        execute([kd_student()], store)
+
+
 def test_at_least_one_run_at_a_time(store):
     with pytest.raises(ValueError, match="together must be at least 1, got 0"):
         execute([kd_student()], store, together=0)

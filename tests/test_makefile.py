@@ -150,6 +150,16 @@ def test_two_notebooks_at_a_time(scratch):
     assert cores == (len(os.sched_getaffinity(0)) + 1) // 2
 
 
+def test_cleaning_comes_before_what_is_asked_for_with_it(scratch):
+    scratch.make("figures")
+    scratch.calls()
+    for name in ("01_a", "02_b"):
+        scratch.write(f"notebooks/{name}.ipynb", "slow")
+    scratch.make("clean", "figures")
+    assert scratch.calls() == CHECK + run("01_a") + run("02_b") + SUMMARY
+    assert scratch.built() == {"01_a.ipynb": "whole", "02_b.ipynb": "whole"}
+
+
 def test_a_missing_gpu_stops_before_the_first_notebook(scratch):
     scratch.write("no_gpu", "")
     assert "no GPU" in scratch.make("figures", fails=True)

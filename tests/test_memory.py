@@ -3,7 +3,7 @@
 import pytest
 import torch
 from distillers.small_images import image_student, image_teacher
-from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
+from small_runs import DATA, OPTIONS, kd_student, mcmi_teacher, mll_teacher
 from torch import nn
 
 from mcmi_core.data import load_dataset
@@ -15,7 +15,6 @@ from mcmi_core.objectives import MLLLoss
 from mcmi_core.runs import BayesTeacher, Measurement, Recipe
 
 META = torch.device("meta")
-OPTIONS = {"masked_kd": "masked_kd:classes=2", "semi_kd": "semi_kd:labelled_fraction=0.5"}
 
 
 def numbers(count):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from small_runs import DATA, kd_student, mll_teacher
+from small_runs import DATA, OPTIONS, kd_student, mll_teacher
 
 from mcmi_core.distillers import DISTILLERS, Distiller
 from mcmi_core.model_axis import axis
@@ -13,7 +13,6 @@ from mcmi_core.store import Store
 from mcmi_core.trainer import ensure, ensure_together
 
 CPU = torch.device("cpu")
-OPTIONS = {"masked_kd": "masked_kd:classes=2", "semi_kd": "semi_kd:labelled_fraction=0.5"}
 WITHOUT_FEATURES = [name for name in DISTILLERS if not DISTILLERS[name].uses_features]
 
 

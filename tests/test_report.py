@@ -164,6 +164,20 @@ def test_evidence_of_one_notebook_leaves_that_of_the_others(project, monkeypatch
     assert refreshed == [("12_b", {"profile": "smoke"})]
 
 
+def test_a_notebook_without_figures_is_evidence_too(project, monkeypatch):
+    def write_records(name, folder, parameters, deadline):
+        (folder / "records").mkdir(parents=True)
+        (folder / "records" / "14_c.new").touch()
+
+    monkeypatch.setattr(report, "execute_notebook", write_records)
+    monkeypatch.setattr(report, "refresh_outputs", lambda *arguments: None)
+    monkeypatch.setattr(report, "notebook_path", lambda name: None)
+    monkeypatch.setattr(report, "with_results", lambda readme: readme)
+    report.update_evidence("smoke", only=["14_c"])
+    assert (project / "records" / "smoke" / "14_c.new").exists()
+    assert not (project / "figures").exists()
+
+
 def test_all_names_are_checked_before_anything_runs(project, monkeypatch):
     monkeypatch.setattr(report, "execute_notebook", None)
     with pytest.raises(ValueError, match="unknown notebook '12_b'; choose from 00_quickstart, 01_"):

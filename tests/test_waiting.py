@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_runs import OBJECTIVES_WITH_OPTIONS, OPTIONS
 from torch import nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -35,15 +36,6 @@ GPU = torch.device("cuda")
 CLASSES, WIDTHS = 4, (4, 4, 8, 16)
 VARIANTS = 50
 """Of images of 16 pixels, cropped and flipped."""
-OPTIONS = {"masked_kd": "masked_kd:classes=2", "semi_kd": "semi_kd:labelled_fraction=0.5"}
-OBJECTIVES_WITH_OPTIONS = (
-    "mll",
-    "mcmi:lam=0.2,centroids=fixed",
-    "mcmi:lam=0.2,centroids=tracked",
-    "label_smoothing:share=0.1",
-    "entropy:weight=0.1",
-    "mse",
-)
 
 
 @pytest.fixture(autouse=True)
