@@ -12,15 +12,15 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
+from mcmi_core.base.device import place
 from mcmi_core.data import Dataset
 from mcmi_core.data.loader import Batch, training_batches
-from mcmi_core.device import place
 from mcmi_core.distillers import DISTILLERS
-from mcmi_core.engine import Engine
 from mcmi_core.models import create_model
 from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import Recipe
-from mcmi_core.train import _train_steps
+from mcmi_core.training.engine import Engine
+from mcmi_core.training.loop import _train_steps
 
 CLASSES = 100
 OBJECTIVE = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}

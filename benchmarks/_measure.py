@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from mcmi_core import provenance
 from mcmi_core.data import Dataset, Split
+from mcmi_core.runs import provenance
 
 RESULTS = Path(__file__).parent / "results"
 CPU = torch.device("cpu")
@@ -63,7 +63,7 @@ def peak_megabytes(
     imported torch and all else, so imports do not count.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mcmi_core.trainer", "torchvision"])
+    context.set_forkserver_preload(["mcmi_core.runs.trainer", "torchvision"])
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(target=_grow, args=(sending, device, work, *arguments))
     process.start()

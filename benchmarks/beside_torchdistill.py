@@ -25,7 +25,7 @@ import typer
 from _loops import CLASSES, Ours, Plain
 from _measure import RESULTS, best_seconds, random_images, write_table
 
-from mcmi_core.paths import PROJECT
+from mcmi_core.base.paths import PROJECT
 
 ENVIRONMENT = PROJECT / "build" / "torchdistill"
 UV = Path(sys.executable).with_name("uv")

@@ -9,13 +9,13 @@ import torch
 import typer
 from _measure import RESULTS, best_seconds, random_images, seconds, write_table
 
+from mcmi_core.base.device import place
 from mcmi_core.data import Dataset, load_dataset
 from mcmi_core.data.loader import training_batches
-from mcmi_core.device import place
-from mcmi_core.evaluation import evaluate, predict_logits
+from mcmi_core.measures.evaluation import evaluate, predict_logits
 from mcmi_core.models import create_model
 from mcmi_core.objectives import OBJECTIVES
-from mcmi_core.train import _train_steps
+from mcmi_core.training.loop import _train_steps
 
 CPU = torch.device("cpu")
 CRITERIA = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn import functional as F
 
-from mcmi_core.device import place
+from mcmi_core.base.device import place
 from mcmi_core.losses import kd_loss
 from mcmi_core.models import create_model
 
@@ -141,7 +141,7 @@ class InProcesses:
 
     def __init__(self, setting: Setting, seeds: range) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mcmi_core.trainer"])
+        context.set_forkserver_preload(["mcmi_core.runs.trainer"])
         threads = max(1, torch.get_num_threads() // len(seeds))
         self.pipes, self.processes = [], []
         for seed in seeds:

@@ -14,8 +14,8 @@ from _loops import CLASSES, CPU, Ours
 from _measure import RESULTS, best_seconds, random_images, seconds, write_table
 
 from mcmi_core.data.augmentation import num_variants
-from mcmi_core.evaluation import predict_logits
-from mcmi_core.teacher_cache import BATCH_SIZE
+from mcmi_core.measures.evaluation import predict_logits
+from mcmi_core.runs.teacher_logits import BATCH_SIZE
 
 STUDENTS = (1, 5, 22)
 """Of one teacher."""

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import ValidationError
 
-from mcmi_core.errors import CompanionError, OutOfTime
-from mcmi_core.paths import PROJECT, store_root
+from mcmi_core.base.errors import CompanionError, OutOfTime
+from mcmi_core.base.paths import PROJECT, store_root
 
 if TYPE_CHECKING:
-    from mcmi_core.registry import Registry
+    from mcmi_core.base.registry import Registry
     from mcmi_core.runs import Run
-    from mcmi_core.store import Record
+    from mcmi_core.runs.store import Record
 
 app = typer.Typer(
     help="Teachers that estimate the Bayes conditional distribution, and their students.",
@@ -36,7 +36,7 @@ app.add_typer(notebook_app, name="notebook")
 def _registries() -> "dict[str, Registry]":
     from mcmi_core.data import DATASETS
     from mcmi_core.distillers import DISTILLERS
-    from mcmi_core.measurements import MEASUREMENTS
+    from mcmi_core.measures import MEASUREMENTS
     from mcmi_core.models import MODELS
     from mcmi_core.objectives import OBJECTIVES
 
@@ -175,7 +175,7 @@ def fine_tune(
     engine: Engine = "eager",
 ) -> None:
     """Fine-tune an MLL teacher by MCMI: maximise log-likelihood + λ · CMI."""
-    from mcmi_core.registry import Component
+    from mcmi_core.base.registry import Component
     from mcmi_core.runs import Recipe, Teacher
 
     start = _find_run(teacher)
@@ -224,8 +224,8 @@ def distill(
     it is, with the cosine schedule of fine-tuning. Warm-up and initial epochs that are not given
     scale with --epochs.
     """
-    from mcmi_core.distillation import HEADS_RECIPE, student_run
     from mcmi_core.runs import BayesTeacher, Part, Recipe, Teacher
+    from mcmi_core.runs.students import HEADS_RECIPE, student_run
 
     source = _find_run(teacher)
     if not isinstance(source, Teacher | BayesTeacher):
@@ -258,11 +258,11 @@ def evaluate(
     temperature: Annotated[float, typer.Option(help="T of softmax(logits / T)")] = 1.0,
 ) -> None:
     """Measure accuracy, LL, CMI and entropy of a finished run on both splits."""
+    from mcmi_core.base.device import default_device
     from mcmi_core.data import load_dataset
-    from mcmi_core.device import default_device
-    from mcmi_core.evaluation import evaluate as evaluate_model
-    from mcmi_core.store import Store
-    from mcmi_core.trainer import load_model
+    from mcmi_core.measures.evaluation import evaluate as evaluate_model
+    from mcmi_core.runs.store import Store
+    from mcmi_core.runs.trainer import load_model
 
     found = _find_run(run)
     device = default_device()
@@ -307,7 +307,7 @@ def run_notebook(
     train: Annotated[bool, typer.Option(help="train what is missing, not only replay")] = False,
 ) -> None:
     """Execute one notebook; its figures land in OUTPUT/figures."""
-    from mcmi_core.notebooks import execute_notebook
+    from mcmi_core.report.notebooks import execute_notebook
 
     execute_notebook(name, output, {"profile": profile, "train": train})
 
@@ -317,7 +317,7 @@ def notebook_summary(
     output: Annotated[Path, typer.Option(help="folder that notebooks were executed into")],
 ) -> None:
     """Name every figure and table that was written."""
-    from mcmi_core.notebooks import summary
+    from mcmi_core.report.notebooks import summary
 
     typer.echo(summary(output))
 
@@ -346,13 +346,13 @@ def evidence(
     Out of time, it changes nothing yet and exits with 75.
     """
     from mcmi_core.profiles import get_profile
-    from mcmi_core.report import update_evidence
+    from mcmi_core.report.evidence import update_evidence
 
     update_evidence(get_profile(profile).name, only or (), minutes)
 
 
 def _records() -> "list[Record]":
-    from mcmi_core.store import Store
+    from mcmi_core.runs.store import Store
 
     return Store(store_root()).records()
 
@@ -377,9 +377,9 @@ def _find_run(reference: str) -> "Run":
 
 
 def _train(run: "Run") -> None:
-    from mcmi_core.progress import progress_bar
-    from mcmi_core.store import Store
-    from mcmi_core.trainer import ensure
+    from mcmi_core.base.progress import progress_bar
+    from mcmi_core.runs.store import Store
+    from mcmi_core.runs.trainer import ensure
 
     store = Store(store_root())
     remaining = sum(link.epochs for link in run.chain() if store.record(link) is None)

@@ -13,18 +13,17 @@ Source: Ye et al., ICLR 2024, section 3; Yang et al., "Conditional mutual inform
 deep learning for classification", 2023.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from mcmi_core.validation import (
+from mcmi_core.base.checks import (
     check_label_range,
     check_pair,
-    check_positive,
     check_probabilities,
 )
+from mcmi_core.output_sums import OutputSums
 
 if TYPE_CHECKING:
     from mcmi_core.metrics import ConditionalMutualInformation, LogLikelihood
@@ -41,7 +40,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> type:
-    """The metrics, once they are asked for: torchmetrics takes seconds to import."""
+    """The metrics, imported when they are asked for: torchmetrics takes seconds."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from mcmi_core import metrics
@@ -143,89 +142,3 @@ def bayes_divergence(logits: Tensor, posterior: Tensor, temperature: float = 1.0
     log_probs = (logits.double() / temperature).log_softmax(dim=1)
     posterior = posterior.double()
     return (torch.xlogy(posterior, posterior) - posterior * log_probs).sum(dim=1)
-
-
-@dataclass(frozen=True)
-class OutputSums:
-    """Sums over samples from which CMI, LL and entropy follow; they add up over batches.
-
-    In float64, because H(Ŷ|Y) − H(Ŷ|X) cancels when CMI is small. The tensors are changed in
-    place: those of a torchmetrics metric (:mod:`mcmi_core.metrics`), or new ones (:meth:`zeros`).
-    """
-
-    class_counts: Tensor
-    """(C,), samples of each class."""
-    prob_sums: Tensor
-    """(C, C), row y: Σ P_x over the samples of class y."""
-    log_likelihood_sum: Tensor
-    """Σ_x log P_x[y]."""
-    entropy_sum: Tensor
-    """−Σ_x Σ_k P_x[k] log P_x[k]."""
-
-    @classmethod
-    def zeros(cls, num_classes: int, device: torch.device | None = None) -> "OutputSums":
-        """Sums over no sample.
-
-        Raises:
-            ValueError: fewer than two classes.
-        """
-        if num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {num_classes}")
-        shapes = ((num_classes,), (num_classes, num_classes), (), ())
-        return cls(*(torch.zeros(s, dtype=torch.float64, device=device) for s in shapes))
-
-    def update(self, logits: Tensor, labels: Tensor, temperature: float = 1.0) -> None:
-        """Add a batch.
-
-        Args:
-            logits: (N, C); −inf is a legitimate zero probability.
-            labels: (N,).
-            temperature: T; P_x = softmax(logits / T).
-
-        Raises:
-            ValueError: wrong shapes, a label out of range, a temperature that is not positive.
-        """
-        num_classes = len(self.class_counts)
-        check_pair(logits, labels, "logits")
-        check_positive(temperature, "temperature")
-        if logits.shape[1] != num_classes:
-            raise ValueError(f"logits have {logits.shape[1]} columns, not {num_classes}")
-        if not labels.is_cuda:  # there, the indexing itself stops on a bad label, without a wait
-            check_label_range(labels, num_classes)
-        log_probs = (logits.double() / temperature).log_softmax(dim=1)
-        probs = log_probs.exp()
-        self.class_counts.index_add_(0, labels, torch.ones_like(labels, dtype=torch.float64))
-        self.prob_sums.index_add_(0, labels, probs)
-        self.log_likelihood_sum.add_(log_probs.gather(1, labels[:, None]).sum())
-        # 0 · log 0 = 0
-        self.entropy_sum.sub_(torch.where(probs > 0, probs * log_probs, 0 * probs).sum())
-
-    @property
-    def cmi(self) -> Tensor:
-        """I(X; Ŷ | Y) = H(Ŷ|Y) − H(Ŷ|X) in nats, scalar.
-
-        Raises:
-            ValueError: no sample, or NaN; as do the other two.
-        """
-        centroids = self.prob_sums / self.class_counts.clamp_min(1)[:, None]
-        centroid_entropy_sum = -torch.xlogy(self.prob_sums, centroids).sum()
-        # Rounding may leave −1e-17 where the outputs of a class are equal.
-        return self._mean(centroid_entropy_sum - self.entropy_sum).clamp_min(0)
-
-    @property
-    def log_likelihood(self) -> Tensor:
-        """LL = mean of log P_x[y] in nats, scalar, ≤ 0."""
-        return self._mean(self.log_likelihood_sum)
-
-    @property
-    def entropy(self) -> Tensor:
-        """H(Ŷ|X) in nats, scalar: how undecided single outputs are."""
-        return self._mean(self.entropy_sum)
-
-    def _mean(self, total: Tensor) -> Tensor:
-        count = self.class_counts.sum()
-        if count == 0:
-            raise ValueError("no sample has been seen; call update first")
-        if total.isnan():
-            raise ValueError("the logits contain NaN or inf")
-        return total / count

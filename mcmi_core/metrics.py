@@ -1,7 +1,7 @@
 """CMI and LL as torchmetrics metrics: for anybody's training loop, summed over processes.
 
 Exact for any split into batches and processes. They keep the sums of
-:class:`~mcmi_core.cmi.OutputSums`, all of them, so that a ``MetricCollection`` of both recognises
+:class:`~mcmi_core.output_sums.OutputSums`, all of them, so that a ``MetricCollection`` of both recognises
 them as one group and looks at each batch once. Import them from :mod:`mcmi_core.cmi`.
 """
 
@@ -10,14 +10,14 @@ from dataclasses import fields
 from torch import Tensor
 from torchmetrics import Metric
 
-from mcmi_core.cmi import OutputSums
-from mcmi_core.validation import check_positive
+from mcmi_core.base.checks import check_positive
+from mcmi_core.output_sums import OutputSums
 
 _SUMS = tuple(field.name for field in fields(OutputSums))
 
 
 class _OutputMetric(Metric):
-    """A quantity of :class:`~mcmi_core.cmi.OutputSums` at a temperature."""
+    """A quantity of :class:`~mcmi_core.output_sums.OutputSums` at a temperature."""
 
     full_state_update = False
     higher_is_better = None

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcmi_core.base.checks import check_label_range, check_pair
+from mcmi_core.base.errors import TrainingCollapsed
+from mcmi_core.base.registry import Registry
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
-from mcmi_core.errors import TrainingCollapsed
 from mcmi_core.losses import full_precision
-from mcmi_core.registry import Registry
-from mcmi_core.validation import check_label_range, check_pair
 
 
 class Objective(Criterion):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mcmi_core.store import Store
+from mcmi_core.runs.store import Store
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import pytest
 import torch
 import typer
 
+from mcmi_core.base.paths import PROJECT
 from mcmi_core.models import create_model
-from mcmi_core.paths import PROJECT
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 from small_runs import DATA, mll_teacher
 
 from mcmi_core import cli
-from mcmi_core.errors import OutOfTime, TrainingCollapsed
+from mcmi_core.base.errors import OutOfTime, TrainingCollapsed
 
 TEACHER = ["train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs", "2"]
 
@@ -78,7 +78,7 @@ def test_precision_and_engine_belong_to_the_run(mcmi, monkeypatch, command, opti
 
 def test_a_finished_run_is_not_trained_again(mcmi, monkeypatch):
     first = mcmi(*TEACHER)
-    monkeypatch.setattr("mcmi_core.trainer.training", None)
+    monkeypatch.setattr("mcmi_core.runs.trainer.training", None)
     assert mcmi(*TEACHER) == first
 
 
@@ -201,7 +201,7 @@ def test_out_of_time_asks_to_be_called_again(monkeypatch, capsys):
         asked.append(arguments)
         raise OutOfTime("04_zero_shot: 3 of 8 runs done")
 
-    monkeypatch.setattr("mcmi_core.report.update_evidence", stop)
+    monkeypatch.setattr("mcmi_core.report.evidence.update_evidence", stop)
     options = ["--profile", "gpu", "--only", "04_zero_shot", "--minutes", "9"]
     monkeypatch.setattr(sys, "argv", ["mcmi", "evidence", *options])
     with pytest.raises(SystemExit) as stopped:

@@ -272,7 +272,7 @@ def test_without_samples_there_is_no_value():
 
 
 def test_the_metrics_wait_until_they_are_asked_for():
-    code = "import sys, mcmi_core.trainer; print('torchmetrics' in sys.modules)"
+    code = "import sys, mcmi_core.runs.trainer; print('torchmetrics' in sys.modules)"
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

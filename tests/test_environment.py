@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from mcmi_core.paths import PROJECT
+from mcmi_core.base.paths import PROJECT
 
 LOCK = (PROJECT / "requirements.lock").read_text()
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from mcmi_core.paths import PROJECT
+from mcmi_core.base.paths import PROJECT
 
 SCRIPT = PROJECT / "examples" / "bring_your_own_teacher.py"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mcmi_core.paths import PROJECT
+from mcmi_core.base.paths import PROJECT
 
 FAKE_MCMI = """#!/bin/sh
 echo "$*" >> calls

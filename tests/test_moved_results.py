@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbformat
 
-from mcmi_core.paths import PROJECT
+from mcmi_core.base.paths import PROJECT
 from mcmi_core.profiles import get_profile
 
 FIGURES, RECORDS = PROJECT / "figures" / "smoke", PROJECT / "records"

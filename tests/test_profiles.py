@@ -8,12 +8,12 @@ import pytest
 import torch
 from small_runs import DATA
 
+from mcmi_core.base.errors import CompanionError, DataError
 from mcmi_core.data import load_dataset
-from mcmi_core.errors import CompanionError, DataError
 from mcmi_core.profiles import CIFAR100, ORACLE, PROFILES, _profile, get_profile
 from mcmi_core.runs import Recipe
-from mcmi_core.store import Store
-from mcmi_core.trainer import ensure
+from mcmi_core.runs.store import Store
+from mcmi_core.runs.trainer import ensure
 
 
 def pairs(profile):

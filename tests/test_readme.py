@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
+from mcmi_core.base.paths import PROJECT
 from mcmi_core.data.loader import Batch
 from mcmi_core.data.split import Dataset
 from mcmi_core.models import create_model
-from mcmi_core.paths import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 LINK = re.compile(r"\]\(([^)#:]+)\)|\]\((#[^)]+)\)")

@@ -6,12 +6,12 @@ and, where it is known, the true posterior.
 
 from functools import lru_cache
 
+from mcmi_core.base.registry import Component, Registry
 from mcmi_core.data.cifar import cifar10, cifar100
 from mcmi_core.data.digits import digits
 from mcmi_core.data.image_folder import image_folder
 from mcmi_core.data.oracle import oracle
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.registry import Component, Registry
 
 DATASETS = Registry(
     "data set",

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from mcmi_core.base.errors import DataError
+from mcmi_core.base.paths import data_root
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.errors import DataError
-from mcmi_core.paths import data_root
 
 STATISTICS = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),

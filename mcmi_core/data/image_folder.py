@@ -19,13 +19,13 @@ from filelock import FileLock
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from mcmi_core.base.errors import DataError, StoreError
+from mcmi_core.base.files import map_tensor, read_tensors, write_tensors
+from mcmi_core.base.paths import cache_root, data_root
+from mcmi_core.base.progress import progress_bar
 from mcmi_core.data.augmentation import stored_size
 from mcmi_core.data.normalisation import channel_statistics
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.errors import DataError, StoreError
-from mcmi_core.files import map_tensor, read_tensors, write_tensors
-from mcmi_core.paths import cache_root, data_root
-from mcmi_core.progress import progress_bar
 
 if TYPE_CHECKING:
     from torchvision.datasets import ImageFolder

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mcmi_core.base.seeding import AUGMENTATION, ORDER, derive_seed
 from mcmi_core.data.augmentation import augment, draw_variants
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.seeding import AUGMENTATION, ORDER, derive_seed
 
 
 class Batch(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mcmi_core.base.checks import check_label_range
+from mcmi_core.base.device import free_memory
+from mcmi_core.base.seeding import SUBSET, derive_seed
 from mcmi_core.data.augmentation import centre_crop, check_kind, seen_size
-from mcmi_core.device import free_memory
-from mcmi_core.seeding import SUBSET, derive_seed
-from mcmi_core.validation import check_label_range
 
 UNLABELLED = -1
 """Label of a sample whose class may not be looked at."""

@@ -1,5 +1,6 @@
 """Distillation frameworks, one file each. To add one: write its file and add its line here."""
 
+from mcmi_core.base.registry import Registry
 from mcmi_core.distillers._base import Distiller, Output, feature_shapes
 from mcmi_core.distillers.ab import AB
 from mcmi_core.distillers.at import AT
@@ -21,7 +22,6 @@ from mcmi_core.distillers.rkd import RKD
 from mcmi_core.distillers.semi_kd import SemiKD
 from mcmi_core.distillers.sp import SP
 from mcmi_core.distillers.vid import VID
-from mcmi_core.registry import Registry
 
 # What a distiller may ask for: both networks, two normalised inputs to read feature shapes from,
 # and the labels (N,) of the training split.

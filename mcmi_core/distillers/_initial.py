@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcmi_core.base.checks import check_positive
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller
 from mcmi_core.losses import full_precision
-from mcmi_core.validation import check_positive
 
 
 class Initialisation(Distiller):

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from mcmi_core.base.errors import IncompatibleNetworks
 from mcmi_core.distillers._base import feature_shapes
-from mcmi_core.errors import IncompatibleNetworks
 
 Shape = tuple[int, int, int]
 """(C, H, W) of a map."""

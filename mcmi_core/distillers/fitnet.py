@@ -5,10 +5,10 @@ CE + 100 · mean (r(s) − t)²,   r = ReLU(BN(conv(·))) to the teacher's shape
 
 from torch import Tensor, nn
 
+from mcmi_core.base.errors import IncompatibleNetworks
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
 from mcmi_core.distillers._pairs import Shape, paired_map_shapes
-from mcmi_core.errors import IncompatibleNetworks
 from mcmi_core.losses import hint_loss
 
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcmi_core.base.checks import check_positive
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
 from mcmi_core.distillers._pairs import paired_map_shapes
 from mcmi_core.losses import average_pool, full_precision
-from mcmi_core.validation import check_positive
 
 
 def factor_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:

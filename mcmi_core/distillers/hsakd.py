@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcmi_core.base.errors import IncompatibleNetworks
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
-from mcmi_core.errors import IncompatibleNetworks
 from mcmi_core.losses import full_precision, kd_loss
 from mcmi_core.models.auxiliary import (
     ROTATIONS,

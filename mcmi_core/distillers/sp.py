@@ -5,9 +5,9 @@ CE + 3000 · ‖Ĝ(s) − Ĝ(t)‖²_F / N²,   Ĝ = X Xᵀ with unit rows, X th
 
 from torch import Tensor, nn
 
+from mcmi_core.base.errors import IncompatibleNetworks
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output, feature_shapes
-from mcmi_core.errors import IncompatibleNetworks
 from mcmi_core.losses import similarity_loss
 
 

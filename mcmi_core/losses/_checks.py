@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from mcmi_core.validation import check_same_shape
+from mcmi_core.base.checks import check_same_shape
 
 
 def check_same_batch(student: Tensor, teacher: Tensor, names: str) -> None:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mcmi_core.base.checks import check_pair, check_positive
 from mcmi_core.losses._checks import check_logits
 from mcmi_core.losses._numerics import centred, in_full_precision, unit
-from mcmi_core.validation import check_pair, check_positive
 
 
 @in_full_precision

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mcmi_core.base.checks import check_same_shape
 from mcmi_core.losses._checks import check_map_lists, check_maps, check_same_batch
 from mcmi_core.losses._numerics import in_full_precision, unit
-from mcmi_core.validation import check_same_shape
 
 CONTEXT_SIZES = (4, 2, 1)
 """Positions per side of the pooled maps that the hierarchical context loss compares."""

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mcmi_core.base.checks import check_same_shape
 from mcmi_core.losses._checks import check_same_batch
 from mcmi_core.losses._numerics import SHORTEST, in_full_precision, unit
-from mcmi_core.validation import check_same_shape
 
 PKT_EPSILON = 1e-7
 """What PKT adds to norms and probabilities."""

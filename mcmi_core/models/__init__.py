@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mcmi_core.base.registry import Component, Registry
 from mcmi_core.models.bottleneck_resnet import BOTTLENECK_RESNETS
 from mcmi_core.models.imagenet import IMAGENET_MODELS
 from mcmi_core.models.mlp import MLP
@@ -17,7 +18,6 @@ from mcmi_core.models.shufflenetv1 import SHUFFLENETS_V1
 from mcmi_core.models.shufflenetv2 import SHUFFLENETS_V2
 from mcmi_core.models.vgg import VGGS
 from mcmi_core.models.wide_resnet import WIDE_RESNETS
-from mcmi_core.registry import Component, Registry
 
 MODELS = Registry(
     "model",

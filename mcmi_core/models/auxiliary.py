@@ -12,7 +12,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from mcmi_core.errors import IncompatibleNetworks
+from mcmi_core.base.errors import IncompatibleNetworks
 from mcmi_core.models._base import Classifier, StagedClassifier
 from mcmi_core.models._blocks import he_initialise
 

@@ -3,8 +3,8 @@
 A profile names, for every experiment, the teacher-student pairs, their data and their recipes.
 """
 
-from mcmi_core.errors import CompanionError
-from mcmi_core.profiles._pair import PAPER_FINE_TUNING, PAPER_RECIPE, Pair
+from mcmi_core.base.errors import CompanionError
+from mcmi_core.experiments.pair import PAPER_FINE_TUNING, PAPER_RECIPE, Pair
 from mcmi_core.profiles._profile import Profile
 from mcmi_core.profiles.gpu import GPU, TINY_IMAGENET
 from mcmi_core.profiles.paper import CIFAR100, PAPER

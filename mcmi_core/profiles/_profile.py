@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
+from mcmi_core.base.device import default_device
+from mcmi_core.base.errors import CompanionError
 from mcmi_core.data import load_dataset
-from mcmi_core.device import default_device
-from mcmi_core.errors import CompanionError
-from mcmi_core.profiles._pair import Pair
+from mcmi_core.experiments.pair import Pair
 
 
 @dataclass(frozen=True)

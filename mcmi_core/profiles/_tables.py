@@ -1,7 +1,7 @@
 """The pairs of the paper's Tables 1 and 2 on any data, at the learning rates of their networks."""
 
-from mcmi_core.pairs import TablePair, fine_tuning_rate, learning_rate
-from mcmi_core.profiles._pair import Pair
+from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.paper_pairs import TablePair, fine_tuning_rate, learning_rate
 from mcmi_core.runs import Recipe
 
 IMAGENET_RECIPE = Recipe(

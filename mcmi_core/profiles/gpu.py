@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from mcmi_core.pairs import CIFAR100_PAIRS, FRAMEWORKS, IMAGENET_PAIRS
-from mcmi_core.profiles._pair import Pair
+from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.paper_pairs import CIFAR100_PAIRS, FRAMEWORKS, IMAGENET_PAIRS
 from mcmi_core.profiles._profile import Profile
 from mcmi_core.profiles._tables import IMAGENET_FRAMEWORKS, imagenet_pair, table_pair
 from mcmi_core.profiles.paper import (

@@ -2,8 +2,13 @@
 
 from dataclasses import replace
 
-from mcmi_core.pairs import CIFAR100_PAIRS, FRAMEWORKS, FURTHER_FRAMEWORKS, IMAGENET_PAIRS
-from mcmi_core.profiles._pair import PAPER_FINE_TUNING, PAPER_RECIPE, Pair
+from mcmi_core.experiments.pair import PAPER_FINE_TUNING, PAPER_RECIPE, Pair
+from mcmi_core.experiments.paper_pairs import (
+    CIFAR100_PAIRS,
+    FRAMEWORKS,
+    FURTHER_FRAMEWORKS,
+    IMAGENET_PAIRS,
+)
 from mcmi_core.profiles._profile import Profile
 from mcmi_core.profiles._tables import IMAGENET_FRAMEWORKS, imagenet_pair, table_pair
 from mcmi_core.profiles.smoke import BINARY_ORACLE, ORACLE

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from mcmi_core.pairs import FRAMEWORKS
-from mcmi_core.profiles._pair import Pair
+from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.paper_pairs import FRAMEWORKS
 from mcmi_core.profiles._profile import Profile
 from mcmi_core.runs import Recipe
 

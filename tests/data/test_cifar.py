@@ -7,9 +7,9 @@ import pytest
 import torch
 from torchvision import datasets
 
+from mcmi_core.base.errors import DataError
+from mcmi_core.base.paths import data_root
 from mcmi_core.data.cifar import STATISTICS, cifar10, cifar100
-from mcmi_core.errors import DataError
-from mcmi_core.paths import data_root
 
 CIFAR = {"cifar10": (cifar10, 10, 50), "cifar100": (cifar100, 100, 100)}
 

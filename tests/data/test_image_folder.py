@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from mcmi_core.base.errors import DataError, StoreError
+from mcmi_core.base.paths import cache_root, data_root
 from mcmi_core.data.image_folder import image_folder
 from mcmi_core.data.loader import evaluation_batches
-from mcmi_core.errors import DataError, StoreError
-from mcmi_core.paths import cache_root, data_root
 
 MODULE = importlib.import_module("mcmi_core.data.image_folder")  # the package's name is a function
 CLASSES = ("ant", "Bee", "cat")

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from mcmi_core.base.registry import Component
 from mcmi_core.data import DATASETS, Dataset, load_dataset
-from mcmi_core.registry import Component
 
 PACKAGE = importlib.import_module("mcmi_core.data")
 ORACLE = "oracle:classes=3,dimension=16,latent_dimension=2,train_size=9,test_size=6"

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mcmi_core.base.seeding import derive_seed
 from mcmi_core.data import Dataset, Split
 from mcmi_core.data.augmentation import KINDS, augment, draw_variants
 from mcmi_core.data.loader import epoch_order, evaluation_batches, training_batches
-from mcmi_core.seeding import derive_seed
 
 CPU = torch.device("cpu")
 

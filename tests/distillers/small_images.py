@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mcmi_core.runs import Part, Recipe, Student, Teacher
-from mcmi_core.store import Store
-from mcmi_core.trainer import ensure
+from mcmi_core.runs.store import Store
+from mcmi_core.runs.trainer import ensure
 
 RECIPE = Recipe(epochs=2, batch_size=64, evaluate_every=2)
 DATA = (

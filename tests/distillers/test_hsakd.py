@@ -18,8 +18,8 @@ from mcmi_core.distillers.hsakd import HSAKD, HeadsLoss
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import AuxiliaryHeads, HeadedNetwork, joint_labels, rotations
 from mcmi_core.runs import BayesTeacher, TeacherHeads, parse_run
-from mcmi_core.store import Store
-from mcmi_core.trainer import ensure, load_model
+from mcmi_core.runs.store import Store
+from mcmi_core.runs.trainer import ensure, load_model
 
 CPU = torch.device("cpu")
 BATCH = tiny_batch(size=3)

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
+from mcmi_core.base.registry import Component
 from mcmi_core.models import MODELS, create_model, list_models
-from mcmi_core.registry import Component
 
 SIZE = 32
 """Pixels per side that every model takes."""

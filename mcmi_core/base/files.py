@@ -1,0 +1,96 @@
+"""Files that are either whole or absent, and tensors that cannot run code when they are read."""
+
+import json
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from mcmi_core.base.errors import StoreError
+
+
+def write_atomically(path: Path, content: bytes | str, *, durable: bool = True) -> None:
+    """Write a file under another name and rename it, so that no reader ever sees half of it.
+
+    Args:
+        path: where; its folder is made.
+        content: bytes, or text to encode as UTF-8.
+        durable: wait until the disk has it, so that it also survives a power cut.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written; what was there stays.
+    """
+    if isinstance(content, str):
+        content = content.encode()
+    unfinished = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(unfinished, 0o644)  # mkstemp's 0600 would hide committed files from other users
+        os.replace(unfinished, path)
+    except OSError as error:
+        if unfinished:
+            Path(unfinished).unlink(missing_ok=True)
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}; whatever it held before is still there"
+        ) from error
+
+
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict | None = None, *, durable: bool = True
+) -> None:
+    """Save tensors and JSON-able metadata as one safetensors file, atomically.
+
+    Raises:
+        StoreError: as :func:`write_atomically`.
+    """
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = {key: json.dumps(value) for key, value in (metadata or {}).items()}
+    write_atomically(path, save(contiguous, text), durable=durable)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Tensors and metadata of a safetensors file.
+
+    Raises:
+        StoreError: the file is missing, damaged, or a pickle, which could run code.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+    if start in (b"PK", b"\x80\x02"):
+        raise StoreError(
+            f"{path} is a pickle (torch.save); only safetensors files are read, because a pickle "
+            "can run any code. If you trust it, convert it: "
+            "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise StoreError(
+            f"{path} is damaged ({error}); delete it, and what it held is computed again"
+        ) from None
+
+
+def map_tensor(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> Tensor:
+    """A tensor that is read from a file of bare numbers as they are needed; never written to."""
+    # Only a read-only map may be larger than the memory; torch warns of it, and none writes to it.
+    numbers = np.memmap(path, dtype, "r", shape=shape)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(numbers)

@@ -1,0 +1,35 @@
+"""Where things live. Environment variables are read when a path is asked for, never at import."""
+
+import os
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def _root(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or PROJECT / default).expanduser().resolve()
+
+
+def data_root() -> Path:
+    """Folder that holds the data sets (``MCMI_DATA``, else ``data/`` in the project)."""
+    return _root("MCMI_DATA", "data")
+
+
+def store_root() -> Path:
+    """Folder of weights, checkpoints and fresh records (``MCMI_STORE``, else ``store/``)."""
+    return _root("MCMI_STORE", "store")
+
+
+def records_root() -> Path:
+    """Folder of the committed records (``MCMI_RECORDS``, else ``records/``)."""
+    return _root("MCMI_RECORDS", "records")
+
+
+def cache_root() -> Path:
+    """Folder of what can be derived again, such as decoded images (``MCMI_CACHE``)."""
+    return _root("MCMI_CACHE", ".cache")
+
+
+def output_root() -> Path:
+    """Folder for figures and for the records behind them (``MCMI_OUTPUT``)."""
+    return _root("MCMI_OUTPUT", "build/interactive")

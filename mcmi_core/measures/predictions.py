@@ -1,0 +1,128 @@
+"""Measurements of a network's outputs: at other temperatures, class by class, on unseen samples."""
+
+import torch
+from torch import nn
+
+from mcmi_core.data.split import Dataset, Split
+from mcmi_core.measures.evaluation import evaluate, predict_logits
+
+
+def temperature_sweep(
+    *,
+    model: nn.Module,
+    dataset: Dataset,
+    split: Split,
+    device: torch.device,
+    temperatures: tuple[float, ...],
+) -> dict[str, list[float]]:
+    """CMI, LL and entropy (nats) of softmax(logits / T) for every temperature T."""
+
+    rows = [evaluate(model, dataset, split, device, temperature=t) for t in temperatures]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return {"temperature": list(temperatures)} | columns
+
+
+def confusion_matrix(
+    *, model: nn.Module, dataset: Dataset, split: Split, device: torch.device
+) -> dict[str, list[int]]:
+    """How many samples of each ``true_class`` are taken for each ``predicted_class``: C² rows."""
+
+    classes = dataset.num_classes
+    predicted = predict_logits(model, dataset, split, device).argmax(dim=1)
+    cells = classes * split.labels.to(device) + predicted  # (N,)
+    return {
+        "true_class": [true for true in range(classes) for _ in range(classes)],
+        "predicted_class": list(range(classes)) * classes,
+        "samples": torch.bincount(cells, minlength=classes**2).tolist(),
+    }
+
+
+def by_class(
+    *,
+    model: nn.Module,
+    dataset: Dataset,
+    split: Split,
+    device: torch.device,
+    bins: int = 15,
+) -> dict[str, list[float]]:
+    """Accuracy and calibration of every class k: C rows, percent.
+
+    Calibration asks whether P_x[k] can be believed, over ALL samples: among the samples of one
+    class alone, even the true posterior would seem wrong.
+
+    Args:
+        model: network from inputs to logits (N, C).
+        dataset: the data set that ``split`` belongs to.
+        split: what to look at; every class has samples.
+        device: where.
+        bins: of equal width, that P_x[k] is sorted into.
+
+    Returns:
+        ``class_index``; ``accuracy_percent`` of the samples of class k; ``frequency_percent``, how
+        many samples there are; ``probability_percent``, the mean of P_x[k] over all samples, which
+        a calibrated network has equal to the frequency; ``calibration_error_percent`` =
+        Σ_bins (share of samples) · |mean P_x[k] − share of class k|, at least the distance of the
+        two.
+
+    Raises:
+        ValueError: a class without samples.
+
+    Source: the classwise calibration error of Kull et al., "Beyond temperature scaling", 2019.
+    """
+    from torchmetrics.functional.classification import binary_calibration_error
+
+    probs = predict_logits(model, dataset, split, device).double().softmax(dim=1)  # (N, C)
+    labels, predicted = split.labels.to(device), probs.argmax(dim=1)
+    rows = []
+    for label, beliefs in enumerate(probs.T.contiguous()):  # (N,)
+        members = labels == label
+        if not members.any():
+            raise ValueError(f"class {label} has no samples in the split; by_class needs some")
+        error = binary_calibration_error(beliefs, members.long(), n_bins=bins, norm="l1")
+        shares = (
+            (predicted[members] == label).double().mean(),
+            members.double().mean(),
+            beliefs.mean(),
+            error,
+        )
+        rows.append([label, *(100 * share.item() for share in shares)])
+    names = ("class_index", "accuracy_percent", "frequency_percent", "probability_percent")
+    columns = zip(*rows, strict=True)
+    return dict(zip((*names, "calibration_error_percent"), map(list, columns), strict=True))
+
+
+def network_size(
+    *, model: nn.Module, dataset: Dataset, split: Split, device: torch.device
+) -> dict[str, list[int]]:
+    """Number of trained ``parameters``: one row."""
+    return {"parameters": [sum(parameter.numel() for parameter in model.parameters())]}
+
+
+def unseen(
+    *,
+    model: nn.Module,
+    dataset: Dataset,
+    split: Split,
+    device: torch.device,
+    fraction: float,
+    seed: int,
+) -> dict[str, list[float]]:
+    """The standard metrics on the rest of a split, for a network that saw a fraction of it: 1 row.
+
+    What a few-shot student makes of the training samples that it did not get chooses between
+    settings without a look at the test split. Its teacher did get them: a choice, not a result.
+
+    Args:
+        model: the few-shot network.
+        dataset: its data set.
+        split: the split that its part was taken from.
+        device: where.
+        fraction: of a stratified part.
+        seed: of the part.
+
+    Raises:
+        ValueError: a fraction out of range.
+    """
+
+    _, rest = split.divide(fraction, seed=seed)
+    return {name: [value] for name, value in evaluate(model, dataset, rest, device).items()}

@@ -1,0 +1,250 @@
+"""Executing the notebooks: Papermill, and what it leaves to its caller.
+
+Papermill writes its output while it runs, marks a notebook whose kernel died as completed, takes
+``sys.exit()`` for success, and only warns about a misspelt parameter. Here a notebook appears
+under its name when every cell has run, and not before.
+"""
+
+import ast
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import nbformat
+import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+from traitlets import default
+
+from mcmi_core.base import paths
+from mcmi_core.base.errors import CompanionError, OutOfTime
+
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+class NotebookFailed(CompanionError):
+    """A notebook that stopped before its last cell; the message holds the cell and traceback."""
+
+
+def list_notebooks() -> list[str]:
+    """Names of the project's notebooks, without ``.ipynb``, in reading order."""
+    return sorted(path.stem for path in (paths.PROJECT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def notebook_path(name: str) -> Path:
+    """The file of a notebook of the project.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if name not in list_notebooks():
+        raise ValueError(f"unknown notebook {name!r}; choose from {', '.join(list_notebooks())}")
+    return paths.PROJECT / "notebooks" / f"{name}.ipynb"
+
+
+def execute_notebook(
+    name: str, output_folder: Path, parameters: Mapping[str, Any], deadline: float = math.inf
+) -> Path:
+    """Execute a notebook with parameters into ``output_folder/name.ipynb``.
+
+    The kernel is this interpreter and works in the notebooks' folder. It finds ``output_folder``
+    in ``MCMI_OUTPUT`` and the deadline, in seconds since 1970, in ``MCMI_DEADLINE``, and may write
+    progress to the file that ``MCMI_PROGRESS`` names, after its own name, ``MCMI_NOTEBOOK``.
+
+    Returns:
+        The executed notebook. It is there only after success; what a failed one got done is kept
+        in ``output_folder/failed/name.ipynb``.
+
+    Raises:
+        ValueError: unknown notebook, or a parameter that its parameters cell does not define.
+        NotebookFailed: a cell raised or called ``sys.exit()``, or the kernel died.
+        OutOfTime: its runs were not done at the deadline.
+    """
+    source = notebook_path(name)
+    _read(source, parameters)
+    output_folder = output_folder.resolve()
+    finished, failed = output_folder / source.name, output_folder / "failed" / source.name
+    for earlier in (finished, failed):  # a copy from an earlier time would pass for this one's
+        earlier.unlink(missing_ok=True)
+    output_folder.mkdir(parents=True, exist_ok=True)
+    unfinished = output_folder / f".unfinished_{source.name}"
+    environment = {"MCMI_OUTPUT": str(output_folder), "MCMI_DEADLINE": str(deadline)}
+    try:
+        _run(source, unfinished, parameters, environment)
+    except OutOfTime:
+        unfinished.unlink()
+        raise
+    except NotebookFailed as error:
+        failed.parent.mkdir(exist_ok=True)
+        os.replace(unfinished, failed)
+        raise NotebookFailed(f"{error}\n\nas far as it got: {os.path.relpath(failed)}") from None
+    os.replace(unfinished, finished)
+    return finished
+
+
+def refresh_outputs(name: str, parameters: Mapping[str, Any]) -> Path:
+    """Execute a notebook of the project and store its outputs in place.
+
+    ``parameters`` become the defaults in its parameters cell: stored outputs are those of the
+    stored source. Nothing that says when or by which release it ran is stored, so that equal
+    outputs give equal bytes. After a failure the notebook is as it was.
+
+    Returns:
+        The notebook's path.
+
+    Raises:
+        ValueError, NotebookFailed: as `execute_notebook`.
+    """
+    path = notebook_path(name)
+    notebook, cell, defaults = _read(path, parameters)
+    cell.source = _with_defaults(cell.source, defaults, parameters)
+    with TemporaryDirectory() as folder:
+        source, output = Path(folder, path.name), Path(folder, "executed.ipynb")
+        nbformat.write(notebook, source)
+        _run(source, output, {}, {})
+        executed = nbformat.read(output, as_version=4)
+    executed.metadata = nbformat.from_dict(KERNEL)
+    for cell in executed.cells:
+        cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
+    nbformat.write(executed, path)
+    return path
+
+
+def summary(output_folder: Path) -> str:
+    """A table of the executed notebooks, figures and tables in a folder, with their sizes in kB."""
+    notebooks, figures = output_folder.glob("[0-9]*.ipynb"), output_folder.glob("figures/*.*")
+    files = [*sorted(notebooks), *sorted(figures)]
+    if not files:
+        return f"nothing written yet in {output_folder}"
+    rows = [(os.path.relpath(path), f"{path.stat().st_size / 1000:,.0f} kB") for path in files]
+    width = max(len(path) for path, _ in rows)
+    return "\n".join(f"{path:<{width}}  {size:>9}" for path, size in rows)
+
+
+def _read(
+    path: Path, parameters: Mapping[str, Any]
+) -> tuple[NotebookNode, NotebookNode, dict[str, ast.expr]]:
+    """A notebook, its parameters cell, the defaults there; checks that it has ``parameters``."""
+    notebook = nbformat.read(path, as_version=4)
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise ValueError(f"{path.name} has {len(cells)} cells tagged 'parameters' instead of one")
+    assignments = [n for n in ast.parse(cells[0].source).body if isinstance(n, ast.Assign)]
+    defaults = {ast.unparse(node.targets[0]): node.value for node in assignments}
+    for key in parameters:
+        if key not in defaults:
+            accepted = ", ".join(defaults) or "none"
+            raise ValueError(f"{path.name} has no parameter {key!r}; it has {accepted}")
+    return notebook, cells[0], defaults
+
+
+def _with_defaults(source: str, defaults: dict[str, ast.expr], values: Mapping[str, Any]) -> str:
+    """The parameters cell with ``values`` in the place of its defaults; comments stay."""
+    lines = [line.encode() for line in source.splitlines(keepends=True)]  # columns count bytes
+    for key, value in values.items():
+        new = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+        old = defaults[key]
+        line = lines[old.lineno - 1]
+        lines[old.lineno - 1] = line[: old.col_offset] + new.encode() + line[old.end_col_offset :]
+    return b"".join(lines).decode()
+
+
+def _run(
+    source: Path, output: Path, parameters: Mapping[str, Any], environment: dict[str, str]
+) -> None:
+    """Execute ``source`` into ``output``; whatever did not run to the end is a failure."""
+    started = time.monotonic()
+    print(f"{source.stem}: started", file=sys.stderr, flush=True)
+    reason = ""
+    with _progress_file() as progress:
+        environment = environment | {"MCMI_PROGRESS": progress, "MCMI_NOTEBOOK": source.stem}
+        try:
+            papermill.execute_notebook(
+                source,
+                output,
+                dict(parameters),
+                kernel_name="python3",
+                language="python",
+                kernel_manager_class=_kernel_manager(environment),
+                cwd=paths.PROJECT / "notebooks",
+                progress_bar=False,
+                start_timeout=300,  # seconds; many kernels may start at once on few cores
+                iopub_timeout=60,
+                coalesce_streams=True,  # else printed text is split where the clock says
+            )
+        except PapermillExecutionError as error:
+            if error.ename == OutOfTime.__name__:
+                raise OutOfTime(f"{source.stem}: {error.evalue}") from None
+            reason = "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
+        except (DeadKernelError, CellTimeoutError) as error:
+            reason = f"{type(error).__name__}: {error}"
+    cells = [c for c in nbformat.read(output, as_version=4).cells if c.cell_type == "code"]
+    if not reason and any(cell.metadata.papermill.status != "completed" for cell in cells):
+        reason = "SystemExit: cells after this one did not run"
+    seconds = f"{time.monotonic() - started:.1f} s"
+    outcome = f"FAILED after {seconds}" if reason else f"done in {seconds}"
+    print(f"{source.stem}: {outcome}", file=sys.stderr, flush=True)
+    if reason:
+        begun = [cell for cell in cells if cell.metadata.papermill.get("start_time")]
+        head = "\n".join(begun[-1].source.splitlines()[:5])
+        reason = re.sub(r"\x1b\[[0-9;]*m", "", reason)
+        raise NotebookFailed(f"{source.name} failed in the cell\n\n{head}\n\n{reason}")
+
+
+def _kernel_manager(environment: dict[str, str]) -> type[AsyncKernelManager]:
+    """Starts this interpreter, whatever else is installed as the kernel ``python3``."""
+
+    class KernelOfThisInterpreter(AsyncKernelManager):
+        @default("transport_encryption")
+        def _encrypt(self) -> str:
+            return "auto"  # without it, every kernel warns on the terminal
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            # It logs an error for the interrupt that every shutdown begins with.
+            quiet = get_kernel_dict(extra_arguments=["--IPKernelApp.log_level=CRITICAL"])
+            return KernelSpec(**quiet, env=environment)
+
+    return KernelOfThisInterpreter
+
+
+@contextmanager
+def _progress_file() -> Iterator[str]:
+    """A file that a kernel can open; what it writes there appears on our standard error.
+
+    A kernel's own standard error goes into the notebook. Ours can be opened by name where it is a
+    terminal; where it is a log, two openings would overwrite each other, so a pipe collects.
+    """
+    terminal = f"/proc/{os.getpid()}/fd/2"
+    if os.isatty(2) and os.path.exists(terminal):
+        yield terminal
+        return
+    with TemporaryDirectory() as folder:
+        pipe = os.path.join(folder, "progress")
+        os.mkfifo(pipe)
+        with subprocess.Popen(["cat", pipe], stdout=2) as copier:
+            writer = os.open(pipe, os.O_WRONLY)  # while this is open, others may come and go
+            try:
+                yield pipe
+            finally:
+                os.close(writer)
+                try:
+                    copier.wait(timeout=5)
+                except subprocess.TimeoutExpired:  # a worker outlived its kernel
+                    copier.terminate()

@@ -1,0 +1,337 @@
+"""The house style of the figures, and how they are saved: pdf, png and the numbers as csv.
+
+Methods keep one colour AND one marker in every figure, so that no colour carries meaning alone;
+the palette is seaborn's colour-blind-safe one.
+"""
+
+import base64
+import hashlib
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mcmi_core.base.files import write_atomically
+from mcmi_core.base.paths import output_root
+
+_PALETTE = sns.color_palette("colorblind")
+_BLUE, _RED = _PALETTE[0], _PALETTE[3]
+_METHODS = {
+    "MLL": (_PALETTE[7], "o"),
+    "MCMI fixed": (_PALETTE[0], "s"),
+    "MCMI tracked": (_PALETTE[1], "^"),
+    "true BCPD": (_PALETTE[2], "D"),
+    "temperature": (_PALETTE[3], "v"),
+    "label smoothing": (_PALETTE[4], "P"),
+    "entropy bonus": (_PALETTE[9], "X"),
+    "early stopping": (_PALETTE[5], "<"),
+    "MSE": ("black", "*"),
+}
+
+
+def use_house_style() -> None:
+    """Set the style of figures and of printed tables for this session."""
+    pd.set_option("display.width", 120, "display.max_colwidth", None)
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        palette="colorblind",
+        rc={
+            "figure.dpi": 100,
+            "savefig.dpi": 200,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.grid": True,
+            "grid.alpha": 0.3,
+            "pdf.fonttype": 42,  # text in the pdf stays text
+            "svg.hashsalt": "mcmi",
+        },
+    )
+
+
+def method_style(label: str) -> dict:
+    """Colour and marker of a method; the λ in its label does not matter.
+
+    Raises:
+        ValueError: a method without a style.
+    """
+    for name, (color, marker) in _METHODS.items():
+        if label == name or label.startswith(name + " "):
+            return {"color": color, "marker": marker}
+    raise ValueError(f"no style for method {label!r}; choose from {', '.join(_METHODS)}")
+
+
+def plot_intervals(axes: Axes, intervals: pd.Series, *, label: str) -> None:
+    """Draw a method's intervals as a curve with error bars.
+
+    Args:
+        axes: where.
+        intervals: :class:`Interval` by position on the horizontal axis.
+        label: the method, for colour, marker and legend.
+    """
+    axes.errorbar(
+        intervals.index,
+        [interval.mean for interval in intervals],
+        yerr=[interval.high - interval.mean for interval in intervals],
+        label=label,
+        capsize=3,
+        **method_style(label),
+    )
+
+
+def plot_pairs(axes: Axes, table: pd.DataFrame, y: str) -> None:
+    """Draw every run as a point over its method, the runs of one seed joined by a line.
+
+    Args:
+        axes: where.
+        table: one row per method (``label``) and ``seed``.
+        y: column of the vertical axis.
+    """
+    wide = table.pivot(index="label", columns="seed", values=y).loc[table.label.unique()]
+    axes.plot(range(len(wide)), wide.to_numpy(), color="0.7", linewidth=1, zorder=1)
+    for position, (label, values) in enumerate(wide.iterrows()):
+        axes.plot([position] * len(values), values, linestyle="", **method_style(label))
+    axes.set_xticks(range(len(wide)), wide.index)
+    axes.margins(x=0.2)
+
+
+def plot_methods(axes: Axes, intervals: pd.Series) -> None:
+    """Draw one interval per method, methods from top to bottom.
+
+    Args:
+        axes: where; the horizontal axis carries the values.
+        intervals: :class:`Interval` by method label.
+    """
+    for position, (label, interval) in enumerate(intervals.items()):
+        error = interval.high - interval.mean
+        axes.errorbar(interval.mean, position, xerr=error, capsize=3, **method_style(label))
+    axes.set_yticks(range(len(intervals)), intervals.index)
+    axes.invert_yaxis()
+    axes.margins(y=0.15)
+
+
+def plot_bars_and_curve(axes: Axes, bars: pd.Series, curve: pd.Series) -> Axes:
+    """Draw the paper's Figure 1: student accuracy as blue bars, teacher CMI as a red curve.
+
+    Args:
+        axes: where; its left axis carries the bars.
+        bars: :class:`Interval` of accuracy (percent) by temperature.
+        curve: :class:`Interval` of CMI (nats) by temperature.
+
+    Returns:
+        The right axis, which carries the curve.
+    """
+    positions = range(len(bars))
+    means = [interval.mean for interval in bars]
+    axes.bar(
+        positions,
+        means,
+        yerr=[interval.high - interval.mean for interval in bars],
+        color=_BLUE,
+        alpha=0.6,
+        capsize=3,
+    )
+    # Accuracies differ by a few points: start the bars just below the lowest interval, and say so.
+    low, high = min(i.low for i in bars), max(i.high for i in bars)
+    axes.set_ylim(low - (high - low) * 0.3, high + (high - low) * 0.1)
+    axes.set_xticks(positions, [f"{temperature:g}" for temperature in bars.index])
+    axes.set_xlabel("Temperature T")
+    axes.set_ylabel("Student accuracy, % (bars, cut axis)", color=_BLUE)
+    right = axes.twinx()
+    right.errorbar(
+        positions,
+        [interval.mean for interval in curve],
+        yerr=[interval.high - interval.mean for interval in curve],
+        color=_RED,
+        marker="o",
+        capsize=3,
+    )
+    right.set_ylabel("Teacher CMI, nats (curve)", color=_RED)
+    right.set_ylim(bottom=0)
+    right.grid(False)
+    right.spines["right"].set_visible(True)
+    return right
+
+
+def plot_history(axes: Axes, history: pd.DataFrame, left: str, right: str) -> Axes:
+    """Draw two metrics against the epoch: mean over seeds as a line, their range as a band.
+
+    Args:
+        axes: where; its left axis carries ``left``, black and solid.
+        history: one row per ``seed`` and ``epoch``.
+        left: metric of the left axis, in nats.
+        right: metric of the right axis, in nats, red and dashed.
+
+    Returns:
+        The right axis.
+    """
+    other = axes.twinx()
+    lines = ((axes, left, "black", "-"), (other, right, _RED, "--"))
+    for panel, metric, color, linestyle in lines:
+        by_epoch = history.groupby("epoch")[metric]
+        epochs = by_epoch.mean().index
+        panel.plot(epochs, by_epoch.mean(), color=color, linestyle=linestyle)
+        panel.fill_between(epochs, by_epoch.min(), by_epoch.max(), color=color, alpha=0.15)
+        name = metric.removeprefix("train_").removesuffix("_nats").upper()
+        style = "solid" if linestyle == "-" else "dashed"
+        panel.set_ylabel(f"{name}, nats ({style})", color=color)
+    axes.set_xlabel("Epoch")
+    other.grid(False)
+    other.spines["right"].set_visible(True)
+    return other
+
+
+def plot_map(axes: Axes, picture: str, heat: list[list[float]] | None = None) -> None:
+    """Draw a picture in grey and, half transparent, a map of where a network looks.
+
+    Args:
+        axes: where; loses its ticks.
+        picture: base64 of an image file, as in records.
+        heat: rows of values from 0, dark, to 1, bright; stretched over the picture with bilinear
+            interpolation.
+    """
+    image = Image.open(BytesIO(base64.b64decode(picture)))
+    whole = (0, image.width, image.height, 0)
+    axes.imshow(image.convert("L"), cmap="gray", extent=whole)
+    if heat is not None:
+        axes.imshow(
+            heat, cmap="viridis", vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=whole
+        )
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def plot_gains(axes: Axes, comparison: pd.DataFrame, *, label: str) -> None:
+    """Draw the gain of every framework, frameworks from top to bottom; a cross where there is none.
+
+    Args:
+        axes: where; the horizontal axis carries the gain, a line marks zero.
+        comparison: one pair's rows of :func:`~mcmi_core.experiments.comparison.compare_teachers`.
+        label: of the MCMI teachers, for colour and marker.
+    """
+    positions = range(len(comparison))
+    half = comparison.gain_high - comparison.gain_mean
+    style = method_style(label)
+    axes.axvline(0, color="0.4", linestyle="--")
+    axes.errorbar(comparison.gain_mean, positions, xerr=half, linestyle="", capsize=3, **style)
+    missing = [at for at in positions if pd.isna(comparison.gain_mean.iloc[at])]
+    if missing:
+        axes.plot([0] * len(missing), missing, "x", color="black", label="no result")
+        axes.legend(fontsize="small")
+    axes.set_yticks(positions, comparison.framework)
+    axes.set_ylim(len(comparison) - 0.5, -0.5)
+
+
+def plot_claims(axes: Axes, board: pd.DataFrame) -> None:
+    """Draw every difference of the scoreboard in units of its interval's half width.
+
+    A point beyond +1 holds, one beyond −1 does not, whatever its unit; in between the seeds do not
+    decide.
+
+    Args:
+        axes: where; claims from top to bottom.
+        board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
+    """
+    positions = range(len(board))
+    half = (board.high - board["mean"]).clip(lower=1e-12)
+    styles = {"holds": (0, "o"), "partly": (1, "s"), "open": (7, "D"), "does not hold": (3, "X")}
+    for word, (color, marker) in styles.items():
+        chosen = board.verdict == word
+        places = [at for at in positions if chosen.iloc[at]]
+        values = (board["mean"] / half)[chosen]
+        axes.plot(values, places, linestyle="", color=_PALETTE[color], marker=marker, label=word)
+    axes.axvspan(-1, 1, color="0.9", zorder=0)
+    axes.axvline(0, color="0.4", linestyle="--")
+    axes.set_xscale("symlog", linthresh=1)
+    axes.margins(x=0.1)
+    axes.set_xlabel("Difference / half width of its 95 % interval (grey: not decided)")
+    asked = (board.measured + board.n.map(", n = {:.0f}".format)).fillna("not measured")
+    axes.set_yticks(positions, board.claim + "\n" + asked, fontsize="x-small")
+    axes.invert_yaxis()
+    axes.legend(title="claim", fontsize="x-small", title_fontsize="x-small", loc="best")
+
+
+def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, note: str) -> None:
+    """Save a figure as ``NAME.pdf`` and ``NAME.png`` and what it plots as ``NAME.csv``.
+
+    The files are byte-identical when the numbers are, so that version control shows a change only
+    where there is one. Digests of the csv and of what is drawn are printed: pictures are not
+    compared when a notebook is checked, but its stored text is, so no plotted value moves unseen.
+
+    Args:
+        figure: the figure.
+        name: file name without ending.
+        data: every plotted number.
+        profile: stated in the figure.
+        note: data and number of seeds, stated in the figure.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    figure.text(1, -0.01, f"profile {profile} · {note}", fontsize="x-small", ha="right", va="top")
+    folder = output_root() / "figures"
+    save_table(data, name)
+    numbers = _without_noise(drawn_numbers(figure))
+    digest = _digest(" ".join(f"{number:.6g}" for number in numbers))
+    print(f"{name}, {len(numbers)} numbers as drawn: sha256 {digest}")
+    for ending, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        drawn = BytesIO()
+        figure.savefig(drawn, format=ending, metadata=metadata, bbox_inches="tight")
+        write_atomically(folder / f"{name}.{ending}", drawn.getvalue(), durable=False)
+
+
+def drawn_numbers(figure: Figure) -> np.ndarray:
+    """Coordinates and values of all that a figure draws: lines, areas, points, bars and pixels.
+
+    Returns:
+        (n,) numbers in units of the axes, in order of drawing within each kind.
+    """
+    arrays = []
+    for axes in figure.axes:
+        arrays += [line.get_xydata() for line in axes.lines]
+        arrays += [
+            patch.get_path().transformed(patch.get_patch_transform()).vertices
+            for patch in axes.patches
+        ]
+        arrays += [image.get_array() for image in axes.images]
+        for collection in axes.collections:
+            arrays += [collection.get_array()]
+            if isinstance(collection, PathCollection):
+                arrays += [collection.get_offsets()]
+            else:
+                arrays += [path.vertices for path in collection.get_paths()]
+    return np.concatenate([np.ravel(array) for array in arrays if array is not None])
+
+
+def save_table(table: pd.DataFrame, name: str) -> None:
+    """Save a table as ``NAME.csv`` with six significant digits, and print its digest.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    rounded = {column: _without_noise(table[column]) for column in table.select_dtypes("float")}
+    save_text(table.assign(**rounded).to_csv(index=False, float_format="%.6g"), f"{name}.csv")
+
+
+def save_text(text: str, file_name: str) -> None:
+    """Save a text beside the figures and print its digest, which a notebook's stored output keeps.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    write_atomically(output_root() / "figures" / file_name, text, durable=False)
+    print(f"{file_name}: sha256 {_digest(text)}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_noise(numbers):
+    """To twelve decimals: what is beyond differs between processors, and would decide ties."""
+    return np.round(numbers, 12) + 0.0  # + 0 makes a 0 of −0

@@ -1,0 +1,283 @@
+"""What a result is: a run, fully described by a typed and validated configuration.
+
+Runs form a chain: an MLL teacher starts from nothing, an MCMI teacher from an MLL teacher, a
+student learns from either (or from one that was given auxiliary heads), and a measurement looks
+at any of them. A run contains its whole
+chain, and the hash of that is its key: equal key, equal result (up to rounding, where runs were
+trained together, see :mod:`~mcmi_core.training.stacked`).
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    TypeAdapter,
+    model_validator,
+)
+
+from mcmi_core.base.registry import Component
+from mcmi_core.data import DATASETS
+from mcmi_core.data.split import Split
+from mcmi_core.distillers import DISTILLERS
+from mcmi_core.measures import MEASUREMENTS
+from mcmi_core.models import MODELS
+from mcmi_core.objectives import OBJECTIVES
+from mcmi_core.training.recipe import Config, Recipe
+
+RUN_FORMAT = 1
+"""Raised when the meaning of a configuration changes, so that no old result answers for it."""
+
+
+class Part(Config):
+    """Which part of the training split a run sees. Default: all of it."""
+
+    fraction: float = Field(1.0, gt=0, le=1)
+    sampling: Literal["stratified", "first"] = "stratified"
+    omit: tuple[int, ...] = ()
+    """Classes left out."""
+    seed: int = Field(0, ge=0)
+
+    def select(self, train: Split) -> tuple[Split, int]:
+        """The part, and the samples in one epoch of it.
+
+        A fraction is cycled: its epochs are as long as those of the data it was taken from
+        (few-shot protocol of the paper), so that few samples do not mean few updates.
+
+        Raises:
+            ValueError: an omitted class that does not exist, or nothing left.
+        """
+        kept = train.omit(self.omit) if self.omit else train
+        if self.fraction == 1:
+            return kept, len(kept)
+        few = kept.fraction(self.fraction, seed=self.seed, sampling=self.sampling)
+        return few, len(kept)
+
+
+def _component(registry):
+    return Annotated[Component, AfterValidator(registry.complete)]
+
+
+_Data = _component(DATASETS)
+
+
+class _Run(Config):
+    @cached_property
+    def key(self) -> str:
+        """16 hexadecimal digits that identify this run and its chain."""
+        canonical = json.dumps(
+            {"format": RUN_FORMAT, "run": self.model_dump(mode="json")}, sort_keys=True
+        )
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def id(self) -> str:
+        """Readable file name: what the run is, then its key."""
+        return "-".join([*self._words(), self.key]).replace("_", "-")
+
+    def _words(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def parent(self) -> "Run | None":
+        """The run that must be there before this one can start."""
+        return None
+
+    @property
+    def epochs(self) -> int:
+        """Training epochs, for progress bars; 0 where nothing is trained."""
+        return 0
+
+    def chain(self) -> "list[Run]":
+        """This run after all that it builds on, first things first."""
+        return [*(self.parent.chain() if self.parent else []), self]
+
+
+class _TrainedRun(_Run):
+    data: _Data
+    part: Part = Part()
+    model: _component(MODELS)
+    recipe: Recipe = Recipe()
+    seed: int = Field(0, ge=0)
+
+    @property
+    def epochs(self) -> int:
+        return self.recipe.epochs
+
+
+class Teacher(_TrainedRun):
+    """A network trained on labels alone: a teacher, or a student from scratch."""
+
+    stage: Literal["teacher"] = "teacher"
+    objective: _component(OBJECTIVES)
+    start: "Teacher | None" = None
+    """The teacher whose weights it starts from (MCMI starts from MLL); None: random weights."""
+
+    @model_validator(mode="after")
+    def _same_network(self) -> "Teacher":
+        if self.start and (self.start.data, self.start.model) != (self.data, self.model):
+            raise ValueError(
+                f"cannot start {self.model} on {self.data} from {self.start.model} on "
+                f"{self.start.data}: data and model must be the same"
+            )
+        return self
+
+    @property
+    def parent(self) -> "Run | None":
+        """The teacher that it starts from."""
+        return self.start
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends: ``MLL``, ``MCMI fixed λ=0.25``, ``mse``."""
+        if self.objective.name == "mll":
+            return "MLL"
+        if self.objective.name != "mcmi":
+            return str(self.objective)
+        options = self.objective.options
+        return f"MCMI {options['centroids']} λ={options['lam']:g}"
+
+    def _words(self) -> list[str]:
+        return ["teacher", self.data.name, self.model.name, self.objective.name]
+
+
+class BayesTeacher(_Run):
+    """The true posterior of data that knows it: the best possible teacher, not trained."""
+
+    stage: Literal["bayes"] = "bayes"
+    data: _Data
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends."""
+        return "true BCPD"
+
+    def _words(self) -> list[str]:
+        return ["bayes", self.data.name]
+
+
+class TeacherHeads(_Run):
+    """A finished teacher that is given auxiliary heads, for distillers that need them.
+
+    The teacher stays as it is: only its heads are trained.
+    """
+
+    stage: Literal["heads"] = "heads"
+    data: _Data
+    part: Part = Part()
+    teacher: Teacher
+    recipe: Recipe = Recipe()
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _same_data(self) -> "TeacherHeads":
+        if self.teacher.data != self.data:
+            raise ValueError(f"heads' data {self.data} is not their teacher's {self.teacher.data}")
+        return self
+
+    @property
+    def model(self) -> Component:
+        """The teacher's model."""
+        return self.teacher.model
+
+    @property
+    def parent(self) -> "Run | None":
+        """The teacher that gets the heads."""
+        return self.teacher
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of training the heads."""
+        return self.recipe.epochs
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends: the teacher's."""
+        return self.teacher.label
+
+    def _words(self) -> list[str]:
+        return ["heads", self.data.name, self.model.name, self.teacher.objective.name]
+
+
+class Student(_TrainedRun):
+    """A network that learns from a teacher."""
+
+    stage: Literal["student"] = "student"
+    distiller: _component(DISTILLERS)
+    teacher: Teacher | BayesTeacher | TeacherHeads = Field(discriminator="stage")
+
+    @model_validator(mode="after")
+    def _same_data(self) -> "Student":
+        if self.teacher.data != self.data:
+            raise ValueError(f"student's data {self.data} is not its teacher's {self.teacher.data}")
+        return self
+
+    @model_validator(mode="after")
+    def _teacher_has_heads(self) -> "Student":
+        if DISTILLERS[self.distiller.name].needs_heads and not isinstance(
+            self.teacher, TeacherHeads
+        ):
+            raise ValueError(
+                f"distiller {self.distiller.name!r} learns from a teacher with auxiliary heads, "
+                f"TeacherHeads(teacher=...), got {type(self.teacher).__name__} "
+                f"{self.teacher.label!r}"
+            )
+        return self
+
+    @property
+    def parent(self) -> "Run | None":
+        """The teacher that it learns from."""
+        return self.teacher
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends: the teacher's."""
+        return self.teacher.label
+
+    def _words(self) -> list[str]:
+        return ["student", self.data.name, self.model.name, self.distiller.name]
+
+
+class Measurement(_Run):
+    """Something measured on a finished run, such as its CMI at several temperatures."""
+
+    stage: Literal["measurement"] = "measurement"
+    of: Teacher | BayesTeacher | Student = Field(discriminator="stage")
+    what: _component(MEASUREMENTS)
+    split: Literal["train", "test"] = "train"
+
+    @property
+    def data(self) -> Component:
+        """The data set of the measured run."""
+        return self.of.data
+
+    @property
+    def parent(self) -> "Run | None":
+        """The measured run."""
+        return self.of
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends: the measured run's."""
+        return self.of.label
+
+    def _words(self) -> list[str]:
+        return ["measurement", self.data.name, self.what.name]
+
+
+Run = Annotated[
+    Teacher | BayesTeacher | TeacherHeads | Student | Measurement, Field(discriminator="stage")
+]
+_RUN = TypeAdapter(Run)
+
+
+def parse_run(config: dict) -> Run:
+    """The run that a configuration (as stored in a record) describes.
+
+    Raises:
+        pydantic.ValidationError: an unknown field or component, or a value out of range.
+    """
+    return _RUN.validate_python(config)

@@ -1,0 +1,55 @@
+"""How a network is trained, as a configuration."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Config(BaseModel):
+    """A frozen configuration that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def _is(default: str) -> Callable[[str], bool]:
+    """Whether a field newer than the first records has the value that they silently had.
+
+    Then it is left out of what is stored and hashed, so that their keys stay valid.
+    """
+    return lambda value: value == default
+
+
+class Recipe(Config):
+    """How a network is trained: SGD with a learning-rate schedule. Defaults: the paper's."""
+
+    epochs: int = Field(240, ge=1)
+    batch_size: int = Field(64, ge=2)
+    learning_rate: float = Field(0.05, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["step", "cosine"] = "step"
+    milestones: tuple[int, ...] = (150, 180, 210)
+    """Epochs after which ``step`` multiplies the learning rate by ``decay``."""
+    decay: float = Field(0.1, gt=0)
+    evaluate_every: int = Field(1, ge=1)
+    """Epochs between evaluations; the last epoch is always evaluated, on both splits."""
+    evaluate_train: bool = False
+    """Whether the evaluations in between look at the training split too."""
+    precision: Literal["float32", "bf16"] = Field("float32", exclude_if=_is("float32"))
+    """Of training steps: ``bf16`` runs networks under autocast. Weights, momentum, batch
+    statistics, losses and every evaluation are float32."""
+    engine: Literal["eager", "compiled"] = Field("eager", exclude_if=_is("eager"))
+    """How training steps run the networks: as they are, or through ``torch.compile``."""
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Learning rate of epoch ``epoch`` (from 0); ``cosine`` falls from the full rate to 0."""
+        if self.schedule == "cosine":
+            return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        return self.learning_rate * self.decay ** sum(epoch >= m for m in self.milestones)
+
+    def shortened(self, epochs: int) -> "Recipe":
+        """The same recipe in fewer epochs, milestones scaled with them."""
+        milestones = tuple(round(m * epochs / self.epochs) for m in self.milestones)
+        return Recipe(**self.model_dump() | {"epochs": epochs, "milestones": milestones})

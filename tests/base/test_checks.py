@@ -1,0 +1,132 @@
+"""What the checks let through, and the whole message of what they refuse."""
+
+import re
+
+import pytest
+import torch
+
+from mcmi_core.base.checks import (
+    check_label_range,
+    check_pair,
+    check_positive,
+    check_probabilities,
+    check_same_shape,
+)
+
+LABELS = torch.tensor([0, 2])
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_pairs_of_any_precision_pass(dtype):
+    check_pair(torch.full((2, 3), NAN, dtype=dtype), LABELS, "logits")
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "message"),
+    [
+        (
+            torch.zeros(2, 3, dtype=torch.int64),
+            LABELS,
+            "logits must be a floating-point tensor of shape (N, C), "
+            "got torch.int64 of shape (2, 3)",
+        ),
+        (
+            torch.zeros(2),
+            LABELS,
+            "logits must be a floating-point tensor of shape (N, C), "
+            "got torch.float32 of shape (2,)",
+        ),
+        (
+            torch.zeros(2, 3, 1),
+            LABELS,
+            "logits must be a floating-point tensor of shape (N, C), "
+            "got torch.float32 of shape (2, 3, 1)",
+        ),
+        (
+            torch.zeros(2, 3),
+            torch.tensor([0]),
+            "labels must be an integer tensor of shape (2,), got torch.int64 of shape (1,)",
+        ),
+        (
+            torch.zeros(2, 3),
+            LABELS[:, None],
+            "labels must be an integer tensor of shape (2,), got torch.int64 of shape (2, 1)",
+        ),
+        (
+            torch.zeros(2, 3),
+            LABELS.float(),
+            "labels must be an integer tensor of shape (2,), got torch.float32 of shape (2,)",
+        ),
+        (torch.zeros(0, 3), LABELS[:0], "logits and labels hold no sample"),
+    ],
+)
+def test_pairs_of_wrong_shape_or_type_are_refused(values, labels, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_pair(values, labels, "logits")
+
+
+def test_a_pair_is_named_by_its_caller():
+    with pytest.raises(ValueError, match="^probs must be"):
+        check_pair(torch.zeros(2), LABELS, "probs")
+
+
+def test_labels_in_range_pass():
+    check_label_range(torch.tensor([0, 1, 2]), 3)
+    check_label_range(torch.tensor([], dtype=torch.int64), 3)
+
+
+@pytest.mark.parametrize(("labels", "first"), [([0, 3, -1], 3), ([2, -1, 3], -1)])
+def test_the_first_label_out_of_range_is_named(labels, first):
+    with pytest.raises(ValueError, match=rf"^label {first} is outside 0\.\.2$"):
+        check_label_range(torch.tensor(labels), 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_distributions_pass(dtype):
+    """Zeros are fine. Rounding is too, but only that of 32 bits: half precision errs by more."""
+    check_probabilities(torch.tensor([[0, 1, 0], [0.25, 0.25, 0.5]], dtype=dtype))
+    check_probabilities(torch.tensor([[0.3336, 0.3336, 0.3337]]))  # sums to 1.0009
+    check_probabilities(torch.zeros(0, 3))
+
+
+@pytest.mark.parametrize(
+    ("row", "minimum", "total"),
+    [
+        ([0.5, 0.6, -0.1], "-0.1", "1"),
+        ([0.5, 0.3, 0.3], "0.3", "1.1"),
+        ([0.5, 0.3, 0.198], "0.198", "0.998"),
+        ([2.0, -1.0, 0.5], "-1", "1.5"),
+        ([0.5, NAN, 0.5], "nan", "nan"),
+        ([0.5, INF, 0.5], "0.5", "inf"),
+    ],
+)
+def test_the_first_row_that_is_no_distribution_is_named(row, minimum, total):
+    probs = torch.tensor([[0.2, 0.3, 0.5], row, [9.0, 9.0, 9.0]])
+    message = (
+        f"probs must hold probability distributions, but row 1 has minimum {minimum} and sum "
+        f"{total}; apply softmax to logits first"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_probabilities(probs)
+
+
+def test_equal_shapes_pass_whatever_the_types():
+    check_same_shape(torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.int64), "maps")
+
+
+def test_other_shapes_are_refused_even_if_they_broadcast():
+    message = "student_map and teacher_map must have the same shape, got (2, 3) and (1, 3)"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_same_shape(torch.zeros(2, 3), torch.zeros(1, 3), "student_map and teacher_map")
+
+
+def test_positive_values_pass():
+    for value in (1, 4.0, 1e-300):
+        check_positive(value, "temperature")
+
+
+@pytest.mark.parametrize("value", [0, -0.0, -4.0, NAN, -INF])
+def test_values_that_are_not_positive_are_refused(value):
+    with pytest.raises(ValueError, match=f"^temperature must be positive, got {value}$"):
+        check_positive(value, "temperature")

@@ -1,0 +1,143 @@
+"""Evaluation against the definitions, written out in numpy on one pass over all samples."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mcmi_core.data import load_dataset
+from mcmi_core.measures import evaluation
+from mcmi_core.measures.evaluation import evaluate
+from mcmi_core.models import create_model
+
+CPU = torch.device("cpu")
+INFORMATION = {"ll_nats", "cmi_nats", "entropy_nats"}
+
+
+def oracle(classes=4, test_size=100):
+    return load_dataset(
+        f"oracle:train_size=100,test_size={test_size},dimension=16,latent_dimension=4,"
+        f"classes={classes}"
+    )
+
+
+def mlp(dataset):
+    """A network whose outputs vary, and whose batch statistics are not those of any batch."""
+    torch.manual_seed(0)
+    model = create_model(
+        "mlp:width=8,depth=1",
+        num_classes=dataset.num_classes,
+        in_channels=dataset.in_channels,
+        image_size=dataset.image_size,
+    )
+    nn.init.normal_(model.head.weight, std=2)
+    model.train()(2 * dataset.train.inputs)
+    return model
+
+
+def class_entropy(probs, labels):
+    """H(Ŷ|Y) = −Σ_y share of y · Σ_k Q_y[k] log Q_y[k]."""
+    total = 0.0
+    for y in np.unique(labels):
+        centroid = probs[labels == y].mean(axis=0)
+        total -= (labels == y).mean() * (centroid * np.log(centroid)).sum()
+    return total
+
+
+def brute_force(model, split, temperature=1.0):
+    """All metrics from the outputs of a single batch, float64."""
+    with torch.no_grad():
+        logits = model.eval()(split.inputs).double().numpy() / temperature
+    labels = split.labels.numpy()
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    ranks = (logits > logits[np.arange(len(labels)), labels][:, None]).sum(axis=1)
+    entropy = -(probs * np.log(probs)).sum(axis=1).mean()
+    results = {
+        "accuracy_percent": 100 * (ranks == 0).mean(),
+        "ll_nats": np.log(probs[np.arange(len(labels)), labels]).mean(),
+        "cmi_nats": class_entropy(probs, labels) - entropy,
+        "entropy_nats": entropy,
+    }
+    if probs.shape[1] >= 20:
+        results["top5_accuracy_percent"] = 100 * (ranks < 5).mean()
+    if split.posterior is not None:
+        truth = split.posterior.numpy()
+        results["bcpd_kl_nats"] = (truth * np.log(truth / probs)).sum(axis=1).mean()
+    return results
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_metrics_equal_their_definitions(temperature):
+    dataset = oracle()
+    model = mlp(dataset)
+    expected = brute_force(model, dataset.test, temperature)
+    assert evaluate(model, dataset, dataset.test, CPU, temperature) == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
+def test_many_batches_equal_one():
+    dataset = oracle(test_size=2 * evaluation.BATCH_SIZE + 1)
+    model = mlp(dataset)
+    expected = brute_force(model, dataset.test)
+    sizes = []
+    model.register_forward_hook(lambda module, args, output: sizes.append(len(output)))
+    assert evaluate(model, dataset, dataset.test, CPU) == pytest.approx(expected, rel=1e-5)
+    assert sizes == [evaluation.BATCH_SIZE, evaluation.BATCH_SIZE, 1]
+
+
+def test_the_given_split_is_evaluated_with_its_own_posterior():
+    dataset = oracle()
+    model = mlp(dataset)
+    part = dataset.train.subset(torch.arange(99, 0, -3))
+    expected = brute_force(model, part)
+    assert evaluate(model, dataset, part, CPU) == pytest.approx(expected, rel=1e-5)
+
+
+def test_bcpd_error_is_known_only_where_the_posterior_is():
+    dataset = oracle()
+    without = replace(dataset.test, posterior=None)
+    assert evaluate(mlp(dataset), dataset, without, CPU).keys() == INFORMATION | {
+        "accuracy_percent"
+    }
+
+
+@pytest.mark.parametrize("classes", [19, 20])
+def test_top_5_accuracy_from_20_classes_on(classes):
+    dataset = oracle(classes=classes)
+    model = mlp(dataset)
+    results = evaluate(model, dataset, dataset.test, CPU)
+    assert ("top5_accuracy_percent" in results) == (classes == 20)
+    assert results == pytest.approx(brute_force(model, dataset.test), rel=1e-5)
+
+
+def test_evaluation_leaves_the_network_as_it_was():
+    dataset = oracle()
+    model = mlp(dataset).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = []
+    model.register_forward_hook(
+        lambda module, args, output: modes.append((module.training, output.is_inference()))
+    )
+    evaluate(model, dataset, dataset.test, CPU)
+    assert modes == [(False, True)]
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    model.train()(dataset.test.inputs).sum().backward()  # and it can still be trained
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_nan_in_the_logits_is_refused(value):
+    dataset = oracle()
+    model = mlp(dataset)
+    model.head.bias.data[1] = value
+    with pytest.raises(ValueError, match="logits contain NaN or inf"):
+        evaluate(model, dataset, dataset.test, CPU)
+
+
+def test_a_temperature_that_is_not_positive_is_refused():
+    dataset = oracle()
+    with pytest.raises(ValueError, match="temperature must be positive, got 0"):
+        evaluate(mlp(dataset), dataset, dataset.test, CPU, temperature=0)

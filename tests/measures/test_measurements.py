@@ -1,0 +1,160 @@
+"""Measurements: columns of numbers that agree with the standard metrics."""
+
+import pytest
+import torch
+from small_runs import DATA
+
+from mcmi_core.data import load_dataset
+from mcmi_core.measures import MEASUREMENTS
+from mcmi_core.measures.evaluation import evaluate
+from mcmi_core.models import create_model
+
+
+@pytest.fixture
+def subject():
+    """What the caller supplies: a network, its data and where."""
+    dataset = load_dataset(DATA)
+    torch.manual_seed(0)
+    model = create_model("mlp:width=8", num_classes=4, in_channels=16, image_size=1)
+    device = torch.device("cpu")
+    return {"model": model, "dataset": dataset, "split": dataset.test, "device": device}
+
+
+def test_temperature_sweep_is_the_evaluation_at_each_temperature(subject):
+    temperatures = [4.0, 0.5, 1.0]  # the order is kept
+    columns = MEASUREMENTS.build("temperature_sweep:temperatures=4+0.5+1", **subject)
+    rows = [evaluate(**subject, temperature=temperature) for temperature in temperatures]
+    assert columns == {"temperature": temperatures} | {
+        name: [row[name] for row in rows] for name in rows[0]
+    }
+    assert columns["entropy_nats"][0] > columns["entropy_nats"][2] > columns["entropy_nats"][1]
+    assert len(set(columns["accuracy_percent"])) == 1  # temperature changes no ranking
+
+
+def test_unseen_is_the_evaluation_of_what_a_fraction_leaves(subject):
+    columns = MEASUREMENTS.build("unseen:fraction=0.2,seed=3", **subject)
+    seen, rest = subject["split"].divide(0.2, seed=3)
+    assert len(seen) + len(rest) == len(subject["split"]) and len(seen) == 20
+    expected = evaluate(**subject | {"split": rest})
+    assert columns == {name: [value] for name, value in expected.items()}
+    assert columns != MEASUREMENTS.build("unseen:fraction=0.2,seed=4", **subject)
+
+
+def test_one_temperature_is_a_sweep_too(subject):
+    columns = MEASUREMENTS.build("temperature_sweep:temperatures=2", **subject)
+    assert columns["temperature"] == [2.0]
+    assert columns["cmi_nats"] == [evaluate(**subject, temperature=2.0)["cmi_nats"]]
+
+
+def test_confusion_matrix_counts_every_sample_in_its_cell(subject):
+    subject["model"] = subject["dataset"].bayes_classifier
+    columns = MEASUREMENTS.build("confusion_matrix", **subject)
+    predicted = subject["model"](subject["split"].inputs).argmax(1).tolist()
+    expected = [[0] * 4 for _ in range(4)]
+    for true, guess in zip(subject["split"].labels.tolist(), predicted, strict=True):
+        expected[true][guess] += 1
+    cells = zip(columns["true_class"], columns["predicted_class"], strict=True)
+    assert list(cells) == [(true, guess) for true in range(4) for guess in range(4)]
+    assert columns["samples"] == [count for row in expected for count in row]
+    assert len({tuple(row) for row in expected}) > 1  # rows are not columns
+
+
+def test_by_class_against_a_loop(subject):
+    """Σ_bins |Σ of P_x[k] − samples of class k| / N, in percent, bins of equal width."""
+    subject["model"] = subject["dataset"].bayes_classifier
+    columns = MEASUREMENTS.build("by_class:bins=5", **subject)
+    labels = subject["split"].labels.tolist()
+    rows = subject["model"](subject["split"].inputs).softmax(1).tolist()
+    assert columns["class_index"] == [0, 1, 2, 3]
+    for k in range(4):
+        gaps, right, total = [0.0] * 5, 0, 0.0
+        for label, probs in zip(labels, rows, strict=True):
+            gaps[int(probs[k] * 5)] += probs[k] - (label == k)
+            right += label == k and max(probs) == probs[k]
+            total += probs[k]
+        error = sum(map(abs, gaps))  # of 100 samples: percent
+        assert columns["calibration_error_percent"][k] == pytest.approx(error, abs=1e-4)
+        assert columns["accuracy_percent"][k] == pytest.approx(100 * right / labels.count(k))
+        assert columns["frequency_percent"][k] == labels.count(k) == 25
+        assert columns["probability_percent"][k] == pytest.approx(total)
+    mean = sum(columns["accuracy_percent"]) / 4
+    assert mean == pytest.approx(evaluate(**subject)["accuracy_percent"], abs=1e-4)
+
+
+def test_the_truth_is_calibrated_and_silence_is_not():
+    dataset = load_dataset("oracle:test_size=20000,train_size=10")
+    subject = {"dataset": dataset, "split": dataset.test, "device": torch.device("cpu")}
+    truth = MEASUREMENTS.build("by_class", model=dataset.bayes_classifier, **subject)
+    assert max(truth["calibration_error_percent"]) < 1  # sampling error of 20,000 draws
+    assert truth["probability_percent"] == pytest.approx([10] * 10, abs=0.5)
+
+    class Silent(torch.nn.Module):
+        def forward(self, inputs):
+            logits = dataset.bayes_classifier(inputs).clone()
+            logits[:, 9] = -100
+            return logits
+
+    silent = MEASUREMENTS.build("by_class", model=Silent(), **subject)
+    assert silent["accuracy_percent"][9] == 0
+    assert silent["calibration_error_percent"][9] == pytest.approx(10)
+
+
+def test_a_class_without_samples_has_no_accuracy(subject):
+    subject["split"] = subject["split"].omit([2])
+    with pytest.raises(ValueError, match="class 2 has no samples in the split; by_class needs"):
+        MEASUREMENTS.build("by_class", **subject)
+
+
+def test_tsne_takes_equally_many_of_every_class_and_repeats_itself(subject):
+    text = "tsne:samples=40,perplexity=5"
+    columns = MEASUREMENTS.build(text, **subject)
+    assert columns == MEASUREMENTS.build(text, **subject)
+    assert [columns["class_index"].count(k) for k in range(4)] == [10] * 4
+    assert {len(column) for column in columns.values()} == {40}
+    everything = MEASUREMENTS.build("tsne:samples=1000,perplexity=5", **subject)
+    assert everything["class_index"] == subject["split"].labels.tolist()
+
+
+def test_tsne_shows_what_the_features_separate(subject):
+    """Features that are the class, spread a little: neighbours on the map are of one class."""
+
+    class Separating(torch.nn.Module):
+        def features(self, inputs):
+            truth = torch.nn.functional.one_hot(subject["split"].labels, 4)
+            return [inputs, 10 * truth + inputs[:, :4].sigmoid()], None
+
+    subject["model"] = Separating()
+    columns = MEASUREMENTS.build("tsne:perplexity=5", **subject)
+    places = torch.tensor([columns["horizontal"], columns["vertical"]]).T
+    distances = torch.cdist(places, places).fill_diagonal_(torch.inf)
+    labels = torch.tensor(columns["class_index"])
+    assert (labels[distances.argmin(dim=1)] == labels).all()
+
+
+def test_tsne_refuses_a_perplexity_beyond_its_samples(subject):
+    with pytest.raises(ValueError, match=r"perplexity \(30.0\) must be less than n_samples \(20\)"):
+        MEASUREMENTS.build("tsne:samples=20", **subject)
+
+
+def test_network_size_counts_weights_and_norms(subject):
+    hidden = 16 * 8 + 8 * 8 + 2 * (8 + 8)  # two linear layers without bias, two batch norms
+    columns = MEASUREMENTS.build("network_size", **subject)
+    assert columns == {"parameters": [hidden + 8 * 4 + 4]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sweep", "unknown measurement 'sweep'; choose from .*temperature_sweep"),
+        ("temperature_sweep", "option 'temperatures' of measurement 'temp.*': Field required"),
+        ("temperature_sweep:temperatures=1+hot", "option 'temperatures.1' .* got 'hot'"),
+        ("temperature_sweep:temperature=1", "unknown option 'temperature' .* takes temperatures"),
+        ("temperature_sweep:split=test", "unknown option 'split'"),
+        ("unseen:fraction=0.2", "option 'seed' of measurement 'unseen': Field required"),
+        ("unseen:fraction=1,seed=0", r"fraction must be between 0 and 1, got 1\.0"),
+        ("temperature_sweep:temperatures=1+-2", r"temperature must be positive, got -2\.0"),
+    ],
+)
+def test_bad_measurements_are_refused(text, message, subject):
+    with pytest.raises(ValueError, match=message):
+        MEASUREMENTS.build(text, **subject)

@@ -1,0 +1,197 @@
+"""Figures: what is drawn is what was measured, and equal numbers give equal files."""
+
+import base64
+import hashlib
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from mcmi_core.base.errors import StoreError
+from mcmi_core.base.statistics import Interval
+from mcmi_core.report import plots
+
+HISTORY = pd.DataFrame(
+    {
+        "seed": [0, 0, 1, 1],
+        "epoch": [1, 2, 1, 2],
+        "train_ll_nats": [-2.0, -1.0, -1.0, -0.5],
+        "train_cmi_nats": [0.1, 0.3, 0.3, 0.4],
+    }
+)
+
+
+@pytest.fixture
+def axes():
+    mpl.use("agg")
+    with mpl.rc_context():
+        plots.use_house_style()
+        figure, axes = plt.subplots()
+        yield axes
+        plt.close(figure)
+
+
+def test_a_map_lies_over_the_whole_of_its_picture(axes):
+    file = io.BytesIO()
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(file, format="png")
+    heat = [[0.0, 0.5, 0.2], [1.0, 0.25, 0.0]]
+    plots.plot_map(axes, base64.b64encode(file.getvalue()).decode(), heat)
+    picture, over = axes.images
+    assert picture.get_array().shape == (6, 8)
+    assert over.get_array().tolist() == heat
+    assert picture.get_extent() == over.get_extent() == [0, 8, 6, 0]
+    assert over.get_clim() == (0, 1)
+    plots.plot_map(axes, base64.b64encode(file.getvalue()).decode())
+    assert len(axes.images) == 3
+
+
+def test_methods_differ_in_colour_and_in_marker():
+    alternatives = ("temperature", "label smoothing", "entropy bonus", "early stopping", "MSE")
+    methods = ("MLL", "MCMI fixed", "MCMI tracked", "true BCPD", *alternatives)
+    styles = [plots.method_style(name) for name in methods]
+    assert len({style["color"] for style in styles}) == len(styles)
+    assert len({style["marker"] for style in styles}) == len(styles)
+    assert plots.method_style("MCMI fixed λ=0.25") == plots.method_style("MCMI fixed")
+    with pytest.raises(ValueError, match="no style for method 'MCMIfoo'; choose from MLL"):
+        plots.method_style("MCMIfoo")
+
+
+def test_intervals_are_a_curve_with_error_bars(axes):
+    intervals = pd.Series({0.1: Interval(1.5, 1, 2, 3), 0.4: Interval(6, 4, 8, 3)})
+    plots.plot_intervals(axes, intervals, label="MCMI fixed")
+    line, _, (bars,) = axes.containers[0]
+    assert line.get_xydata().tolist() == [[0.1, 1.5], [0.4, 6]]
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[1, 2], [4, 8]]
+
+
+def test_pairs_join_the_runs_of_a_seed(axes):
+    table = pd.DataFrame(
+        {"label": ["MLL", "MCMI fixed"] * 2, "seed": [1, 1, 0, 0], "a": [1.0, 2.0, 3.0, 4.0]}
+    )
+    plots.plot_pairs(axes, table, "a")
+    assert [line.get_ydata().tolist() for line in axes.lines[:2]] == [[3, 4], [1, 2]]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["MLL", "MCMI fixed"]
+
+
+def test_methods_from_top_to_bottom(axes):
+    plots.plot_methods(
+        axes, pd.Series({"MLL": Interval(1, 0, 2, 3), "true BCPD": Interval(3, 2, 4, 3)})
+    )
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["MLL", "true BCPD"]
+    assert axes.yaxis_inverted()
+    assert axes.lines[0].get_xdata() == [1]
+
+
+def test_bars_and_curve(axes):
+    temperatures = [1.0, 4.0]
+    bars = pd.Series([Interval(70, 69, 71, 3), Interval(72, 71, 73, 3)], index=temperatures)
+    curve = pd.Series(
+        [Interval(0.1, 0.05, 0.15, 3), Interval(0.4, 0.3, 0.5, 3)], index=temperatures
+    )
+    right = plots.plot_bars_and_curve(axes, bars, curve)
+    assert [bar.get_height() for bar in axes.patches] == [70, 72]
+    assert right.lines[0].get_ydata().tolist() == [0.1, 0.4]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "4"]
+    assert 0 < axes.get_ylim()[0] < 69  # cut, and the label says so
+    assert "cut axis" in axes.get_ylabel()
+
+
+def test_history_is_a_mean_with_a_range(axes):
+    other = plots.plot_history(axes, HISTORY, "train_ll_nats", "train_cmi_nats")
+    assert axes.lines[0].get_ydata().tolist() == [-1.5, -0.75]
+    assert other.lines[0].get_ydata().tolist() == pytest.approx([0.2, 0.35])
+    band = axes.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (-2, -0.5)
+    assert axes.get_ylabel() == "LL, nats (solid)"
+    assert other.get_ylabel() == "CMI, nats (dashed)"
+
+
+def test_equal_numbers_give_equal_files(tmp_path):
+    def save():
+        mpl.use("agg")
+        with mpl.rc_context():
+            plots.use_house_style()
+            figure, axes = plt.subplots()
+            axes.plot(np.arange(3))
+            plots.save_figure(figure, "f", HISTORY, profile="smoke", note="n = 2 seeds")
+            plt.close(figure)
+        assert figure.texts[0].get_text() == "profile smoke · n = 2 seeds"
+        folder = tmp_path / "output" / "figures"
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+    first = save()
+    assert list(first) == ["f.csv", "f.pdf", "f.png"]
+    assert save() == first
+    assert str(tmp_path).encode() not in b"".join(first.values())
+
+
+def test_tables_keep_six_digits(tmp_path):
+    plots.save_table(pd.DataFrame({"name": ["a"], "value": [1 / 3]}), "t")
+    assert (tmp_path / "output" / "figures" / "t.csv").read_text() == "name,value\na,0.333333\n"
+
+
+def test_rounding_errors_are_nothing(tmp_path):
+    """Where equal numbers are subtracted, processors differ in what is left, and in its sign."""
+    left_over = pd.DataFrame({"whole": [0, 1, 2], "gap": [0.1 + 0.2 - 0.3, -1e-17, -0.2]})
+    plots.save_table(left_over, "t")
+    text = (tmp_path / "output" / "figures" / "t.csv").read_text()
+    assert text == "whole,gap\n0,0\n1,0\n2,-0.2\n"
+
+
+def test_what_a_figure_draws(axes):
+    axes.plot([0, 1], [2, 3])
+    axes.bar([4], [5], width=2)
+    axes.fill_between([6, 7], [8, 8], [9, 9])
+    axes.scatter([10, 11], [12, 13], marker="$7$")
+    axes.imshow([[14, 15]], aspect="auto")
+    assert {float(number) for number in plots.drawn_numbers(axes.figure)} == {
+        *(0, 1, 2, 3),
+        *(3, 5, 0),  # corners of the bar
+        *range(6, 16),
+    }
+
+
+def test_digests_tell_which_plotted_value_changed(axes, capsys, tmp_path):
+    def printed(drawn, stored):
+        axes.clear()
+        axes.plot(drawn)
+        plots.save_figure(axes.figure, "f", pd.DataFrame({"a": stored}), profile="smoke", note="")
+        return capsys.readouterr().out.splitlines()
+
+    table, picture = printed([1, 2.5], [1, 2.5])
+    digest = hashlib.sha256((tmp_path / "output" / "figures" / "f.csv").read_bytes()).hexdigest()
+    assert table == f"f.csv: sha256 {digest[:12]}"
+    assert picture.startswith("f, 4 numbers as drawn: sha256 ")
+    assert printed([1 + 1e-14, 2.5], [1, 2.5 - 1e-14]) == [table, picture]
+    assert printed([1, 2.5], [1, 2.50001])[0] != table
+    assert printed([1, 2.50001], [1, 2.5]) != [table, picture]
+    assert printed([1, 2.50001], [1, 2.5])[0] == table
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="cannot write"):
+        plots.save_table(pd.DataFrame({"a": [1]}), "t")
+
+
+def test_gains_are_points_with_intervals_and_missing_ones_crosses(axes):
+    table = pd.DataFrame(
+        {
+            "framework": ["kd", "at"],
+            "gain_mean": [2.0, np.nan],
+            "gain_low": [1.0, np.nan],
+            "gain_high": [3.0, np.nan],
+        }
+    )
+    plots.plot_gains(axes, table, label="MCMI fixed")
+    points, _, (bars,) = axes.containers[0]
+    assert points.get_xydata()[0].tolist() == [2, 0]
+    assert bars.get_segments()[0][:, 0].tolist() == [1, 3]
+    crosses = [line for line in axes.lines if line.get_marker() == "x"]
+    assert crosses[0].get_xydata().tolist() == [[0, 1]]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["kd", "at"]

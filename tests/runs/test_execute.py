@@ -1,0 +1,412 @@
+"""Runs end to end: once, resumed exactly, raced, killed, failed and collapsed."""
+
+import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
+
+from mcmi_core.base.device import CONTEXT_BYTES
+from mcmi_core.base.errors import (
+    CompanionError,
+    DataError,
+    OutOfTime,
+    StoreError,
+    TrainingCollapsed,
+)
+from mcmi_core.data import load_dataset
+from mcmi_core.measures.evaluation import evaluate
+from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
+from mcmi_core.runs import execute as execution
+from mcmi_core.runs.execute import RunsFailed, _groups, _Room, execute
+from mcmi_core.runs.store import Store
+from mcmi_core.runs.trainer import ensure, load_model
+
+CPU = torch.device("cpu")
+KINDS = [mll_teacher(), mcmi_teacher("fixed"), mcmi_teacher("tracked"), kd_student()]
+
+
+def ids(run):
+    return f"{run.stage}-{run.label}"
+
+
+def assert_same_result(run, store, other_store):
+    first, second = store.weights(run), other_store.weights(run)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    for field in ("metrics", "history", "status"):
+        assert getattr(store.record(run), field) == getattr(other_store.record(run), field)
+
+
+def test_chain_trains_and_learns(store):
+    student = kd_student(mcmi_teacher())
+    record = ensure(student, store, CPU)
+    assert record.metrics["test"]["accuracy_percent"] > 40  # guessing: 25
+    assert record.history["epoch"] == [1, 2, 3, 4]
+    assert record.history["learning_rate"] == pytest.approx([0.05, 0.05, 0.05, 0.005])
+    assert {"loss_cross_entropy", "loss_kd", "test_cmi_nats"} <= record.history.keys()
+    assert record.provenance["torch"] == torch.__version__
+    assert all(store.record(run) for run in student.chain())
+    assert not list(store.root.glob("*/checkpoint.safetensors"))
+
+
+def test_stored_weights_give_the_recorded_metrics(store):
+    run = mcmi_teacher()
+    record = ensure(run, store, CPU)
+    dataset = load_dataset(run.data)
+    again = evaluate(load_model(run, store, CPU), dataset, dataset.test, CPU)
+    assert again == pytest.approx(record.metrics["test"], rel=1e-6)
+
+
+def test_a_finished_run_is_not_trained_again(store):
+    ensure(mll_teacher(), store, CPU)
+    epochs = []
+    ensure(mll_teacher(), store, CPU, on_epoch=lambda: epochs.append(1))
+    assert epochs == []
+
+
+@pytest.mark.parametrize("run", KINDS, ids=ids)
+def test_interrupted_training_resumes_exactly(run, tmp_path):
+    whole, interrupted = Store(tmp_path / "whole"), Store(tmp_path / "interrupted")
+    ensure(run, whole, CPU)
+    if run.parent:
+        ensure(run.parent, interrupted, CPU)
+    for _ in range(2):  # stopped after the first epoch of each attempt
+
+        def stop():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            ensure(run, interrupted, CPU, on_epoch=stop)
+    ensure(run, interrupted, CPU)
+    assert_same_result(run, whole, interrupted)
+
+
+def _ensure_and_count(run, root, epochs):
+    torch.set_num_threads(1)
+    ensure(run, Store(root), CPU, on_epoch=lambda: epochs.put(1))
+
+
+@pytest.fixture(scope="module")
+def fresh_process():
+    """Starts processes that have torch loaded already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mcmi_core.runs.trainer"])
+    return context
+
+
+def test_ten_kills_at_random_moments_change_nothing(tmp_path, fresh_process):
+    run = kd_student(mcmi_teacher(epochs=80), epochs=240)
+    random.seed(0)
+    kills = 0
+    while kills < 10:
+        epochs = fresh_process.SimpleQueue()
+        process = fresh_process.Process(
+            target=_ensure_and_count, args=(run, tmp_path / "killed", epochs)
+        )
+        process.start()
+        while epochs.empty() and process.is_alive():
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.15))
+        if not process.is_alive():
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        kills += 1
+    assert kills == 10
+    ensure(run, Store(tmp_path / "killed"), CPU)
+    ensure(run, Store(tmp_path / "whole"), CPU)
+    for link in run.chain():
+        assert_same_result(link, Store(tmp_path / "killed"), Store(tmp_path / "whole"))
+
+
+def test_two_processes_that_ask_at_once_train_once(tmp_path, fresh_process):
+    run = mll_teacher(epochs=20)
+    epochs = fresh_process.SimpleQueue()
+    processes = [
+        fresh_process.Process(target=_ensure_and_count, args=(run, tmp_path, epochs))
+        for _ in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    trained = 0
+    while not epochs.empty():
+        trained += epochs.get()
+    assert trained == 20
+
+
+def test_parallel_execution_equals_one_after_the_other(tmp_path):
+    runs = [kd_student(mll_teacher(seed=s), seed=s) for s in range(2)] + [mcmi_teacher()]
+    execute(runs, Store(tmp_path / "parallel"), workers=2, device=CPU, together=1)
+    for run in runs:
+        ensure(run, Store(tmp_path / "serial"), CPU)
+        assert_same_result(run, Store(tmp_path / "parallel"), Store(tmp_path / "serial"))
+
+
+def test_small_students_are_trained_together(tmp_path):
+    runs = [kd_student(mll_teacher(), seed=s) for s in range(4)]
+    together, alone = Store(tmp_path / "together"), Store(tmp_path / "alone")
+    execute(runs, together, workers=2, device=CPU)
+    execute(runs, alone, workers=2, device=CPU, together=1)
+    for run in runs:
+        record, other = together.record(run), alone.record(run)
+        assert record.provenance["trained_together"] == 2  # of four, so that both processes work
+        assert "trained_together" not in other.provenance
+        assert record.history["loss_kd"] == pytest.approx(other.history["loss_kd"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("number", "workers", "together", "sizes"),
+    [(10, 2, 16, [5, 5]), (40, 2, 16, [14, 13, 13]), (3, 8, 16, [1, 1, 1]), (4, 1, 3, [2, 2])],
+)
+def test_groups_give_every_process_work(number, workers, together, sizes):
+    runs = [kd_student(seed=seed) for seed in range(number)]
+    groups = _groups(runs, workers, together)
+    assert [len(group) for group in groups] == sizes
+    assert sorted(run.key for group in groups for run in group) == sorted(r.key for r in runs)
+
+
+def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
+    wide = [kd_student(model="mlp:width=5", seed=seed) for seed in range(2)]
+    narrow = [kd_student(seed=seed) for seed in range(3)]
+    teacher = mll_teacher()
+    assert _groups([*wide, *narrow, teacher], 1, 16) == [[teacher], narrow, wide]
+
+
+def test_cores_that_others_use_are_left_to_them(store, monkeypatch):
+    monkeypatch.setenv("MCMI_CORES", "1")
+    runs = [kd_student(mll_teacher(), seed=s) for s in range(3)]
+    execute(runs, store, device=CPU)
+    for run in runs:
+        about = store.record(run).provenance
+        assert (about["threads"], about["trained_together"]) == (1, 3)
+
+
+@pytest.mark.parametrize("cores", ["0", "-1", "two", "1.5"])
+def test_a_number_of_cores_that_is_none_is_refused(store, monkeypatch, cores):
+    monkeypatch.setenv("MCMI_CORES", cores)
+    with pytest.raises(ValueError, match=f"MCMI_CORES must be .* at least 1, got '{cores}'"):
+        execute([kd_student()], store)
+
+
+def test_at_least_one_run_at_a_time(store):
+    with pytest.raises(ValueError, match="together must be at least 1, got 0"):
+        execute([kd_student()], store, together=0)
+
+
+def test_training_stops_at_a_deadline_and_goes_on_to_the_same_result(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # one thread, as everywhere in the tests
+    run = kd_student(epochs=100)
+    stopped, whole = Store(tmp_path / "stopped"), Store(tmp_path / "whole")
+    checkpoint = stopped.folder(run) / "checkpoint.safetensors"
+    monkeypatch.setenv("MCMI_DEADLINE", "1")
+    clock = SimpleNamespace(time=checkpoint.exists)  # it is 1 when the student has begun
+    monkeypatch.setattr("mcmi_core.runs.execute.time", clock)
+    with pytest.raises(OutOfTime, match="1 of 2 runs done"):
+        execute([run], stopped, device=CPU)
+    assert checkpoint.exists()
+    monkeypatch.delenv("MCMI_DEADLINE")
+    execute([run], stopped, device=CPU)
+    ensure(run, whole, CPU)
+    assert_same_result(run, stopped, whole)
+
+
+def test_after_the_deadline_only_what_is_finished_is_returned(store, monkeypatch):
+    ensure(mll_teacher(), store, CPU)
+    monkeypatch.setenv("MCMI_DEADLINE", str(time.time() - 1))
+    execute([mll_teacher()], store)
+    with pytest.raises(OutOfTime, match="1 of 2 runs done"):
+        execute([kd_student()], store)
+    assert store.record(kd_student()) is None
+
+
+def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):
+    collapsing = mcmi_teacher("fixed", lam=50.0)
+    student = kd_student(collapsing)
+    execute([student, kd_student()], store, workers=1, device=CPU)  # the healthy one is finished
+    record = store.record(collapsing)
+    assert record.status == "collapsed"
+    assert "λ = 50 and fixed centroids collapsed" in record.message
+    assert "centroids=tracked" in record.message
+    assert store.record(student) is None
+    assert store.record(kd_student()).status == "done"
+    with pytest.raises(TrainingCollapsed, match="builds on a collapsed run"):
+        ensure(student, store, CPU)
+
+
+def test_divergence_is_reported(store):
+    run = mll_teacher(recipe=Recipe(epochs=3, learning_rate=1e20))
+    record = ensure(run, store, CPU)
+    assert record.status == "collapsed"
+    assert "epoch 1: cross_entropy is nan; try a smaller learning rate" in record.message
+    assert record.metrics == {}
+
+
+def test_failed_runs_are_listed_and_do_not_stop_the_others(store):
+    missing = mll_teacher(data="imagefolder:folder=nowhere", model="resnet8")
+    with pytest.raises(RunsFailed, match="1 of 2 runs failed: teacher-imagefolder.*nowhere"):
+        execute([missing, mll_teacher()], store, workers=1, device=CPU)
+    assert store.record(mll_teacher()).status == "done"
+
+
+def test_a_failure_names_all_that_were_trained_together(store):
+    runs = [kd_student(seed=seed) for seed in range(2)]
+    ensure(mll_teacher(), store, CPU)
+    store.folder(runs[0]).mkdir()
+    (store.folder(runs[0]) / "checkpoint.safetensors").write_bytes(b"damaged")
+    with pytest.raises(RunsFailed, match="2 of 3 runs failed.*is damaged") as failed:
+        execute(runs, store, workers=1, device=CPU)
+    assert all(run.id in str(failed.value) for run in runs)
+    (store.folder(runs[0]) / "checkpoint.safetensors").unlink()
+    execute(runs, store, workers=1, device=CPU)
+    assert all(store.record(run).status == "done" for run in runs)
+
+
+def _kill_workers(store):
+    while not list(store.root.glob("*/checkpoint.safetensors")):
+        time.sleep(0.01)
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+def test_a_killed_process_is_reported_though_runs_still_wait(store):
+    runs = [mll_teacher(epochs=2000, seed=seed) for seed in range(3)]
+    killer = threading.Thread(target=_kill_workers, args=(store,))
+    killer.start()
+    with pytest.raises(RunsFailed, match="1 of 3 runs failed.*its process was killed"):
+        execute(runs, store, workers=1, device=CPU)
+    killer.join()
+
+
+def test_few_shot_epochs_make_as_many_updates(store, monkeypatch):
+    record = ensure(kd_student(part=Part(fraction=0.1)), store, CPU)
+    assert record.metrics["train"]["accuracy_percent"] >= 0  # evaluated on the 20 samples it saw
+    assert record.run["part"]["fraction"] == 0.1
+
+
+def test_bayes_teacher_is_the_truth(store):
+    record = ensure(BayesTeacher(data=DATA), store, CPU)
+    assert record.metrics["test"]["bcpd_kl_nats"] == pytest.approx(0, abs=1e-9)
+    student = ensure(kd_student(BayesTeacher(data=DATA)), store, CPU)
+    assert student.status == "done"
+
+
+def test_bayes_teacher_needs_data_with_a_known_posterior(store):
+    with pytest.raises(DataError, match="true BCPD of data set 'digits' is not known; use oracle"):
+        ensure(BayesTeacher(data="digits"), store, CPU)
+
+
+def test_temperature_sweep_measures_softened_outputs(store):
+    teacher = mll_teacher()
+    sweep = Measurement(of=teacher, what="temperature_sweep:temperatures=1.0+4.0")
+    result = ensure(sweep, store, CPU).result
+    assert result["temperature"] == [1, 4]
+    assert result["cmi_nats"][0] == pytest.approx(
+        store.record(teacher).metrics["train"]["cmi_nats"], rel=1e-6
+    )
+    assert result["entropy_nats"][0] < result["entropy_nats"][1]
+
+
+def test_a_damaged_checkpoint_is_reported_not_trained_over(store):
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure(mll_teacher(), store, CPU, on_epoch=stop)
+    path = store.folder(mll_teacher()) / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StoreError, match="checkpoint.safetensors is damaged .*; delete it"):
+        ensure(mll_teacher(), store, CPU)
+
+
+def test_unfinished_runs_have_no_model(store):
+    with pytest.raises(StoreError, match="is not finished in"):
+        load_model(mll_teacher(), store, CPU)
+
+
+GIGABYTE = 10**9
+SMALL, MEDIUM, LARGE = (mll_teacher(seed=seed) for seed in range(3))
+STUDENT = kd_student(SMALL)
+NEEDS = {SMALL.key: GIGABYTE, MEDIUM.key: 3 * GIGABYTE, LARGE.key: 90 * GIGABYTE}
+NEEDS[STUDENT.key] = GIGABYTE
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """Of a GPU with 6 gigabytes beside three processes."""
+    monkeypatch.setattr(execution, "free_memory", lambda device: 6 * GIGABYTE + 3 * CONTEXT_BYTES)
+    monkeypatch.setattr("mcmi_core.memory.bytes_needed", lambda run, free: NEEDS[run.key])
+    return _Room(torch.device("cuda"), workers=3)
+
+
+def test_a_run_starts_if_it_fits_beside_those_under_way(room):
+    assert room.admits([MEDIUM], [[MEDIUM]])
+    assert not room.admits([MEDIUM], [[MEDIUM], [SMALL]])
+    assert not room.admits([MEDIUM], [[MEDIUM, SMALL]])
+    assert room.admits([SMALL, SMALL], [[MEDIUM], [SMALL]])
+    assert not room.admits([LARGE], [[SMALL]])
+    assert room.admits([LARGE], [])  # alone, whatever the estimate says
+
+
+def test_a_run_that_cannot_be_estimated_starts_and_says_why(room, monkeypatch):
+    def missing(run, free):
+        raise DataError("missing")
+
+    monkeypatch.setattr("mcmi_core.memory.bytes_needed", missing)
+    assert room.admits([LARGE], [[SMALL]])
+
+
+def test_on_the_cpu_nothing_is_counted(monkeypatch):
+    monkeypatch.setattr("mcmi_core.memory.bytes_needed", None)
+    assert _Room(CPU, workers=1).admits([LARGE], [[SMALL, MEDIUM]])
+
+
+def test_runs_that_wait_for_memory_are_all_done_at_last(store, room, monkeypatch):
+    beside = []
+
+    class Watched(_Room):
+        def __init__(self, device, workers):
+            super().__init__(torch.device("cuda"), workers)
+
+        def admits(self, group, active):
+            admitted = super().admits(group, active)
+            if admitted:
+                beside.append((group[0].key, sorted(run.key for [run] in active)))
+            return admitted
+
+    monkeypatch.setattr(execution, "_Room", Watched)
+    execute([LARGE, MEDIUM, SMALL, STUDENT], store, workers=3, device=CPU)
+    assert all(store.record(run).status == "done" for run in (LARGE, MEDIUM, SMALL, STUDENT))
+    assert [others for key, others in beside if key == LARGE.key] == [[]]
+    assert all(LARGE.key not in others for _, others in beside)
+
+
+def _die(runs, store, device):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_said_and_waiting_runs_are_left(store, room, monkeypatch):
+    monkeypatch.setattr(execution, "_Room", lambda device, workers: room)
+    monkeypatch.setattr(execution, "_work", _die)
+    with pytest.raises(RunsFailed, match="1 of 2 runs failed: .*its process was killed"):
+        execute([SMALL, MEDIUM], store, workers=1, device=CPU)
+    assert store.records() == []
+
+
+def test_too_little_memory_is_said_and_what_to_do(store, monkeypatch):
+    def fail(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has ...")
+
+    monkeypatch.setattr("mcmi_core.runs.trainer.ensure_together", fail)
+    monkeypatch.setattr(execution, "_on_epoch", None, raising=False)
+    with pytest.raises(CompanionError, match="^CUDA out of memory; run again with fewer workers"):
+        execution._work([SMALL], store, CPU)
