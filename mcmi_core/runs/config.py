@@ -1,10 +1,9 @@
 """What a result is: a run, fully described by a typed and validated configuration.
 
-Runs form a chain: an MLL teacher starts from nothing, an MCMI teacher from an MLL teacher, a
-student learns from either (or from one that was given auxiliary heads), and a measurement looks
-at any of them. A run contains its whole
-chain, and the hash of that is its key: equal key, equal result (up to rounding, where runs were
-trained together, see :mod:`~mcmi_core.training.stacked`).
+Runs form a chain: an MLL teacher starts from random weights, an MCMI teacher from an MLL teacher, a
+student learns from either (or from one that was given auxiliary heads), and a measurement is taken
+on any of them. A run contains its whole chain, and the hash of that is its key: equal key, equal
+result (up to rounding, where runs were trained together, see :mod:`mcmi_core.training.stacked`).
 """
 
 import hashlib
@@ -12,12 +11,7 @@ import json
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    TypeAdapter,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from mcmi_core.base.registry import Component
 from mcmi_core.data import DATASETS
@@ -85,6 +79,11 @@ class _Run(Config):
     def parent(self) -> "Run | None":
         """The run that must be there before this one can start."""
         return None
+
+    @property
+    def has_network(self) -> bool:
+        """Whether a network comes of it, which can be loaded; a measurement has only numbers."""
+        return True
 
     @property
     def epochs(self) -> int:
@@ -248,6 +247,11 @@ class Measurement(_Run):
     of: Teacher | BayesTeacher | Student = Field(discriminator="stage")
     what: _component(MEASUREMENTS)
     split: Literal["train", "test"] = "train"
+
+    @property
+    def has_network(self) -> bool:
+        """Never: the network is the measured run's."""
+        return False
 
     @property
     def data(self) -> Component:

@@ -24,6 +24,10 @@ def test_configurations_round_trip_through_json_with_their_key(run):
     assert (again, again.key, again.id) == (run, run.key, run.id)
 
 
+def test_only_a_measurement_has_no_network():
+    assert [run.stage for run in ALL_KINDS if not run.has_network] == ["measurement"]
+
+
 def test_key_does_not_depend_on_how_a_component_is_written():
     assert mll_teacher(model="mlp:depth=2,width=8").key == mll_teacher(model="mlp:width=8").key
 
