@@ -4,10 +4,11 @@ store/ID/record.json          written last: a run with a record is finished
 store/ID/weights.safetensors  the trained network
 store/ID/checkpoint.safetensors  the last whole epoch, while the run is under way
 store/ID/lock                 held by the process that trains it
-store/ID/logits-*.float32     what a teacher tells its students; see teacher_cache
+store/ID/logits-*.float32     what a teacher tells its students; see teacher_logits
 """
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,10 +45,19 @@ class Record(BaseModel):
     provenance: dict[str, str | int | float]
     run: dict[str, Any]
 
+    @cached_property
+    def parsed_run(self) -> Run:
+        """The run that ``run`` describes.
+
+        Raises:
+            pydantic.ValidationError: an unknown field or component, or a value out of range.
+        """
+        return parse_run(self.run)
+
     @property
     def id(self) -> str:
         """The run's readable name."""
-        return parse_run(self.run).id
+        return self.parsed_run.id
 
     def to_json(self) -> str:
         """One line per top-level field and per history column, for readable diffs."""
@@ -86,7 +96,7 @@ def read_record(path: Path) -> Record:
     """
     try:
         record = Record.model_validate_json(path.read_text(encoding="utf-8"))
-        key = parse_run(record.run).key
+        key = record.parsed_run.key
     except (ValidationError, OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is not a record: {error}") from None
     if key != record.key:
@@ -97,15 +107,52 @@ def read_record(path: Path) -> Record:
     return record
 
 
-class Store:
+class Records:
+    """A folder of committed records, ``ID.json`` each: replay reads these and trains nothing.
+
+    Args:
+        root: such as ``records/smoke``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def path(self, run_id: str) -> Path:
+        """Where the record of a run is, or would be."""
+        return self.root / f"{run_id}.json"
+
+    def record(self, run: Run) -> Record | None:
+        """The record of a finished run, or None.
+
+        Raises:
+            StoreError: the record is damaged or was edited.
+        """
+        path = self.path(run.id)
+        return read_record(path) if path.exists() else None
+
+
+class Store(Records):
     """A folder of runs.
 
     Args:
         root: made when the first run is written.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def path(self, run_id: str) -> Path:
+        """Where the record of a run is, or would be."""
+        return self.root / run_id / "record.json"
+
+    def find(self, reference: str = "") -> list[str]:
+        """The ids of finished runs whose id or key starts with ``reference``, in order.
+
+        An id ends with the key, so names of folders answer this and no record is read.
+        """
+        ids = sorted(path.parent.name for path in self.root.glob("*/record.json"))
+        return [
+            run_id
+            for run_id in ids
+            if run_id.startswith(reference) or run_id.rpartition("-")[2].startswith(reference)
+        ]
 
     def folder(self, run: Run) -> Path:
         """Where everything about a run lies."""
@@ -120,25 +167,16 @@ class Store:
             raise StoreError(f"cannot make {folder}: {error.strerror}") from None
         return FileLock(folder / "lock")
 
-    def record(self, run: Run) -> Record | None:
-        """The record of a finished run, or None.
-
-        Raises:
-            StoreError: the record is damaged.
-        """
-        path = self.folder(run) / "record.json"
-        return read_record(path) if path.exists() else None
-
     def records(self) -> list[Record]:
         """The records of all finished runs, by name."""
-        return [read_record(path) for path in sorted(self.root.glob("*/record.json"))]
+        return [read_record(self.path(run_id)) for run_id in self.find()]
 
     def finish(self, run: Run, record: Record, weights: dict[str, Tensor] | None) -> None:
         """Keep the result of a run; from here on it counts as finished."""
         folder = self.folder(run)
         if weights is not None:
             write_tensors(folder / "weights.safetensors", weights, {"run": record.run})
-        write_atomically(folder / "record.json", record.to_json())
+        write_atomically(self.path(run.id), record.to_json())
         (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
     def weights(self, run: Run) -> dict[str, Tensor]:
@@ -182,26 +220,3 @@ class Store:
         tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
         checkpoint = Checkpoint(metadata["epoch"], metadata["history"], tensors)
         return checkpoint, metadata["seconds"]
-
-
-class Records:
-    """A folder of committed records, ``ID.json`` each: replay reads these and trains nothing.
-
-    Args:
-        root: such as ``records/smoke``.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
-
-    def path(self, run: Run) -> Path:
-        """Where the record of a run is, or would be."""
-        return self.root / f"{run.id}.json"
-
-    def record(self, run: Run) -> Record | None:
-        """The committed record of a run, or None.
-
-        Raises:
-            StoreError: the record is damaged or was edited.
-        """
-        return read_record(self.path(run)) if self.path(run).exists() else None

@@ -28,6 +28,28 @@ def test_records_round_trip(store):
     assert torch.equal(store.weights(run)["weight"], torch.ones(2))
 
 
+def test_a_record_parses_its_run_once(tmp_path, monkeypatch):
+    run = kd_student()
+    path = Records(tmp_path).path(run.id)
+    path.write_text(record_of(run).to_json())
+    record = read_record(path)
+    monkeypatch.setattr("mcmi_core.runs.store.parse_run", None)
+    assert (record.id, record.parsed_run) == (run.id, run)
+
+
+def test_runs_are_found_by_the_start_of_their_id_or_key_without_reading_a_record(store):
+    finished = [mll_teacher(seed=seed) for seed in range(3)] + [kd_student()]
+    for run in finished:
+        store.finish(run, record_of(run), weights=None)
+        store.path(run.id).write_text("not read")
+    store.folder(mll_teacher(seed=3)).mkdir()  # not finished
+    ids = sorted(run.id for run in finished)
+    assert store.find() == ids
+    assert store.find("teacher") == ids[1:]
+    assert store.find(ids[0]) == store.find(finished[3].key[:12]) == ids[:1]
+    assert store.find("mlp") == []
+
+
 def test_numbers_are_kept_to_eight_digits(tmp_path):
     record = record_of(mll_teacher(), metrics={"test": {"cmi_nats": 0.123456789012}})
     path = tmp_path / "record.json"
@@ -37,7 +59,7 @@ def test_numbers_are_kept_to_eight_digits(tmp_path):
 
 def test_a_record_whose_configuration_was_edited_is_refused(tmp_path):
     run = mll_teacher()
-    path = Records(tmp_path).path(run)
+    path = Records(tmp_path).path(run.id)
     path.write_text(record_of(run).to_json().replace('"seed": 0', '"seed": 1'))
     with pytest.raises(StoreError, match=f"says key {run.key}, but its configuration has key"):
         Records(tmp_path).record(run)
