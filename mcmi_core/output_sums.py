@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mcmi_core.base.checks import check_label_range, check_pair, check_positive
+from mcmi_core.base.errors import NonFiniteLogits
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class OutputSums:
         """I(X; Ŷ | Y) = H(Ŷ|Y) − H(Ŷ|X) in nats, scalar.
 
         Raises:
-            ValueError: no sample, or NaN; as do the other two.
+            ValueError: no sample has been seen.
+            NonFiniteLogits: some logits were NaN or +inf, or −inf for every class.
         """
         centroids = self.prob_sums / self.class_counts.clamp_min(1)[:, None]
         centroid_entropy_sum = -torch.xlogy(self.prob_sums, centroids).sum()
@@ -90,5 +92,5 @@ class OutputSums:
         if count == 0:
             raise ValueError("no sample has been seen; call update first")
         if total.isnan():
-            raise ValueError("the logits contain NaN or inf")
+            raise NonFiniteLogits("the logits contain NaN or inf")
         return total / count

@@ -25,5 +25,9 @@ class IncompatibleNetworks(CompanionError, ValueError):
     """A student and a teacher that a distiller cannot compare; the message names their shapes."""
 
 
+class NonFiniteLogits(CompanionError, ValueError):
+    """Logits that contain NaN or inf, of which nothing can be measured."""
+
+
 class TrainingCollapsed(CompanionError):
     """Training left the region where its result means anything; the message says what to try."""
