@@ -19,11 +19,6 @@ class Interval(NamedTuple):
         """``mean [low, high]``, each in the format ``spec``."""
         return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether zero lies outside the interval."""
-        return self.low > 0 or self.high < 0
-
 
 def mean_interval(values, confidence: float = 0.95) -> Interval:
     """Mean ± t-interval of values that vary by seed: mean ± t(n−1) · s/√n.
@@ -113,7 +108,9 @@ def summarise(table: pd.DataFrame, by: list[str], metrics: list[str]) -> pd.Data
     return groups.agg(lambda values: [mean_interval(values)]).map(lambda cell: cell[0])
 
 
-def gains(table: pd.DataFrame, metric: str, control: str, by: list[str] | None = None):
+def gains(
+    table: pd.DataFrame, metric: str, control: str, by: list[str] | None = None
+) -> pd.Series:
     """Paired difference of each method to a control method, over seeds.
 
     Args:
@@ -123,27 +120,23 @@ def gains(table: pd.DataFrame, metric: str, control: str, by: list[str] | None =
         by: further columns that split the table into separate comparisons.
 
     Returns:
-        Series of :class:`Interval` of metric(method) − metric(control), indexed by ``by`` and
-        ``label``.
+        :class:`Interval` of metric(method) − metric(control), indexed by ``by`` and ``label``.
 
     Raises:
         ValueError: no such control, fewer than two seeds, or a seed that lacks the control or a
             method.
     """
-    by = by or []
-    if control not in set(table.label):
-        present = ", ".join(sorted(set(table.label)))
-        raise ValueError(f"no method {control!r} to compare with; there are {present}")
-    wide = table.pivot(index="seed", columns=[*by, "label"], values=metric)
+    groups = table.groupby(by) if by else [((), table)]
     differences = {}
-    for setting in wide.columns:
-        *rest, label = setting if by else (setting,)
-        if label != control:
-            base = wide[(*rest, control) if by else control]
-            differences[setting] = paired_difference(wide[setting], base)
-    series = pd.Series(differences)
-    series.index.names = wide.columns.names
-    return series
+    for setting, rows in groups:
+        wide = rows.pivot(index="seed", columns="label", values=metric)
+        if control not in wide:
+            raise ValueError(f"no method {control!r} to compare with; there are {', '.join(wide)}")
+        for label in wide.columns.drop(control):
+            differences[(*setting, label)] = paired_difference(wide[label], wide[control])
+    names = [*(by or []), "label"]
+    index = pd.MultiIndex.from_tuples(differences, names=names)
+    return pd.Series(list(differences.values()), index if by else index.get_level_values("label"))
 
 
 def selection_effects(

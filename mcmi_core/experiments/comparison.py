@@ -3,7 +3,6 @@
 import pandas as pd
 
 from mcmi_core.base.statistics import Interval, paired_difference
-from mcmi_core.report.plots import save_text
 
 SETTING = ["pair", "framework"]
 """Columns that make a row of the table."""
@@ -61,46 +60,3 @@ def compare_teachers(students: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _status(statuses: pd.Series) -> str:
     counts = statuses[statuses != "done"].value_counts()
     return "; ".join(f"{n} of {len(statuses)} {name}" for name, n in counts.items()) or "done"
-
-
-def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
-    """A comparison as text: ``mean ± sd`` of both teachers' students, and the gain's interval.
-
-    Args:
-        comparison: of :func:`compare_teachers`.
-        digits: behind the decimal point.
-    """
-
-    def number(value: float, sign: str = "") -> str:
-        return "–" if pd.isna(value) else f"{value:{sign}.{digits}f}"
-
-    def spread(row: pd.Series, name: str) -> str:
-        return f"{number(row[f'{name}_mean'])} ± {number(row[f'{name}_sd'])}"
-
-    def gain(row: pd.Series) -> str:
-        low, high = number(row.gain_low, "+"), number(row.gain_high, "+")
-        return f"{number(row.gain_mean, '+')} [{low}, {high}]"
-
-    columns = {
-        "MLL, %": comparison.apply(spread, axis="columns", name="mll"),
-        "MCMI, %": comparison.apply(spread, axis="columns", name="mcmi"),
-        "gain, points": comparison.apply(gain, axis="columns"),
-        "n": comparison.n,
-        "status": comparison.status,
-    }
-    return pd.concat([comparison[SETTING], pd.DataFrame(columns)], axis="columns")
-
-
-def save_latex(table: pd.DataFrame, name: str, caption: str) -> None:
-    """Save a table of text as ``NAME.tex``, for ``booktabs``, beside the figures' csv.
-
-    Args:
-        table: without index; special characters are escaped.
-        name: file name without ending.
-        caption: data, recipe, n: what the table cannot say itself.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
-    text = table.to_latex(index=False, escape=True, caption=caption, label=f"tab:{name}")
-    save_text(text, f"{name}.tex")

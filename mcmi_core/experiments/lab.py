@@ -1,39 +1,63 @@
-"""What a notebook calls: ask for runs, get one tidy table.
+"""How an experiment gets at its runs: ask for them, get one tidy table.
 
-Two ways to answer: from the committed records, in seconds and on any machine (replay), or from
-the store, training whatever is missing (train). The tables look the same.
+There are two ways to answer: from the committed records, in seconds and on any machine (replay),
+or from the store, training whatever is missing. The tables look the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import pandas as pd
 
 from mcmi_core.base.errors import NotMeasured
 from mcmi_core.base.files import write_atomically
-from mcmi_core.base.paths import output_root, records_root, store_root
-from mcmi_core.profiles import get_profile
+from mcmi_core.base.paths import output_root
 from mcmi_core.runs import Measurement, Run
-from mcmi_core.runs.execute import execute
-from mcmi_core.runs.store import Record, Records, Store
+from mcmi_core.runs.store import Record, flat_metrics
+
+
+class Source(Protocol):
+    """Where finished runs are looked up: the store, or a folder of committed records."""
+
+    def record(self, run: Run) -> Record | None:
+        """The record of a finished run, or None."""
 
 
 class Lab:
-    """A notebook's access to runs.
+    """Access to the runs of one profile.
 
     Args:
-        profile: ``smoke``, ``gpu`` or ``paper``.
-        train: whether to train what is missing; if not, only committed records answer.
-
-    Raises:
-        CompanionError: unknown profile.
+        profile: its name.
+        source: where finished runs are looked up.
+        train: makes the records of runs that have none; None: only those that exist answer.
     """
 
-    def __init__(self, profile: str, train: bool = False) -> None:
-        self.profile = get_profile(profile)
-        self.train = train
-        self._used: dict[str, Record] = {}
+    def __init__(
+        self,
+        profile: str,
+        source: Source,
+        train: Callable[[list[Run], int | None], None] | None = None,
+    ) -> None:
+        self.profile = profile
+        self._source = source
+        self._train = train
+        self._found: dict[str, Record] = {}
 
-    def collect(self, runs: Iterable[Run], *, workers: int | None = None) -> pd.DataFrame:
+    def ensure(self, runs: Iterable[Run], workers: int | None = None) -> None:
+        """Train the runs that have no record yet, all at once; in a replay, do nothing.
+
+        Args:
+            runs: that tables will be asked of.
+            workers: runs at a time; the default is the profile's.
+
+        Raises:
+            RunsFailed: training failed.
+            OutOfTime: the deadline came first.
+        """
+        if self._train:
+            self._train(list(runs), workers)
+
+    def collect(self, runs: Iterable[Run]) -> pd.DataFrame:
         """One row per run: what it was (configuration) and how it ended (final metrics).
 
         Columns: ``id``, ``key``, ``parent_key``, ``label``, ``status``, the configuration
@@ -43,18 +67,11 @@ class Lab:
         whose teacher collapsed has status ``not run`` and no metrics; a student whose distiller
         cannot compare it with its teacher has status ``incompatible``, and none either.
 
-        Args:
-            runs: what to collect.
-            workers: runs to train at a time, where they need more memory than others; the default
-                is the profile's.
-
         Raises:
             NotMeasured: a record is missing and training is not allowed.
             RunsFailed: training failed.
         """
-        return pd.DataFrame(
-            [_describe(run) | _outcome(rec) for run, rec in self._ask(runs, workers)]
-        )
+        return pd.DataFrame([_describe(run) | _outcome(rec) for run, rec in self._ask(runs)])
 
     def collect_histories(self, runs: Iterable[Run]) -> pd.DataFrame:
         """One row per run and evaluated epoch; columns as :meth:`collect`, and ``epoch``."""
@@ -66,9 +83,9 @@ class Lab:
 
     def provenance(self) -> str:
         """Where the numbers collected so far come from, in one line per software and machine."""
-        if not self._used:
+        if not self._found:
             return "no runs collected yet"
-        table = pd.DataFrame([record.provenance for record in self._used.values()])
+        table = pd.DataFrame([record.provenance for record in self._found.values()])
         if "seconds" not in table:
             table["seconds"] = 0.0
         groups = table.groupby(["hardware", "threads", "torch", "commit", "date"])
@@ -79,70 +96,69 @@ class Lab:
         )
 
     def __str__(self) -> str:
-        source = "training what is missing" if self.train else "replaying committed records"
-        return f"profile {self.profile.name}: {source}"
+        source = "training what is missing" if self._train else "replaying committed records"
+        return f"profile {self.profile}: {source}"
 
-    def _rows(self, runs: Iterable[Run], columns_of) -> pd.DataFrame:
-        rows = [
-            description | dict(zip(columns, values, strict=True))
-            for run, record in self._ask(runs)
-            if record is not None
-            for description, columns in [(_describe(run), columns_of(record))]
-            for values in zip(*columns.values(), strict=True)
-        ]
+    def _rows(self, runs: Iterable[Run], columns_of: Callable[[Record], dict]) -> pd.DataFrame:
+        rows = []
+        for run, record in self._ask(runs):
+            if record is not None:
+                columns = columns_of(record)
+                about = _describe(run)
+                for values in zip(*columns.values(), strict=True):
+                    rows.append(about | dict(zip(columns, values, strict=True)))
         return pd.DataFrame(rows)
 
-    def _ask(
-        self, runs: Iterable[Run], workers: int | None = None
-    ) -> list[tuple[Run, Record | None]]:
-        """Each run with its record, or with None if a run that it builds on collapsed."""
+    def _ask(self, runs: Iterable[Run]) -> list[tuple[Run, Record | None]]:
+        """Each run with its record, or with None if a run that it builds on did not succeed."""
         runs = list(runs)
-        if self.train:
-            source = Store(store_root())
-            execute(runs, source, workers=workers or self.profile.workers)
-        else:
-            source = Records(records_root() / self.profile.name)
+        self.ensure(runs)
         answers, missing = [], []
         for run in runs:
-            chain = [(link, source.record(link)) for link in run.chain()]
-            self._used |= {link.key: record for link, record in chain if record}
-            answers.append((run, chain[-1][1]))
-            impossible = any(record and record.status != "done" for _, record in chain)
-            if chain[-1][1] is None and not impossible:
+            chain = [self._record(link) for link in run.chain()]
+            answers.append((run, chain[-1]))
+            impossible = any(record and record.status != "done" for record in chain)
+            if chain[-1] is None and not impossible:
                 missing.append(run.id)
         if missing:
             raise NotMeasured(
-                f"{len(missing)} of {len(runs)} runs have no record in {source.root.name!r} "
+                f"{len(missing)} of {len(runs)} runs have no record in the {self.profile!r} "
                 f"records (the first: {missing[0]}). To train them: set train = True in the "
-                f"notebook, or run: make figures PROFILE={self.profile.name}"
+                f"notebook, or run: make figures PROFILE={self.profile}"
             )
-        if self.train:
-            self._export()
         return answers
 
-    def _export(self) -> None:
-        """Put the records behind the figures beside them, for ``make evidence`` to commit."""
-        for record in self._used.values():
-            path = output_root() / "records" / f"{record.id}.json"
-            write_atomically(path, record.to_json(), durable=False)
+    def _record(self, run: Run) -> Record | None:
+        """Looked up once; where runs are trained, put beside the figures, to be committed."""
+        if run.key not in self._found and (record := self._source.record(run)):
+            self._found[run.key] = record
+            if self._train:
+                path = output_root() / "records" / f"{run.id}.json"
+                write_atomically(path, record.to_json(), durable=False)
+        return self._found.get(run.key)
 
 
 def _describe(run: Run) -> dict:
     """The configuration in flat columns."""
     parent = run.parent
-    config = pd.json_normalize(run.model_dump(mode="json"), sep="_").iloc[0].to_dict()
     names = {"id": run.id, "key": run.key, "parent_key": parent.key if parent else None}
-    return names | {"label": run.label} | config
+    return names | {"label": run.label} | _flat(run.model_dump(mode="json"))
+
+
+def _flat(config: dict, prefix: str = "") -> dict:
+    columns = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            columns |= _flat(value, f"{prefix}{name}_")
+        else:
+            columns[f"{prefix}{name}"] = value
+    return columns
 
 
 def _outcome(record: Record | None) -> dict:
     if record is None:
         return {"status": "not run"}
-    metrics = {
-        f"{split}_{name}": value
-        for split, values in record.metrics.items()
-        for name, value in values.items()
-    }
+    metrics = flat_metrics(record.metrics)
     accuracies = [a for a in record.history.get("test_accuracy_percent", []) if a is not None]
     if accuracies:
         metrics["best_test_accuracy_percent"] = max(accuracies)

@@ -122,7 +122,21 @@ class Pair:
     @property
     def posterior_is_known(self) -> bool:
         """Whether the truth can teach (:meth:`bayes`): on synthetic data only."""
-        return self.data.partition(":")[0] == "oracle"
+        return self.data_name == "oracle"
+
+    @property
+    def data_name(self) -> str:
+        """The data set without its options: ``oracle``."""
+        return self.data.partition(":")[0]
+
+    @property
+    def recipe_text(self) -> str:
+        """Epochs of each stage, in words."""
+        students = self.student_recipe or self.recipe
+        return (
+            f"teacher {self.recipe.epochs} epochs, fine-tuning {self.fine_tuning.epochs}, "
+            f"student {students.epochs}"
+        )
 
     def __str__(self) -> str:
         return f"{self.teacher} → {self.student} on {self.data}"

@@ -10,6 +10,9 @@ split of CIFAR-100 too, but chooses one of four values, once per pair, on runs t
 
 from typing import NamedTuple
 
+from mcmi_core.experiments.pair import Pair
+from mcmi_core.runs import Recipe
+
 DEFAULT_LAMBDA = 0.2
 
 
@@ -97,3 +100,50 @@ def learning_rate(model: str) -> float:
 def fine_tuning_rate(model: str) -> float:
     """The paper's for fine-tuning by MCMI: 0.05, or 0.005 for MobileNetV2 and ShuffleNets."""
     return 0.005 if model in SMALLER_STEPS else 0.05
+
+
+IMAGENET_RECIPE = Recipe(
+    epochs=100, batch_size=256, learning_rate=0.1, weight_decay=1e-4, milestones=(30, 60, 90)
+)
+"""The customary one."""
+
+IMAGENET_FINE_TUNING = IMAGENET_RECIPE.model_copy(
+    update={"epochs": 10, "schedule": "cosine", "learning_rate": 0.01}
+)
+"""Ours: a tenth of the training, from a tenth of its rate; the paper does not say."""
+
+IMAGENET_FRAMEWORKS = ("kd", "at", "dkd", "reviewkd")
+"""Of the paper's eleven: CRD's memory, read as a whole, does not fit ImageNet."""
+
+
+def table_pair(row: TablePair, data: str, recipe: Recipe, fine_tuning: Recipe) -> Pair:
+    """A pair of the paper's Table 1 on some data, at the learning rates of its networks."""
+    rates = learning_rate(row.teacher), learning_rate(row.student)
+    teacher_recipe, student_recipe = (
+        recipe.model_copy(update={"learning_rate": rate}) for rate in rates
+    )
+    return Pair(
+        data=data,
+        teacher=row.teacher,
+        student=row.student,
+        lam=row.lam,
+        recipe=teacher_recipe,
+        student_recipe=student_recipe,
+        fine_tuning=fine_tuning.model_copy(update={"learning_rate": fine_tuning_rate(row.teacher)}),
+        distillers=row.distillers,
+    )
+
+
+def imagenet_pair(row: TablePair, data: str, epochs: int = 100) -> Pair:
+    """A pair of the paper's Table 2 on some data, with ImageNet's customary recipe."""
+    recipe = IMAGENET_RECIPE.shortened(epochs)
+    fine_tuning = IMAGENET_FINE_TUNING.shortened(max(1, epochs // 10))
+    return Pair(
+        data=data,
+        teacher=row.teacher,
+        student=row.student,
+        lam=row.lam,
+        recipe=recipe,
+        fine_tuning=fine_tuning,
+        distillers=row.distillers,
+    )

@@ -1,14 +1,15 @@
-"""How big: the same notebooks on a laptop (smoke), on one GPU (gpu), at the paper's size (paper).
+"""How big: the same experiments on a laptop (smoke), on one GPU (gpu), at the paper's size (paper).
 
-A profile names, for every experiment, the teacher-student pairs, their data and their recipes.
+A profile holds the settings of every experiment: pairs of networks, their data, recipes and seeds.
 """
 
 from mcmi_core.base.errors import CompanionError
-from mcmi_core.experiments.pair import PAPER_FINE_TUNING, PAPER_RECIPE, Pair
-from mcmi_core.profiles._profile import Profile
-from mcmi_core.profiles.gpu import GPU, TINY_IMAGENET
-from mcmi_core.profiles.paper import CIFAR100, PAPER
-from mcmi_core.profiles.smoke import DIGITS, ORACLE, SMOKE
+from mcmi_core.experiments.experiment import Experiment
+from mcmi_core.experiments.lab import Lab
+from mcmi_core.profiles.gpu import GPU
+from mcmi_core.profiles.paper import PAPER
+from mcmi_core.profiles.profile import Profile
+from mcmi_core.profiles.smoke import SMOKE
 
 PROFILES = {profile.name: profile for profile in (SMOKE, GPU, PAPER)}
 
@@ -24,15 +25,23 @@ def get_profile(name: str) -> Profile:
     return PROFILES[name]
 
 
-__all__ = [
-    "CIFAR100",
-    "DIGITS",
-    "ORACLE",
-    "PAPER_FINE_TUNING",
-    "PAPER_RECIPE",
-    "PROFILES",
-    "TINY_IMAGENET",
-    "Pair",
-    "Profile",
-    "get_profile",
-]
+def open_experiment(name: str, profile: str, train: bool = False) -> tuple[Experiment, Lab]:
+    """An experiment at a profile's size, and the lab that answers for its runs.
+
+    Args:
+        name: of the experiment: ``04_zero_shot``.
+        profile: its name.
+        train: whether to train all its runs that are missing, now; if not, committed records
+            answer.
+
+    Raises:
+        CompanionError: unknown profile or experiment.
+        RunsFailed: training failed.
+    """
+    settings = get_profile(profile)
+    experiment, lab = settings.experiment(name), settings.lab(train)
+    lab.ensure(experiment.runs(), experiment.workers)
+    return experiment, lab
+
+
+__all__ = ["PROFILES", "Profile", "get_profile", "open_experiment"]

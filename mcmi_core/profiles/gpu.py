@@ -2,10 +2,29 @@
 
 from dataclasses import replace
 
+from mcmi_core.experiments.alternatives import Alternatives
+from mcmi_core.experiments.bayes_oracle import BayesOracle
+from mcmi_core.experiments.cifar100_distillation import Cifar100Distillation
+from mcmi_core.experiments.eigen_cam import EigenCam
+from mcmi_core.experiments.few_shot import FewShot
+from mcmi_core.experiments.imagenet_distillation import ImagenetDistillation
+from mcmi_core.experiments.lambda_and_centroids import LambdaAndCentroids
+from mcmi_core.experiments.mll_training_dynamics import MllTrainingDynamics
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.paper_pairs import CIFAR100_PAIRS, FRAMEWORKS, IMAGENET_PAIRS
-from mcmi_core.profiles._profile import Profile
-from mcmi_core.profiles._tables import IMAGENET_FRAMEWORKS, imagenet_pair, table_pair
+from mcmi_core.experiments.paper_pairs import (
+    CIFAR100_PAIRS,
+    FRAMEWORKS,
+    IMAGENET_FRAMEWORKS,
+    IMAGENET_PAIRS,
+    imagenet_pair,
+    table_pair,
+)
+from mcmi_core.experiments.proposition_1 import Proposition1
+from mcmi_core.experiments.quickstart import Quickstart
+from mcmi_core.experiments.semi_supervised_and_binary import SemiSupervisedAndBinary
+from mcmi_core.experiments.teacher_size import TeacherSize
+from mcmi_core.experiments.temperature_and_cmi import TemperatureAndCmi
+from mcmi_core.experiments.zero_shot import ZeroShot
 from mcmi_core.profiles.paper import (
     ALTERNATIVE_OBJECTIVES,
     FRACTIONS,
@@ -13,6 +32,7 @@ from mcmi_core.profiles.paper import (
     RESNETS,
     ZERO_SHOT_TEACHERS,
 )
+from mcmi_core.profiles.profile import Profile
 from mcmi_core.profiles.smoke import BINARY_ORACLE, ORACLE
 from mcmi_core.runs import Recipe
 
@@ -42,54 +62,80 @@ GPU_PAIRS = (
 )
 """Two pairs of one family and two of different ones."""
 
+SEEDS = (0, 1, 2)
+ORACLE_SEEDS = tuple(range(10))
+
 GPU = Profile(
     name="gpu",
     needs_gpu=True,
     workers=8,
-    seeds=(0, 1, 2),
-    quickstart=TINY_IMAGENET,
-    temperature_pairs=(
-        TINY_IMAGENET,
-        replace(TINY_IMAGENET, teacher="resnet110", student="resnet32"),
-        replace(TINY_IMAGENET, teacher="resnet32x4", student="resnet8x4"),
+    experiments=(
+        Quickstart(pair=TINY_IMAGENET, seeds=SEEDS),
+        TemperatureAndCmi(
+            pairs=(
+                TINY_IMAGENET,
+                replace(TINY_IMAGENET, teacher="resnet110", student="resnet32"),
+                replace(TINY_IMAGENET, teacher="resnet32x4", student="resnet8x4"),
+            ),
+            temperatures=(1.0, 2.0, 4.0, 8.0, 16.0),
+            seeds=SEEDS,
+        ),
+        MllTrainingDynamics(
+            pairs=(TINY_IMAGENET, replace(TINY_IMAGENET, teacher="resnet20")), seeds=SEEDS
+        ),
+        EigenCam(pair=TINY_IMAGENET, stage=3, seeds=SEEDS),
+        ZeroShot(
+            pair=CIFAR10_JPEG,
+            teachers=ZERO_SHOT_TEACHERS,
+            omitted_sets=OMITTED_SETS,
+            seeds=SEEDS,
+        ),
+        TeacherSize(
+            pairs=tuple(
+                replace(TINY_IMAGENET, teacher=name, student="resnet8") for name in RESNETS
+            ),
+            seeds=SEEDS,
+        ),
+        Cifar100Distillation(
+            pairs=tuple(
+                table_pair(row, TINY_IMAGENET.data, TINY_IMAGENET.recipe, TINY_IMAGENET.fine_tuning)
+                for row in CIFAR100_PAIRS
+                if (row.teacher, row.student) in GPU_PAIRS
+            ),
+            frameworks=FRAMEWORKS,
+            seeds=SEEDS,
+        ),
+        ImagenetDistillation(
+            pairs=tuple(
+                imagenet_pair(row, f"{TINY_IMAGENET.data},image_size=64", epochs=30)
+                for row in IMAGENET_PAIRS
+            ),
+            frameworks=IMAGENET_FRAMEWORKS,
+            seeds=SEEDS,
+        ),
+        FewShot(
+            pair=TINY_IMAGENET,
+            fractions={"kd": FRACTIONS, "crd": FRACTIONS},
+            seeds=SEEDS,
+        ),
+        LambdaAndCentroids(
+            pair=TINY_IMAGENET, lambdas=(0.0, 0.05, 0.1, 0.15, 0.25, 0.4, 0.8), seeds=SEEDS
+        ),
+        Alternatives(
+            pair=TINY_IMAGENET,
+            objectives=ALTERNATIVE_OBJECTIVES,
+            temperatures=(2.0, 8.0, 16.0),
+            stops=(10, 20, 37),
+            seeds=SEEDS,
+        ),
+        SemiSupervisedAndBinary(
+            pair=TINY_IMAGENET,
+            seeds=SEEDS,
+            binary_pair=BINARY_ORACLE,
+            binary_lambdas=(0.7, 1.0, 1.5),
+            binary_seeds=tuple(range(10)),
+        ),
+        BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
+        Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
     ),
-    temperatures=(1.0, 2.0, 4.0, 8.0, 16.0),
-    dynamics_pairs=(TINY_IMAGENET, replace(TINY_IMAGENET, teacher="resnet20")),
-    lambda_pair=TINY_IMAGENET,
-    lambdas=(0.0, 0.05, 0.1, 0.15, 0.25, 0.4, 0.8),
-    oracle_pair=ORACLE,
-    oracle_seeds=tuple(range(10)),
-    oracle_lambdas=(0.4, 0.7),
-    zero_shot_pair=CIFAR10_JPEG,
-    zero_shot_teachers=ZERO_SHOT_TEACHERS,
-    zero_shot_seeds=(0, 1, 2),
-    omitted_sets=OMITTED_SETS,
-    size_pairs=tuple(replace(TINY_IMAGENET, teacher=t, student="resnet8") for t in RESNETS),
-    few_shot_pair=TINY_IMAGENET,
-    few_shot_fractions={"kd": FRACTIONS, "crd": FRACTIONS},
-    cam_pair=TINY_IMAGENET,
-    distillation_pairs=tuple(
-        table_pair(row, TINY_IMAGENET.data, TINY_IMAGENET.recipe, TINY_IMAGENET.fine_tuning)
-        for row in CIFAR100_PAIRS
-        if (row.teacher, row.student) in GPU_PAIRS
-    ),
-    distillation_frameworks=FRAMEWORKS,
-    distillation_seeds=(0, 1, 2),
-    imagenet_pairs=tuple(
-        imagenet_pair(row, f"{TINY_IMAGENET.data},image_size=64", epochs=30)
-        for row in IMAGENET_PAIRS
-    ),
-    imagenet_frameworks=IMAGENET_FRAMEWORKS,
-    imagenet_seeds=(0, 1, 2),
-    imagenet_workers=None,
-    alternatives_pair=TINY_IMAGENET,
-    alternatives_seeds=(0, 1, 2),
-    alternative_objectives=ALTERNATIVE_OBJECTIVES,
-    alternative_temperatures=(2.0, 8.0, 16.0),
-    alternative_stops=(10, 20, 37),
-    semi_supervised_pair=TINY_IMAGENET,
-    semi_supervised_seeds=(0, 1, 2),
-    binary_pair=BINARY_ORACLE,
-    binary_seeds=tuple(range(10)),
-    binary_lambdas=(0.7, 1.0, 1.5),
 )

@@ -2,15 +2,31 @@
 
 from dataclasses import replace
 
+from mcmi_core.experiments.alternatives import Alternatives
+from mcmi_core.experiments.bayes_oracle import BayesOracle
+from mcmi_core.experiments.cifar100_distillation import Cifar100Distillation
+from mcmi_core.experiments.eigen_cam import EigenCam
+from mcmi_core.experiments.few_shot import FewShot
+from mcmi_core.experiments.imagenet_distillation import ImagenetDistillation
+from mcmi_core.experiments.lambda_and_centroids import LambdaAndCentroids
+from mcmi_core.experiments.mll_training_dynamics import MllTrainingDynamics
 from mcmi_core.experiments.pair import PAPER_FINE_TUNING, PAPER_RECIPE, Pair
 from mcmi_core.experiments.paper_pairs import (
     CIFAR100_PAIRS,
     FRAMEWORKS,
     FURTHER_FRAMEWORKS,
+    IMAGENET_FRAMEWORKS,
     IMAGENET_PAIRS,
+    imagenet_pair,
+    table_pair,
 )
-from mcmi_core.profiles._profile import Profile
-from mcmi_core.profiles._tables import IMAGENET_FRAMEWORKS, imagenet_pair, table_pair
+from mcmi_core.experiments.proposition_1 import Proposition1
+from mcmi_core.experiments.quickstart import Quickstart
+from mcmi_core.experiments.semi_supervised_and_binary import SemiSupervisedAndBinary
+from mcmi_core.experiments.teacher_size import TeacherSize
+from mcmi_core.experiments.temperature_and_cmi import TemperatureAndCmi
+from mcmi_core.experiments.zero_shot import ZeroShot
+from mcmi_core.profiles.profile import Profile
 from mcmi_core.profiles.smoke import BINARY_ORACLE, ORACLE
 
 CIFAR10 = Pair(data="cifar10", teacher="resnet56", student="resnet20", lam=0.25)
@@ -39,49 +55,73 @@ ALTERNATIVE_OBJECTIVES = (
     "entropy:weight=0.4",
 )
 
+SEEDS = (0, 1, 2, 3, 4)
+ORACLE_SEEDS = tuple(range(20))
+
 PAPER = Profile(
     name="paper",
     needs_gpu=True,
     workers=8,
-    seeds=(0, 1, 2, 3, 4),
-    quickstart=CIFAR100,
-    temperature_pairs=(
-        CIFAR100,
-        replace(CIFAR100, teacher="resnet110", student="resnet32"),
-        replace(CIFAR100, teacher="resnet32x4", student="resnet8x4"),
+    experiments=(
+        Quickstart(pair=CIFAR100, seeds=SEEDS),
+        TemperatureAndCmi(
+            pairs=(
+                CIFAR100,
+                replace(CIFAR100, teacher="resnet110", student="resnet32"),
+                replace(CIFAR100, teacher="resnet32x4", student="resnet8x4"),
+            ),
+            temperatures=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0),
+            seeds=SEEDS,
+        ),
+        MllTrainingDynamics(pairs=(CIFAR100, replace(CIFAR100, teacher="resnet20")), seeds=SEEDS),
+        EigenCam(pair=CIFAR100, stage=3, seeds=SEEDS),
+        ZeroShot(
+            pair=CIFAR10,
+            teachers=ZERO_SHOT_TEACHERS,
+            omitted_sets=OMITTED_SETS,
+            seeds=SEEDS,
+        ),
+        TeacherSize(
+            pairs=tuple(replace(CIFAR100, teacher=name, student="resnet8") for name in RESNETS),
+            seeds=SEEDS,
+        ),
+        Cifar100Distillation(
+            pairs=tuple(
+                table_pair(row, CIFAR100.data, PAPER_RECIPE, PAPER_FINE_TUNING)
+                for row in CIFAR100_PAIRS
+            ),
+            frameworks=FRAMEWORKS + FURTHER_FRAMEWORKS,
+            seeds=SEEDS,
+        ),
+        ImagenetDistillation(
+            pairs=tuple(imagenet_pair(row, IMAGENET) for row in IMAGENET_PAIRS),
+            frameworks=IMAGENET_FRAMEWORKS,
+            seeds=(0, 1, 2),
+            workers=1,  # at 224 pixels, one fills a card
+        ),
+        FewShot(
+            pair=CIFAR100,
+            fractions={"kd": FRACTIONS, "crd": FRACTIONS},
+            seeds=SEEDS,
+        ),
+        LambdaAndCentroids(
+            pair=CIFAR100, lambdas=(0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 0.8), seeds=SEEDS
+        ),
+        Alternatives(
+            pair=CIFAR100,
+            objectives=ALTERNATIVE_OBJECTIVES,
+            temperatures=(2.0, 8.0, 16.0),
+            stops=(40, 80, 149),
+            seeds=SEEDS,
+        ),
+        SemiSupervisedAndBinary(
+            pair=CIFAR100,
+            seeds=SEEDS,
+            binary_pair=BINARY_ORACLE,
+            binary_lambdas=(0.7, 1.0, 1.5),
+            binary_seeds=tuple(range(20)),
+        ),
+        BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
+        Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
     ),
-    temperatures=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0),
-    dynamics_pairs=(CIFAR100, replace(CIFAR100, teacher="resnet20")),
-    lambda_pair=CIFAR100,
-    lambdas=(0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 0.8),
-    oracle_pair=ORACLE,
-    oracle_seeds=tuple(range(20)),
-    oracle_lambdas=(0.4, 0.7),
-    zero_shot_pair=CIFAR10,
-    zero_shot_teachers=ZERO_SHOT_TEACHERS,
-    zero_shot_seeds=(0, 1, 2, 3, 4),
-    omitted_sets=OMITTED_SETS,
-    size_pairs=tuple(replace(CIFAR100, teacher=t, student="resnet8") for t in RESNETS),
-    few_shot_pair=CIFAR100,
-    few_shot_fractions={"kd": FRACTIONS, "crd": FRACTIONS},
-    cam_pair=CIFAR100,
-    distillation_pairs=tuple(
-        table_pair(row, CIFAR100.data, PAPER_RECIPE, PAPER_FINE_TUNING) for row in CIFAR100_PAIRS
-    ),
-    distillation_frameworks=FRAMEWORKS + FURTHER_FRAMEWORKS,
-    distillation_seeds=(0, 1, 2, 3, 4),
-    imagenet_pairs=tuple(imagenet_pair(row, IMAGENET) for row in IMAGENET_PAIRS),
-    imagenet_frameworks=IMAGENET_FRAMEWORKS,
-    imagenet_seeds=(0, 1, 2),
-    imagenet_workers=1,
-    alternatives_pair=CIFAR100,
-    alternatives_seeds=(0, 1, 2, 3, 4),
-    alternative_objectives=ALTERNATIVE_OBJECTIVES,
-    alternative_temperatures=(2.0, 8.0, 16.0),
-    alternative_stops=(40, 80, 149),
-    semi_supervised_pair=CIFAR100,
-    semi_supervised_seeds=(0, 1, 2, 3, 4),
-    binary_pair=BINARY_ORACLE,
-    binary_seeds=tuple(range(20)),
-    binary_lambdas=(0.7, 1.0, 1.5),
 )

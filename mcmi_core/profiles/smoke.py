@@ -2,9 +2,23 @@
 
 from dataclasses import replace
 
+from mcmi_core.experiments.alternatives import Alternatives
+from mcmi_core.experiments.bayes_oracle import BayesOracle
+from mcmi_core.experiments.cifar100_distillation import Cifar100Distillation
+from mcmi_core.experiments.eigen_cam import EigenCam
+from mcmi_core.experiments.few_shot import FewShot
+from mcmi_core.experiments.imagenet_distillation import ImagenetDistillation
+from mcmi_core.experiments.lambda_and_centroids import LambdaAndCentroids
+from mcmi_core.experiments.mll_training_dynamics import MllTrainingDynamics
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
-from mcmi_core.profiles._profile import Profile
+from mcmi_core.experiments.proposition_1 import Proposition1
+from mcmi_core.experiments.quickstart import Quickstart
+from mcmi_core.experiments.semi_supervised_and_binary import SemiSupervisedAndBinary
+from mcmi_core.experiments.teacher_size import TeacherSize
+from mcmi_core.experiments.temperature_and_cmi import TemperatureAndCmi
+from mcmi_core.experiments.zero_shot import ZeroShot
+from mcmi_core.profiles.profile import Profile
 from mcmi_core.runs import Recipe
 
 ORACLE = Pair(
@@ -53,51 +67,66 @@ BINARY_ORACLE = replace(
 )
 """Two Gaussians that overlap about as much as the ten: even P* errs on a fifth of the samples."""
 
+SEEDS = (0, 1, 2)
+ORACLE_SEEDS = (0, 1, 2, 3, 4)
+
 SMOKE = Profile(
     name="smoke",
     needs_gpu=False,
     workers=None,
-    seeds=(0, 1, 2),
-    quickstart=ORACLE,
-    temperature_pairs=(ORACLE, DIGITS),
-    temperatures=(1.0, 2.0, 4.0, 8.0),
-    dynamics_pairs=(ORACLE, DIGITS),
-    lambda_pair=ORACLE,
-    lambdas=(0.0, 0.4, 0.7, 1.0),
-    oracle_pair=ORACLE,
-    oracle_seeds=(0, 1, 2, 3, 4),
-    oracle_lambdas=(0.4, 0.7),
-    zero_shot_pair=ORACLE,
-    zero_shot_teachers=(("fixed", 0.4), ("tracked", 0.7), ("tracked", 1.0)),
-    zero_shot_seeds=(0, 1, 2),
-    omitted_sets=((9,), (9, 7, 5)),
-    size_pairs=tuple(replace(ORACLE, teacher=f"mlp:width={w}") for w in (32, 128, 512)),
-    few_shot_pair=ORACLE,
-    few_shot_fractions={"kd": (0.05, 0.1, 0.25), "crd:num_negatives=256": (0.05,)},
-    cam_pair=replace(DIGITS, lam=1.0, centroids="tracked"),
-    cam_stage=2,
-    distillation_pairs=(IMAGE_ORACLE,),
-    distillation_frameworks=FRAMEWORKS,
-    distillation_seeds=(0, 1, 2),
-    imagenet_pairs=(TWENTY_CLASSES,),
-    imagenet_frameworks=("kd", "dkd"),
-    imagenet_seeds=(0, 1, 2),
-    imagenet_workers=None,
-    alternatives_pair=ORACLE,
-    alternatives_seeds=(0, 1, 2),
-    alternative_objectives=(
-        "mcmi:lam=0.7,centroids=tracked",
-        "mcmi:lam=1.0,centroids=tracked",
-        "label_smoothing:share=0.1",
-        "label_smoothing:share=0.4",
-        "entropy:weight=0.4",
-        "entropy:weight=0.6",
+    experiments=(
+        Quickstart(pair=ORACLE, seeds=SEEDS),
+        TemperatureAndCmi(
+            pairs=(ORACLE, DIGITS),
+            temperatures=(1.0, 2.0, 4.0, 8.0),
+            seeds=SEEDS,
+        ),
+        MllTrainingDynamics(pairs=(ORACLE, DIGITS), seeds=SEEDS),
+        EigenCam(pair=replace(DIGITS, lam=1.0, centroids="tracked"), stage=2, seeds=SEEDS),
+        ZeroShot(
+            pair=ORACLE,
+            teachers=(("fixed", 0.4), ("tracked", 0.7), ("tracked", 1.0)),
+            omitted_sets=((9,), (9, 7, 5)),
+            seeds=SEEDS,
+        ),
+        TeacherSize(
+            pairs=tuple(replace(ORACLE, teacher=f"mlp:width={w}") for w in (32, 128, 512)),
+            seeds=SEEDS,
+        ),
+        Cifar100Distillation(
+            pairs=(IMAGE_ORACLE,),
+            frameworks=FRAMEWORKS,
+            seeds=SEEDS,
+        ),
+        ImagenetDistillation(pairs=(TWENTY_CLASSES,), frameworks=("kd", "dkd"), seeds=SEEDS),
+        FewShot(
+            pair=ORACLE,
+            fractions={"kd": (0.05, 0.1, 0.25), "crd:num_negatives=256": (0.05,)},
+            seeds=SEEDS,
+        ),
+        LambdaAndCentroids(pair=ORACLE, lambdas=(0.0, 0.4, 0.7, 1.0), seeds=SEEDS),
+        Alternatives(
+            pair=ORACLE,
+            objectives=(
+                "mcmi:lam=0.7,centroids=tracked",
+                "mcmi:lam=1.0,centroids=tracked",
+                "label_smoothing:share=0.1",
+                "label_smoothing:share=0.4",
+                "entropy:weight=0.4",
+                "entropy:weight=0.6",
+            ),
+            temperatures=(8.0, 16.0),
+            stops=(10, 25),
+            seeds=SEEDS,
+        ),
+        SemiSupervisedAndBinary(
+            pair=ORACLE,
+            seeds=SEEDS,
+            binary_pair=BINARY_ORACLE,
+            binary_lambdas=(0.7, 1.5),
+            binary_seeds=(0, 1, 2),
+        ),
+        BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
+        Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
     ),
-    alternative_temperatures=(8.0, 16.0),
-    alternative_stops=(10, 25),
-    semi_supervised_pair=ORACLE,
-    semi_supervised_seeds=(0, 1, 2),
-    binary_pair=BINARY_ORACLE,
-    binary_seeds=(0, 1, 2),
-    binary_lambdas=(0.7, 1.5),
 )

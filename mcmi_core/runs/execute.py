@@ -178,3 +178,8 @@ def _work(runs: list[Run], store: Store, device: torch.device | None) -> list[st
     finally:
         torch.cuda.empty_cache()  # for other processes; nothing happens without CUDA
     raise CompanionError(f"{reason}; run again with fewer workers, and it goes on from there")
+
+
+def deadline_from_environment() -> float:
+    """When to stop, in seconds since 1970: ``MCMI_DEADLINE``, which a notebook's caller sets."""
+    return float(os.environ.get("MCMI_DEADLINE", "inf"))

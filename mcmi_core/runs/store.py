@@ -220,3 +220,12 @@ class Store(Records):
         tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
         checkpoint = Checkpoint(metadata["epoch"], metadata["history"], tensors)
         return checkpoint, metadata["seconds"]
+
+
+def flat_metrics(metrics: dict[str, dict[str, float]]) -> dict[str, float]:
+    """``{"test": {"cmi_nats": ...}}`` as ``{"test_cmi_nats": ...}``: the columns of tables."""
+    return {
+        f"{split}_{name}": value
+        for split, values in metrics.items()
+        for name, value in values.items()
+    }

@@ -1,0 +1,58 @@
+"""What every experiment is: settings, the runs they ask for, and the findings these decide."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from mcmi_core.experiments.finding import Finding
+from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.pair import Pair
+from mcmi_core.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One question of the paper. The fields of a subclass are its settings, which a profile gives.
+
+    A subclass says which runs it asks for, has one method for each tidy table it makes of their
+    records, and draws the findings.
+    """
+
+    name: ClassVar[str]
+    """Of its notebook: ``04_zero_shot``."""
+    data_is_checked: ClassVar[bool] = True
+    """Whether `mcmi check` loads the data of its pairs beforehand."""
+
+    workers: int | None = None
+    """Runs at a time, where these need more memory than others; None: as many as the profile's."""
+
+    def runs(self) -> list[Run]:
+        """All runs that its tables need, measurements included."""
+        raise NotImplementedError
+
+    def findings(self, lab: Lab) -> list[Finding]:
+        """Every comparison it makes; those that decide a claim of the paper are primary.
+
+        Raises:
+            NotMeasured: a run has no record.
+        """
+        raise NotImplementedError
+
+    def pairs(self) -> Iterator[Pair]:
+        """All pairs among the settings."""
+        for value in self._settings().values():
+            for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, Pair):
+                    yield item
+
+    def _settings(self) -> dict[str, object]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __str__(self) -> str:
+        """One line per setting."""
+        lines = []
+        for name, value in self._settings().items():
+            if value is not None:
+                items = value if isinstance(value, tuple) else (value,)
+                lines.append(f"{name.replace('_', ' ')}: {', '.join(map(str, items))}")
+        return "\n".join(lines)

@@ -1,0 +1,81 @@
+"""00 · One teacher, fine-tuned by MCMI: does it teach better?
+
+Per seed: an MLL teacher, the MCMI teacher fine-tuned from it, and a student of each on a few
+per cent of the training data.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pandas as pd
+
+from mcmi_core.base.statistics import gains, paired_difference
+from mcmi_core.experiments.experiment import Experiment
+from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.pair import Pair
+from mcmi_core.runs import Run, Student, Teacher
+
+ACCURACY = "test_accuracy_percent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quickstart(Experiment):
+    """An MLL and an MCMI teacher, and a few-shot student of each."""
+
+    name: ClassVar[str] = "00_quickstart"
+
+    pair: Pair
+    seeds: tuple[int, ...]
+    few: float = 0.05
+    """Fraction of the training data that a student sees."""
+
+    def teachers(self) -> list[Teacher]:
+        """MLL and MCMI, seed by seed."""
+        teachers = []
+        for seed in self.seeds:
+            teachers += [self.pair.mll(seed), self.pair.mcmi(seed)]
+        return teachers
+
+    def students(self) -> list[Student]:
+        """One of each teacher, in the same order."""
+        return [
+            self.pair.distill(teacher, teacher.seed, fraction=self.few)
+            for teacher in self.teachers()
+        ]
+
+    def runs(self) -> list[Run]:
+        """Students bring their teachers with them."""
+        return [*self.teachers(), *self.students()]
+
+    def teacher_table(self, lab: Lab) -> pd.DataFrame:
+        """One row per teacher."""
+        return lab.collect(self.teachers())
+
+    def student_table(self, lab: Lab) -> pd.DataFrame:
+        """One row per student, with its teacher's ``train_cmi_nats``."""
+        table = lab.collect(self.students())
+        return table.assign(train_cmi_nats=self.teacher_table(lab).train_cmi_nats)
+
+    def findings(self, lab: Lab) -> list[Finding]:
+        """The student's gain; and whether the MCMI teacher itself is less accurate (primary)."""
+        teachers = self.teacher_table(lab).pivot(index="seed", columns="label", values=ACCURACY)
+        mll, mcmi = self.pair.mll(0).label, self.pair.mcmi(0).label
+        return [
+            finding(
+                lab,
+                self.pair,
+                "the MCMI teacher itself is less accurate than MLL",
+                paired_difference(teachers[mll], teachers[mcmi]),
+                quantity="teacher's test accuracy, MLL − MCMI",
+                networks=self.pair.teacher,
+                primary=True,
+            ),
+            finding(
+                lab,
+                self.pair,
+                f"with {self.few:.0%} of the data, MCMI's student beats MLL's",
+                gains(self.student_table(lab), ACCURACY, control=mll)[mcmi],
+                quantity="student's test accuracy",
+            ),
+        ]
