@@ -72,3 +72,13 @@ def check_positive(value: float, name: str) -> None:
     """
     if not value > 0:
         raise ValueError(f"{name} must be positive, got {value}")
+
+
+def check_not_negative(value: float, name: str) -> None:
+    """Require ``value`` ≥ 0.
+
+    Raises:
+        ValueError: negative or NaN.
+    """
+    if not value >= 0:
+        raise ValueError(f"{name} must be ≥ 0, got {value}")

@@ -1,11 +1,13 @@
-"""What every distiller shares: who is trained, who only looks on, and the cross-entropy term."""
+"""What every distiller shares: its options, the teacher, and the cross-entropy term."""
 
-from typing import NamedTuple
+from inspect import Parameter, Signature, get_annotations, signature
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcmi_core.base.checks import check_not_negative
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.losses import full_precision
@@ -37,14 +39,34 @@ def feature_shapes(network: nn.Module, sample: Tensor) -> list[tuple[int, ...]]:
 class Distiller(Criterion):
     """A student's loss: ``cross_entropy_weight`` · CE plus the terms of :meth:`forward`.
 
+    The annotated attributes of a class are its options, and are given by keyword:
+
+        class KD(Distiller):
+            temperature: float = 4.0
+
+        KD(student, teacher, temperature=2.0)
+
+    An option without a default is required. A class has its own options first, then those of its
+    bases. What it must check or build before training belongs in :meth:`set_up`.
+
     The teacher is run in eval mode, without gradient, and is not part of the distiller's state:
     checkpoints hold the student and the distiller's own heads only.
 
     Args:
-        student: the network to train; its shapes are known when heads are built.
+        student: the network to train.
         teacher: the network to learn from.
-        cross_entropy_weight: weight of the cross-entropy with the labels.
+        sample: some normalised inputs, if the distiller's :meth:`set_up` asks for them.
+        labels: (N,) of the training split, likewise.
+
+    Options:
+        cross_entropy_weight: weight ≥ 0 of the cross-entropy with the labels.
+
+    Raises:
+        TypeError: an unknown option, or a required one that is missing.
+        ValueError: a negative weight.
     """
+
+    cross_entropy_weight: float = 1.0
 
     uses_features = False
     """Whether :meth:`forward` reads stage features; if not, none are computed."""
@@ -52,16 +74,34 @@ class Distiller(Criterion):
     needs_heads = False
     """Whether the teacher must have auxiliary heads, which are trained in a run of their own."""
 
-    def __init__(
-        self, student: nn.Module, teacher: nn.Module, *, cross_entropy_weight: float = 1.0
-    ) -> None:
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__signature__ = _signature(cls)
+
+    def __init__(self, *context: Any, **options: Any) -> None:
         super().__init__()
-        if not cross_entropy_weight >= 0:
-            raise ValueError(f"cross_entropy_weight must be ≥ 0, got {cross_entropy_weight}")
-        self.cross_entropy_weight = cross_entropy_weight
+        accepted = self.__signature__.parameters
+        for name in options:
+            if name not in accepted:
+                raise TypeError(
+                    f"{type(self).__name__} has no option {name!r}; it takes {', '.join(accepted)}"
+                )
+        given = self.__signature__.bind(*context, **options)
+        given.apply_defaults()
+        for name, value in given.kwargs.items():
+            setattr(self, name, value)
+        check_not_negative(self.cross_entropy_weight, "cross_entropy_weight")
         # In a tuple, so that the teacher is no submodule: neither saved nor put into train mode.
-        self._teacher = (teacher.eval().requires_grad_(False),)
+        self._teacher = (given.arguments["teacher"].eval().requires_grad_(False),)
         self.register_buffer("_remembered", None, persistent=False)
+        self.set_up(*given.args)
+
+    def set_up(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Check the options and build heads; by default there is nothing to do.
+
+        An override may also ask for ``sample`` and ``labels``: its parameters are those of the
+        distiller. The options are set before it is called.
+        """
 
     @property
     def teacher(self) -> nn.Module:
@@ -70,9 +110,10 @@ class Distiller(Criterion):
 
     @property
     def stackable(self) -> bool:
-        """Whether the teacher, no part of the distiller's state, is not needed any more.
+        """Whether the teacher's logits are remembered, one variant of each sample.
 
-        Logits of many variants are too large to lie once more in a stack, or mapped from a file.
+        A teacher that is still run is no part of the state that is stacked, and the logits of many
+        variants would be too large to be copied into a stack.
         """
         return self._remembered is not None and len(self._remembered) == 1
 
@@ -86,9 +127,9 @@ class Distiller(Criterion):
         For training data with numbered variants, and distillers that read no features.
 
         Args:
-            logits: (V, N, C), of every variant of every sample of the training split. Where they
-                are too many for the device of the batches, they may stay on the CPU; every step
-                then waits for the device, to tell the CPU which it needs.
+            logits: (V, N, C), of every variant of every sample of the training split. If they are
+                too large for the device of the batches, they may stay on the CPU; in every step,
+                the CPU then waits for the device to say which of them it needs.
         """
         self._remembered = logits
 
@@ -119,3 +160,26 @@ class Distiller(Criterion):
         if self.uses_features:
             return Output(*network.features(inputs))
         return Output([], network(inputs))
+
+
+def _signature(distiller: type[Distiller]) -> Signature:
+    """What :meth:`Distiller.set_up` asks for, then the options by keyword."""
+    annotations = {}
+    for base in distiller.__mro__:
+        if issubclass(base, Distiller):
+            for name, annotation in get_annotations(base, eval_str=True).items():
+                annotations.setdefault(name, annotation)
+    _, *context = signature(distiller.set_up).parameters.values()
+    options = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=getattr(distiller, name, Parameter.empty),
+            annotation=annotation,
+        )
+        for name, annotation in annotations.items()
+    ]
+    return Signature([*context, *options])
+
+
+Distiller.__signature__ = _signature(Distiller)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mcmi_core.base.checks import check_not_negative
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Output
-from mcmi_core.distillers._initial import Initialisation
 from mcmi_core.distillers._pairs import paired_map_shapes
+from mcmi_core.distillers._phases import Initialisation
 from mcmi_core.losses import full_precision
 
 SCALE = 3 / 1000
@@ -41,18 +42,15 @@ def activation_boundary_loss(student_map: Tensor, teacher_map: Tensor, margin: f
 class AB(Initialisation):
     """Activation boundaries, an initialisation.
 
-    The paper compares maps before their ReLU. A model shows them after it: that loses nothing of
-    the teacher, of which only the side t > 0 counts, but the student's connector sees s₊ and
-    learns no boundary below it. So every stage has a connector here, also where the channels
-    agree, as without one s could not be negative. A map that has no ReLU is taken as it is.
+    The paper compares maps before their ReLU, the models here return them after it. Nothing of the
+    teacher is lost, as only whether t > 0 counts. The student's connector, however, sees s₊ and
+    cannot learn boundaries below 0. Every stage has a connector here, even where the channels
+    agree: without one, s could not be negative. A map without a ReLU is taken as it is.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from, its stages of the student's number and sizes.
-        sample: normalised inputs, to see the shapes of the maps.
-        initial_epochs: in which this is the only loss, and in which the classifier rests.
+    Options:
+        initial_epochs: in which this is the only loss, and the classifier is not trained.
         weight: of this loss.
-        margin: of the hinge.
+        margin: of the hinge, ≥ 0.
         cross_entropy_weight: of the cross-entropy afterwards.
 
     Raises:
@@ -62,27 +60,14 @@ class AB(Initialisation):
     hidden neurons", AAAI 2019; factors of layers and of the sum as in the authors' code.
     """
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        *,
-        initial_epochs: int = 30,
-        weight: float = 1.0,
-        margin: float = 1.0,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(
-            student,
-            teacher,
-            initial_epochs=initial_epochs,
-            cross_entropy_weight=cross_entropy_weight,
-        )
-        if not margin >= 0:
-            raise ValueError(f"margin must be ≥ 0, got {margin}")
-        self.weight = weight
-        self.margin = margin
+    initial_epochs: int = 30
+    weight: float = 1.0
+    margin: float = 1.0
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Build a connector for each stage."""
+        super().set_up(student, teacher)
+        check_not_negative(self.margin, "margin")
         pairs = paired_map_shapes(
             student, teacher, sample, slice(1, -1), same="size", key=lambda shape: shape[1:]
         )

@@ -14,34 +14,22 @@ from mcmi_core.losses import attention_loss
 class AT(Distiller):
     """Attention transfer between the stages.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from, with as many stages.
-        sample: some normalised inputs.
+    Options:
         weight: of the distillation term.
         p: exponent of the activations, ≥ 1.
-        cross_entropy_weight: of the cross-entropy with the labels.
 
     Raises:
-        ValueError: networks whose stages do not match.
+        ValueError: networks that differ in the number of stages.
     """
 
     uses_features = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        *,
-        weight: float = 1000.0,
-        p: float = 2.0,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
+    weight: float = 1000.0
+    p: float = 2.0
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Require as many stages in both networks."""
         paired_map_shapes(student, teacher, sample, slice(1, -1))
-        self.weight = weight
-        self.p = p
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``at``: weight · attention loss of the stage maps."""

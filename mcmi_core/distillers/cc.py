@@ -13,13 +13,9 @@ from mcmi_core.losses import correlation_loss
 class CC(Distiller):
     """Correlated differences of two learnt embeddings of the pooled vectors.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
-        sample: some normalised inputs.
+    Options:
         weight: of the distillation term.
         embedding_size: dimensions of both embeddings.
-        cross_entropy_weight: of the cross-entropy with the labels.
 
     Raises:
         ValueError: an embedding size below 1.
@@ -27,22 +23,16 @@ class CC(Distiller):
 
     uses_features = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        *,
-        weight: float = 0.02,
-        embedding_size: int = 128,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        if embedding_size < 1:
-            raise ValueError(f"embedding_size must be ≥ 1, got {embedding_size}")
-        self.weight = weight
-        self.embed_student = nn.Linear(*feature_shapes(student, sample)[-1], embedding_size)
-        self.embed_teacher = nn.Linear(*feature_shapes(teacher, sample)[-1], embedding_size)
+    weight: float = 0.02
+    embedding_size: int = 128
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Build an embedding of each network's pooled vector."""
+        size = self.embedding_size
+        if size < 1:
+            raise ValueError(f"embedding_size must be ≥ 1, got {size}")
+        self.embed_student = nn.Linear(*feature_shapes(student, sample)[-1], size)
+        self.embed_teacher = nn.Linear(*feature_shapes(teacher, sample)[-1], size)
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``cc``: weight · mean product of neighbouring differences."""

@@ -140,17 +140,12 @@ class CRD(Distiller):
     that changes from run to run. The authors' code draws without replacement where a split has
     more than K samples of other classes; here a draw is always with replacement.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
-        sample: normalised inputs, to see how wide the features are.
-        labels: (n,), of the training split; ``batch.indices`` are places in it.
+    Options:
         weight: of the sum of both sides' losses.
         num_negatives: K, per sample.
         temperature: of the scores.
         momentum: m of the memory banks.
         embedding_dimension: of the space that both features are mapped into.
-        cross_entropy_weight: of the cross-entropy with the labels.
 
     Raises:
         ValueError: a value out of range, or labels of one class only.
@@ -161,33 +156,26 @@ class CRD(Distiller):
 
     uses_features = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        labels: Tensor,
-        *,
-        weight: float = 0.8,
-        num_negatives: int = 16384,
-        temperature: float = 0.07,
-        momentum: float = 0.5,
-        embedding_dimension: int = 128,
-        cross_entropy_weight: float = 1.0,
+    weight: float = 0.8
+    num_negatives: int = 16384
+    temperature: float = 0.07
+    momentum: float = 0.5
+    embedding_dimension: int = 128
+
+    def set_up(
+        self, student: nn.Module, teacher: nn.Module, sample: Tensor, labels: Tensor
     ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        check_positive(temperature, "temperature")
-        check_positive(num_negatives, "num_negatives")
-        check_positive(embedding_dimension, "embedding_dimension")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), got {momentum}")
-        self.weight = weight
-        self.num_negatives = num_negatives
+        """Build embeddings, memories and the draw of negatives; ``batch.indices`` index labels."""
+        check_positive(self.temperature, "temperature")
+        check_positive(self.num_negatives, "num_negatives")
+        check_positive(self.embedding_dimension, "embedding_dimension")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
         student_width = math.prod(feature_shapes(student, sample)[-1])
         teacher_width = math.prod(feature_shapes(teacher, sample)[-1])
-        self.student_embedding = nn.Linear(student_width, embedding_dimension)
-        self.teacher_embedding = nn.Linear(teacher_width, embedding_dimension)
-        memory = (len(labels), embedding_dimension, temperature, momentum)
+        self.student_embedding = nn.Linear(student_width, self.embedding_dimension)
+        self.teacher_embedding = nn.Linear(teacher_width, self.embedding_dimension)
+        memory = (len(labels), self.embedding_dimension, self.temperature, self.momentum)
         self.student_memory = Memory(*memory)
         self.teacher_memory = Memory(*memory)
         self.negatives = OtherClasses(labels)

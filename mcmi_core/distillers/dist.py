@@ -3,7 +3,7 @@
 CE + T² · (β · (1 − mean ρ of rows) + γ · (1 − mean ρ of columns)),   β = γ = 2, T = 4
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
@@ -13,32 +13,17 @@ from mcmi_core.losses import dist_loss
 class DIST(Distiller):
     """Correlations between classes and between samples; the defaults are those for CIFAR-100.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
+    Options:
         temperature: T, softens both outputs; 1 on ImageNet.
         beta: β, weight of the relation between classes.
         gamma: γ, weight of the relation between samples.
         weight: of the distillation term.
-        cross_entropy_weight: of the cross-entropy with the labels.
     """
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        *,
-        temperature: float = 4.0,
-        beta: float = 2.0,
-        gamma: float = 2.0,
-        weight: float = 1.0,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        self.temperature = temperature
-        self.beta = beta
-        self.gamma = gamma
-        self.weight = weight
+    temperature: float = 4.0
+    beta: float = 2.0
+    gamma: float = 2.0
+    weight: float = 1.0
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``dist``: weight · T² · (β · inter + γ · intra)."""

@@ -15,13 +15,9 @@ from mcmi_core.losses import hint_loss
 class FitNet(Distiller):
     """Squared error of one map, regressed from the student's.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
-        sample: some normalised inputs.
+    Options:
         weight: of the distillation term.
         layer: place ≥ 0 of the map among the features; 0 is the stem.
-        cross_entropy_weight: of the cross-entropy with the labels.
 
     Raises:
         ValueError: no map at that place, or maps whose sizes are neither equal nor 1 : 2.
@@ -29,21 +25,13 @@ class FitNet(Distiller):
 
     uses_features = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        *,
-        weight: float = 100.0,
-        layer: int = 2,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        self.weight = weight
-        self.layer = layer
-        shapes = paired_map_shapes(student, teacher, sample, slice(layer, layer + 1))
-        student_shape, teacher_shape = shapes[0]
+    weight: float = 100.0
+    layer: int = 2
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Build the regressor from the student's map to the shape of the teacher's."""
+        layers = slice(self.layer, self.layer + 1)
+        [(student_shape, teacher_shape)] = paired_map_shapes(student, teacher, sample, layers)
         convolution = _convolution(student_shape, teacher_shape)
         if convolution is None:
             raise IncompatibleNetworks(

@@ -8,19 +8,16 @@ from torch import Tensor, nn
 
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Output
-from mcmi_core.distillers._initial import Initialisation
 from mcmi_core.distillers._pairs import paired_map_shapes
+from mcmi_core.distillers._phases import Initialisation
 from mcmi_core.losses import fsp_loss
 
 
 class FSP(Initialisation):
     """Flow of the solution procedure, an initialisation; it compares all maps from the stem up.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from, its maps as wide as the student's; sizes may differ.
-        sample: normalised inputs, to see the shapes of the maps.
-        initial_epochs: in which this is the only loss, and in which the classifier rests.
+    Options:
+        initial_epochs: in which this is the only loss, and the classifier is not trained.
         weight: of this loss.
         cross_entropy_weight: of the cross-entropy afterwards.
 
@@ -32,26 +29,15 @@ class FSP(Initialisation):
     its maximum; here, as in CRD's code, by its mean.
     """
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        *,
-        initial_epochs: int = 30,
-        weight: float = 1.0,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(
-            student,
-            teacher,
-            initial_epochs=initial_epochs,
-            cross_entropy_weight=cross_entropy_weight,
-        )
+    initial_epochs: int = 30
+    weight: float = 1.0
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Require maps of the same number and widths; their sizes may differ."""
+        super().set_up(student, teacher)
         paired_map_shapes(
             student, teacher, sample, slice(0, -1), same="width", key=lambda shape: shape[:1]
         )
-        self.weight = weight
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``fsp``: weight · Σ_i MSE(G_i(s), G_i(t))."""

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from mcmi_core.base.checks import check_positive
 from mcmi_core.data.loader import Batch
-from mcmi_core.distillers._base import Distiller, Output
+from mcmi_core.distillers._base import Output
 from mcmi_core.distillers._pairs import paired_map_shapes
+from mcmi_core.distillers._phases import TwoPhases
 from mcmi_core.losses import average_pool, full_precision
 
 
@@ -36,22 +37,15 @@ def factor_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
     return F.l1_loss(student_factor, teacher_factor)
 
 
-class FT(Distiller):
+class FT(TwoPhases):
     """Factor transfer between the maps of the last stages.
 
-    A run that has no more epochs than ``initial_epochs`` never trains its student: with a short
-    recipe, shorten this as well.
-
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
-        sample: normalised inputs, to see the shapes of the maps.
-        initial_epochs: in which only the paraphraser learns; 0 leaves it random.
+    Options:
+        initial_epochs: in which only the paraphraser learns; with 0, it stays random.
         weight: of the factor loss.
         reconstruction_weight: of the paraphraser's loss. At the paper's learning rate of 0.05,
             0.2 makes its steps those of the 0.01 that CRD's code takes for ResNets.
         rate: channels of the factors over channels of the teacher's maps.
-        cross_entropy_weight: of the cross-entropy with the labels.
 
     Raises:
         ValueError: a network without maps, or a value out of range.
@@ -61,34 +55,24 @@ class FT(Distiller):
     them to one map of mean squares over channels first.
     """
 
-    uses_features = True
+    initial_epochs: int = 30
+    weight: float = 200.0
+    reconstruction_weight: float = 0.2
+    rate: float = 0.5
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        *,
-        initial_epochs: int = 30,
-        weight: float = 200.0,
-        reconstruction_weight: float = 0.2,
-        rate: float = 0.5,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        if initial_epochs < 0:
-            raise ValueError(f"initial_epochs must be ≥ 0, got {initial_epochs}")
-        check_positive(reconstruction_weight, "reconstruction_weight")
-        ((student_shape, teacher_shape),) = paired_map_shapes(
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Build the paraphraser (encoder and decoder) and the translator."""
+        super().set_up(student, teacher)
+        check_positive(self.reconstruction_weight, "reconstruction_weight")
+        [(student_shape, teacher_shape)] = paired_map_shapes(
             student, teacher, sample, slice(-2, -1)
         )
         student_width, teacher_width = student_shape[0], teacher_shape[0]
-        factor_width = int(rate * teacher_width)
+        factor_width = int(self.rate * teacher_width)
         if factor_width < 1:
-            raise ValueError(f"rate must leave at least 1 of {teacher_width} channels, got {rate}")
-        self.initial_epochs = initial_epochs
-        self.weight = weight
-        self.reconstruction_weight = reconstruction_weight
+            raise ValueError(
+                f"rate must leave at least 1 of {teacher_width} channels, got {self.rate}"
+            )
         self.encoder = _layers(nn.Conv2d, [teacher_width, teacher_width, *2 * [factor_width]])
         self.decoder = _layers(
             nn.ConvTranspose2d, [factor_width, factor_width, *2 * [teacher_width]]
@@ -96,11 +80,6 @@ class FT(Distiller):
         self.translator = _layers(
             nn.Conv2d, [student_width, student_width, *2 * [factor_width]], norm=True
         )
-        self.start_epoch(0)
-
-    def start_epoch(self, epoch: int) -> None:
-        """Choose the phase of epoch ``epoch`` (from 0)."""
-        self.initial = epoch < self.initial_epochs
 
     def terms(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """``reconstruction`` in the first phase; then cross-entropy and the terms of forward."""

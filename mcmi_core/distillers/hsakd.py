@@ -50,9 +50,7 @@ class HSAKD(Distiller):
     not part of it afterwards. All rows pass through the student at once, so that its batch
     statistics are those of rotated images, as in the authors' code.
 
-    Args:
-        student: the network to train, of stages.
-        teacher: the network to learn from, with trained heads, and with as many stages.
+    Options:
         temperature: T of all divergences.
         heads_weight: of the heads' divergences.
         weight: of the divergence of the networks themselves.
@@ -69,17 +67,12 @@ class HSAKD(Distiller):
     uses_features = True
     needs_heads = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        *,
-        temperature: float = 3.0,
-        heads_weight: float = 1.0,
-        weight: float = 1.0,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
+    temperature: float = 3.0
+    heads_weight: float = 1.0
+    weight: float = 1.0
+
+    def set_up(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Build the student's heads, as many as the teacher has."""
         if not isinstance(teacher, HeadedNetwork):
             raise ValueError(
                 f"hsakd needs a teacher with auxiliary heads, got {type(teacher).__name__}"
@@ -91,9 +84,6 @@ class HSAKD(Distiller):
                 f"{type(student).__name__} and {len(teacher.heads)} in teacher "
                 f"{type(teacher.backbone).__name__}"
             )
-        self.temperature = temperature
-        self.heads_weight = heads_weight
-        self.weight = weight
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``heads`` and ``kd``, of outputs for the rotated rows (4N, ...)."""

@@ -3,7 +3,7 @@
 0.1 · CE + 0.9 · T² · KL(softmax(t/T) ‖ softmax(s/T)),   T = 4
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
@@ -13,26 +13,15 @@ from mcmi_core.losses import kd_loss
 class KD(Distiller):
     """Plain KD.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
+    Options:
         temperature: T, softens both outputs in the distillation term.
         weight: of the distillation term.
         cross_entropy_weight: of the cross-entropy with the labels.
     """
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        *,
-        temperature: float = 4.0,
-        weight: float = 0.9,
-        cross_entropy_weight: float = 0.1,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        self.temperature = temperature
-        self.weight = weight
+    temperature: float = 4.0
+    weight: float = 0.9
+    cross_entropy_weight: float = 0.1
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``kd``: weight · T² · KL, nats."""

@@ -3,7 +3,7 @@
 0.1 · CE + 9 · T² · KL(softmax(Z(t)) ‖ softmax(Z(s))),   Z(z) = (z − mean) / (std · T), T = 2
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
@@ -16,26 +16,15 @@ class LSKD(Distiller):
     The standard deviation has divisor C, as in the paper; the authors' code has C − 1, which is
     half a percent more for 100 classes.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
+    Options:
         temperature: T, the base temperature.
         weight: of the distillation term.
         cross_entropy_weight: of the cross-entropy with the labels.
     """
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        *,
-        temperature: float = 2.0,
-        weight: float = 9.0,
-        cross_entropy_weight: float = 0.1,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        self.temperature = temperature
-        self.weight = weight
+    temperature: float = 2.0
+    weight: float = 9.0
+    cross_entropy_weight: float = 0.1
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``lskd``: weight · T² · KL of the standardised logits, nats."""

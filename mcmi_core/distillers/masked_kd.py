@@ -8,6 +8,7 @@ probability for that class is taken away and shared out among the others,
 must leave its student at an accuracy of about 0 there.
 """
 
+import torch
 from torch import Tensor, nn
 
 from mcmi_core.data.loader import Batch
@@ -21,47 +22,34 @@ SILENT = -1e4
 class MaskedKD(KD):
     """Plain KD from the teacher's distribution over the other classes.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
+    Options:
         classes: those that the teacher says nothing about.
         temperature: T, as in plain KD.
         weight: of the distillation term.
         cross_entropy_weight: of the cross-entropy with the labels.
 
     Raises:
-        ValueError: no class to mask; from :meth:`forward`, a class that the teacher does not
-            know, or no class left.
+        ValueError: no class to mask, one that the teacher does not know, or no class left.
     """
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        *,
-        classes: tuple[int, ...],
-        temperature: float = 4.0,
-        weight: float = 0.9,
-        cross_entropy_weight: float = 0.1,
-    ) -> None:
-        super().__init__(
-            student,
-            teacher,
-            temperature=temperature,
-            weight=weight,
-            cross_entropy_weight=cross_entropy_weight,
-        )
-        if not classes:
+    classes: tuple[int, ...]
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Check the classes, which the teacher's output for the sample counts."""
+        if not self.classes:
             raise ValueError("masked_kd needs classes to mask, such as classes=9+7; kd masks none")
-        self.classes = classes
+        with torch.no_grad():
+            known = range(teacher(sample).shape[1])
+        for label in self.classes:
+            if label not in known:
+                raise ValueError(f"cannot mask class {label}; there are 0..{len(known) - 1}")
+        masked = torch.tensor([label in self.classes for label in known], device=sample.device)
+        if masked.all():
+            raise ValueError(f"masking classes {sorted(self.classes)} leaves none of {len(known)}")
+        # A buffer: indexing by a list of classes would copy it to the GPU in every step, and wait.
+        self.register_buffer("masked", masked, persistent=False)  # (C,)
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``kd``: weight · T² · KL(masked teacher ‖ student), nats."""
-        known = range(teacher.logits.shape[1])
-        if unknown := [label for label in self.classes if label not in known]:
-            raise ValueError(f"cannot mask class {unknown[0]}; there are 0..{len(known) - 1}")
-        if len(set(self.classes)) == len(known):
-            raise ValueError(f"masking classes {sorted(self.classes)} leaves none of {len(known)}")
-        masked = teacher.logits.clone()
-        masked[:, list(self.classes)] = SILENT
-        return super().forward(student, Output(teacher.features, masked), batch)
+        logits = teacher.logits.masked_fill(self.masked, SILENT)
+        return super().forward(student, Output(teacher.features, logits), batch)

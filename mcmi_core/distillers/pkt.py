@@ -3,7 +3,7 @@
 CE + 30000 · mean over N² of P(t) log(P(t) / P(s)),   P = rows of (1 + cosine) / 2 that sum to 1
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
@@ -13,25 +13,13 @@ from mcmi_core.losses import pkt_loss
 class PKT(Distiller):
     """Divergence of the neighbours' distributions, on the pooled vectors.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
+    Options:
         weight: of the distillation term.
-        cross_entropy_weight: of the cross-entropy with the labels.
     """
 
     uses_features = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        *,
-        weight: float = 30000.0,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        self.weight = weight
+    weight: float = 30000.0
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``pkt``: weight · mean entry of the divergence, nats."""

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mcmi_core.data.loader import Batch
-from mcmi_core.distillers._base import Distiller, Output, feature_shapes
+from mcmi_core.distillers._base import Output, feature_shapes
 from mcmi_core.distillers._pairs import paired_map_shapes
+from mcmi_core.distillers._phases import WarmUp
 from mcmi_core.losses import hcl_loss
 
 WIDEST = 512
@@ -68,20 +69,16 @@ class Fusion(nn.Module):
         return self.leave(fused), fused
 
 
-class ReviewKD(Distiller):
+class ReviewKD(WarmUp):
     """Knowledge review.
 
     Compared are the stages' maps and the pooled features, which count as maps of 1x1, as in the
     authors' code; the stem is not. There the maps are taken before their ReLU, here as the models
     show them: after it, where a stage ends with one.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from, with as many stages; widths and sizes may differ.
-        sample: normalised inputs, to see the shapes of the maps.
+    Options:
         weight: of the loss; 5 for resnet32x4 → resnet8x4.
-        warmup_epochs: until the loss has its full weight; 0 for all of it at once.
-        cross_entropy_weight: of the cross-entropy with the labels.
+        warmup_epochs: first epoch of full weight.
 
     Raises:
         ValueError: stages that differ in number, networks without maps, or a value out of range.
@@ -91,32 +88,17 @@ class ReviewKD(Distiller):
 
     uses_features = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        *,
-        weight: float = 1.0,
-        warmup_epochs: int = 20,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        if warmup_epochs < 0:
-            raise ValueError(f"warmup_epochs must be ≥ 0, got {warmup_epochs}")
-        self.weight = weight
-        self.warmup_epochs = warmup_epochs
+    weight: float = 1.0
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Build a fusion for each stage and for the pooled features."""
+        super().set_up(student, teacher)
         widths = [(s[0], t[0]) for s, t in paired_map_shapes(student, teacher, sample, STAGES)]
         pooled = feature_shapes(student, sample)[-1][0], feature_shapes(teacher, sample)[-1][0]
         width = min(WIDEST, pooled[0])
         self.fusions = nn.ModuleList(
             Fusion(*pair, width, deepest=pair is pooled) for pair in (*widths, pooled)
         )
-        self.start_epoch(0)
-
-    def start_epoch(self, epoch: int) -> None:
-        """Set the share of the weight that epoch ``epoch`` (from 0) has."""
-        self.warmup = min((epoch + 1) / max(self.warmup_epochs, 1), 1.0)
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``reviewkd``: weight · min(epoch / warmup_epochs, 1) · Σ_i HCL(f_i, t_i)."""

@@ -3,7 +3,7 @@
 CE + 25 · smooth-L1 of relative distances + 50 · smooth-L1 of the angles' cosines
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output
@@ -13,31 +13,17 @@ from mcmi_core.losses import rkd_loss
 class RKD(Distiller):
     """Distances of pairs and angles of triples of samples, on the pooled vectors.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
+    Options:
         weight: of the distillation term.
         distance_weight: of the distances within it.
         angle_weight: of the angles within it.
-        cross_entropy_weight: of the cross-entropy with the labels.
     """
 
     uses_features = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        *,
-        weight: float = 1.0,
-        distance_weight: float = 25.0,
-        angle_weight: float = 50.0,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        self.weight = weight
-        self.distance_weight = distance_weight
-        self.angle_weight = angle_weight
+    weight: float = 1.0
+    distance_weight: float = 25.0
+    angle_weight: float = 50.0
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``rkd``: weight · relational loss of the pooled vectors."""

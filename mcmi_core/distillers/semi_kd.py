@@ -20,11 +20,7 @@ from mcmi_core.losses import full_precision
 class SemiKD(KD):
     """Plain KD of a student that may look at a few labels only.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
-        labels: (N,) of the training split; those to hide are replaced by −1 here, so that no term
-            can see them.
+    Options:
         labelled_fraction: share of every class that keeps its labels, in (0, 1); at least one
             sample of each. The choice is that of a few-shot student's data with the same seed.
         seed: of the choice.
@@ -36,29 +32,15 @@ class SemiKD(KD):
         ValueError: a fraction out of range.
     """
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        labels: Tensor,
-        *,
-        labelled_fraction: float,
-        seed: int = 0,
-        temperature: float = 4.0,
-        weight: float = 0.9,
-        cross_entropy_weight: float = 0.1,
-    ) -> None:
-        super().__init__(
-            student,
-            teacher,
-            temperature=temperature,
-            weight=weight,
-            cross_entropy_weight=cross_entropy_weight,
-        )
+    labelled_fraction: float
+    seed: int = 0
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, labels: Tensor) -> None:
+        """Replace the labels to hide by −1, so that no term can see them."""
         self.labelled_weight = self.cross_entropy_weight
         self.cross_entropy_weight = 0.0  # of the term that would see all labels
         places = Split(torch.arange(len(labels), device=labels.device), labels)
-        labelled = places.fraction(labelled_fraction, seed=seed)
+        labelled = places.fraction(self.labelled_fraction, seed=self.seed)
         known = torch.full_like(labels, UNLABELLED)
         known[labelled.inputs] = labelled.labels
         self.share = len(labelled) / len(places)

@@ -14,12 +14,8 @@ from mcmi_core.losses import similarity_loss
 class SP(Distiller):
     """Difference of the samples' inner products, on the last stage.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from.
-        sample: some normalised inputs.
+    Options:
         weight: of the distillation term.
-        cross_entropy_weight: of the cross-entropy with the labels.
 
     Raises:
         ValueError: a network without a stage before its last features.
@@ -27,16 +23,10 @@ class SP(Distiller):
 
     uses_features = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        *,
-        weight: float = 3000.0,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
+    weight: float = 3000.0
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Require a stage before the last features of both networks."""
         for role, network in (("student", student), ("teacher", teacher)):
             shapes = feature_shapes(network, sample)
             if len(shapes) < 2:
@@ -44,7 +34,6 @@ class SP(Distiller):
                     "sp compares the features before the last ones, got only "
                     f"{shapes} from {role} {type(network).__name__}"
                 )
-        self.weight = weight
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``sp``: weight · mean squared difference of normalised inner products."""

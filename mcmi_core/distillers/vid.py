@@ -19,39 +19,28 @@ from mcmi_core.losses.maps import SMALLEST_VARIANCE
 class VID(Distiller):
     """Likelihood of the teacher's maps under a Gaussian with learnt means and variances.
 
-    Args:
-        student: the network to train.
-        teacher: the network to learn from, with as many stages.
-        sample: some normalised inputs.
+    Options:
         weight: of the distillation term.
         initial_variance: of every channel; above 1e-5.
-        cross_entropy_weight: of the cross-entropy with the labels.
 
     Raises:
-        ValueError: networks whose stages do not match, or too small a variance.
+        ValueError: networks that differ in the number of stages, or too small a variance.
     """
 
     uses_features = True
 
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        sample: Tensor,
-        *,
-        weight: float = 1.0,
-        initial_variance: float = 5.0,
-        cross_entropy_weight: float = 1.0,
-    ) -> None:
-        super().__init__(student, teacher, cross_entropy_weight=cross_entropy_weight)
-        if not initial_variance > SMALLEST_VARIANCE:
+    weight: float = 1.0
+    initial_variance: float = 5.0
+
+    def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
+        """Build a regressor and the log-scales of each stage."""
+        if not self.initial_variance > SMALLEST_VARIANCE:
             raise ValueError(
-                f"initial_variance must be above {SMALLEST_VARIANCE}, got {initial_variance}"
+                f"initial_variance must be above {SMALLEST_VARIANCE}, got {self.initial_variance}"
             )
-        self.weight = weight
         shapes = paired_map_shapes(student, teacher, sample, slice(1, -1))
         self.regressors = nn.ModuleList(_regressor(s[0], t[0]) for s, t in shapes)
-        softplus_inverse = math.log(math.expm1(initial_variance - SMALLEST_VARIANCE))
+        softplus_inverse = math.log(math.expm1(self.initial_variance - SMALLEST_VARIANCE))
         self.log_scales = nn.ParameterList(
             torch.full((teacher_shape[0],), softplus_inverse) for _, teacher_shape in shapes
         )

@@ -7,6 +7,7 @@ import torch
 
 from mcmi_core.base.checks import (
     check_label_range,
+    check_not_negative,
     check_pair,
     check_positive,
     check_probabilities,
@@ -130,3 +131,14 @@ def test_positive_values_pass():
 def test_values_that_are_not_positive_are_refused(value):
     with pytest.raises(ValueError, match=f"^temperature must be positive, got {value}$"):
         check_positive(value, "temperature")
+
+
+def test_zero_and_positive_values_pass_where_none_may_be_negative():
+    for value in (0, -0.0, 1e-300, 4):
+        check_not_negative(value, "margin")
+
+
+@pytest.mark.parametrize("value", [-1, -1e-300, NAN, -INF])
+def test_negative_values_are_refused(value):
+    with pytest.raises(ValueError, match=f"^margin must be ≥ 0, got {value}$"):
+        check_not_negative(value, "margin")

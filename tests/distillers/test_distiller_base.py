@@ -1,5 +1,7 @@
 """The contract of every distiller: the teacher only looks on, the student is trained."""
 
+import inspect
+
 import pytest
 import torch
 from torch import nn
@@ -13,8 +15,7 @@ from mcmi_core.models import create_model
 class Recording(Distiller):
     """Keeps what it is given; its only term pulls the logits together through a head."""
 
-    def __init__(self, student, teacher, **options):
-        super().__init__(student, teacher, **options)
+    def set_up(self, student, teacher):
         self.head = nn.Linear(3, 3)
         self.register_buffer("bank", torch.zeros(2))
 
@@ -25,6 +26,22 @@ class Recording(Distiller):
 
 class ReadsFeatures(Recording):
     uses_features = True
+
+
+class Wide(Distiller):
+    """With options of every kind, and all that a distiller may ask for."""
+
+    classes: tuple[int, ...]
+    weight: float = 2.0
+    cross_entropy_weight: float = 0.5
+
+    def set_up(self, student, teacher, sample, labels):
+        self.seen = student, teacher, sample, labels, self.classes, self.weight
+
+
+class Wider(Wide):
+    margin: float = 1.0
+    weight = 3.0
 
 
 @pytest.fixture
@@ -157,6 +174,55 @@ def test_remembered_logits_are_those_of_each_samples_variant(student, teacher, b
 def test_a_distiller_has_to_say_its_terms(student, teacher, batch):
     with pytest.raises(NotImplementedError):
         Distiller(student, teacher).terms(student, batch)
+
+
+def test_options_are_the_annotated_attributes_those_of_the_class_itself_first():
+    assert str(inspect.signature(Wider)) == (
+        "(student, teacher, sample, labels, *, margin: float = 1.0, classes: tuple[int, ...], "
+        "weight: float = 3.0, cross_entropy_weight: float = 0.5)"
+    )
+    assert list(inspect.signature(Distiller).parameters) == [
+        "student",
+        "teacher",
+        "cross_entropy_weight",
+    ]
+
+
+def test_options_are_set_before_the_distiller_is_set_up(student, teacher):
+    distiller = Wide(student, teacher, labels="labels", sample="sample", classes=(1, 2))
+    assert distiller.seen == (student, teacher, "sample", "labels", (1, 2), 2.0)
+    assert distiller.cross_entropy_weight == 0.5
+    other = Wide(student, teacher, "sample", "labels", classes=(), weight=4.0)
+    assert other.seen == (student, teacher, "sample", "labels", (), 4.0)
+    assert (Wide.weight, distiller.weight) == (2.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"alpha": 1},
+            "Recording has no option 'alpha'; it takes student, teacher, cross_entropy_",
+        ),
+        ({"sample": 1}, "Recording has no option 'sample'"),
+    ],
+)
+def test_unknown_options_are_refused(options, message, student, teacher):
+    with pytest.raises(TypeError, match=message):
+        Recording(student, teacher, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("sample", "labels"), "missing a required .*argument: 'classes'"),
+        (("sample",), "missing a required argument: 'labels'"),
+        (("sample", "labels", (1,)), "too many positional arguments"),
+    ],
+)
+def test_what_is_required_has_to_be_given(given, message, student, teacher):
+    with pytest.raises(TypeError, match=message):
+        Wide(student, teacher, *given)
 
 
 @pytest.mark.parametrize("weight", [-0.1, float("nan")])

@@ -30,7 +30,8 @@ def network(seed, dtype=torch.float64):
 
 
 def distil(student, teacher, text="masked_kd:classes=3+2"):
-    return DISTILLERS.build(text, student=student, teacher=teacher).terms(student, BATCH)
+    distiller = DISTILLERS.build(text, student=student, teacher=teacher, sample=BATCH.inputs)
+    return distiller.terms(student, BATCH)
 
 
 def test_the_teacher_is_renormalised_over_the_other_classes():
@@ -86,4 +87,11 @@ def test_bad_classes_are_refused(text, message):
 
 def test_nothing_to_mask_is_plain_kd():
     with pytest.raises(ValueError, match="masked_kd needs classes to mask, such as classes=9"):
-        MaskedKD(network(0), network(1), classes=())
+        MaskedKD(network(0), network(1), BATCH.inputs, classes=())
+
+
+def test_what_is_masked_moves_with_the_distiller_and_is_not_saved():
+    """The options are in the run's configuration, so a checkpoint need not hold them."""
+    distiller = MaskedKD(network(0), network(1), BATCH.inputs, classes=(3, 2))
+    assert dict(distiller.named_buffers())["masked"].tolist() == [False, False, True, True]
+    assert distiller.state_dict() == {}
