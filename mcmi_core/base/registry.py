@@ -7,12 +7,11 @@ it. Adding a component is one function or class and one line in its registry.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
-
-Option = bool | int | float | str | tuple[int, ...] | tuple[float, ...]
 
 
 class Component(BaseModel):
@@ -37,7 +36,7 @@ class Component(BaseModel):
             key, equals, text = item.partition("=")
             if not equals:
                 raise ValueError(f"{value!r}: {item!r} is not of the form key=value")
-            fields[key.strip()] = tuple(text.split("+")) if "+" in text else text.strip()
+            fields[key.strip()] = text.strip()
         return fields
 
     @property
@@ -50,49 +49,44 @@ class Component(BaseModel):
 
 
 def _written(name: str, options: Mapping[str, Any]) -> str:
-    pairs = ",".join(
-        f"{key}={'+'.join(map(str, value)) if isinstance(value, list | tuple) else value}"
-        for key, value in options.items()
-    )
+    pairs = ",".join(f"{key}={_text(value)}" for key, value in options.items())
     return f"{name}:{pairs}" if pairs else name
 
 
-class Registry(Mapping[str, Callable]):
-    """Factories of one kind of component.
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "+".join(map(_text, value))
+    if isinstance(value, float):
+        return str(value).replace("e+", "e")  # 1e+16 would be two of several numbers
+    return str(value)
+
+
+class Registry(dict[str, Callable]):
+    """Factories of one kind of component, by name.
 
     Args:
         kind: what the entries are, for messages: ``"model"``.
         entries: factory by name. Its keyword-only parameters are the component's options.
         context: parameters that the caller supplies when it builds, such as ``num_classes``; a
             factory names those that it needs.
+
+    Raises:
+        ValueError: from ``registry[name]``, an unknown name; the message lists the known ones.
     """
 
     def __init__(
         self, kind: str, entries: dict[str, Callable], context: tuple[str, ...] = ()
     ) -> None:
+        super().__init__(entries)
         self.kind = kind
         self.context = context
-        self._entries = entries
 
-    def __getitem__(self, name: str) -> Callable:
-        if name not in self._entries:
-            raise ValueError(f"unknown {self.kind} {name!r}; choose from {', '.join(self)}")
-        return self._entries[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
+    def __missing__(self, name: str) -> Callable:
+        raise ValueError(f"unknown {self.kind} {name!r}; choose from {', '.join(self)}")
 
     def option_types(self, name: str) -> dict[str, tuple[Any, Any]]:
         """Annotation and default (``...`` when required) of each option of ``name``."""
-        parameters = inspect.signature(self[name]).parameters.values()
-        return {
-            p.name: (p.annotation, ... if p.default is p.empty else p.default)
-            for p in parameters
-            if p.kind is p.KEYWORD_ONLY and p.name not in self.context
-        }
+        return _option_types(self[name], self.context)
 
     def usage(self, name: str) -> str:
         """How to write a component of that name: every option with its default, if it has one."""
@@ -105,30 +99,28 @@ class Registry(Mapping[str, Callable]):
         Raises:
             ValueError: unknown name or option, or a value that its annotation refuses.
         """
-        fields = self.option_types(component.name)
-        for key in component.options:
-            if key not in fields:
-                accepted = ", ".join(fields) or "no options"
+        name = component.name
+        schema = _schema(self[name], self.context)
+        given = {}
+        for key, value in component.options.items():
+            if key not in schema.model_fields:
+                accepted = ", ".join(schema.model_fields) or "no options"
                 raise ValueError(
-                    f"unknown option {key!r} of {self.kind} {component.name!r}; it takes {accepted}"
+                    f"unknown option {key!r} of {self.kind} {name!r}; it takes {accepted}"
                 )
-        schema = create_model(component.name, __config__=ConfigDict(allow_inf_nan=False), **fields)
-        given = {
-            key: (value,)
-            if get_origin(fields[key][0]) is tuple and isinstance(value, str)
-            else value
-            for key, value in component.options.items()
-        }
+            several = get_origin(schema.model_fields[key].annotation) is tuple
+            if several and isinstance(value, str):
+                value = value.split("+") if value else ()
+            given[key] = value
         try:
             options = schema(**given).model_dump()
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise ValueError(
-                f"option {where!r} of {self.kind} {component.name!r}: {first['msg']}, "
-                f"got {first['input']!r}"
+                f"option {where!r} of {self.kind} {name!r}: {first['msg']}, got {first['input']!r}"
             ) from None
-        return Component(name=component.name, **options)
+        return Component(name=name, **options)
 
     def build(self, component: Component | str, **context: Any) -> Any:
         """Call the factory with the component's options and the caller's context."""
@@ -137,3 +129,19 @@ class Registry(Mapping[str, Callable]):
         needed = inspect.signature(factory).parameters
         supplied = {name: value for name, value in context.items() if name in needed}
         return factory(**supplied, **completed.options)
+
+
+def _option_types(factory: Callable, context: tuple[str, ...]) -> dict[str, tuple[Any, Any]]:
+    parameters = inspect.signature(factory).parameters.values()
+    return {
+        p.name: (p.annotation, ... if p.default is p.empty else p.default)
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and p.name not in context
+    }
+
+
+@cache
+def _schema(factory: Callable, context: tuple[str, ...]) -> type[BaseModel]:
+    """What validates the options of a component; made once, as that takes longer than its use."""
+    config = ConfigDict(allow_inf_nan=False)
+    return create_model(factory.__name__, __config__=config, **_option_types(factory, context))

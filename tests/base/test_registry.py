@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 from pydantic import ValidationError
 
+from mcmi_core.base import registry
 from mcmi_core.base.registry import Component, Registry
 
 
@@ -14,6 +15,9 @@ def distil(
     temperature: float = 4.0,
     reduction: Literal["mean", "sum"] = "mean",
     layers: tuple[int, ...] = (),
+    scales: tuple[float, ...] = (1.0,),
+    folder: str = "",
+    warm: bool = False,
 ):
     return student, temperature, reduction, layers
 
@@ -28,17 +32,48 @@ REGISTRY = Registry("distiller", {"kd": distil}, context=("student",))
         ("kd:temperature=2", ("s", 2.0, "mean", ())),
         ("kd:temperature=2,reduction=sum,layers=1+2", ("s", 2.0, "sum", (1, 2))),
         ("kd:layers=3", ("s", 4.0, "mean", (3,))),
+        ("kd:layers=", ("s", 4.0, "mean", ())),
+        ("kd:temperature=1e+3", ("s", 1000.0, "mean", ())),
     ],
 )
 def test_text_becomes_typed_options(text, expected):
     assert REGISTRY.build(text, student="s") == expected
 
 
-def test_completed_components_round_trip_through_text_and_json():
+def test_a_completed_component_shows_all_its_options():
     component = REGISTRY.complete(Component.model_validate("kd:layers=1+2"))
-    assert str(component) == "kd:temperature=4.0,reduction=mean,layers=1+2"
+    assert str(component) == (
+        "kd:temperature=4.0,reduction=mean,layers=1+2,scales=1.0,folder=,warm=False"
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"temperature": 1e16, "warm": True},
+        {"temperature": 1e-05},
+        {"temperature": 0.1 + 0.2},
+        {"layers": (9, 7)},
+        {"layers": (-3,)},
+        {"scales": (1e16, -2.5e-300, 0.0)},
+        {"scales": ()},
+        {"folder": "a+b/c d:e"},
+    ],
+    ids=str,
+)
+def test_components_round_trip_through_text_and_json(options):
+    component = REGISTRY.complete(Component(name="kd", **options))
+    assert component.options | options == component.options
     for again in (str(component), component.model_dump(mode="json")):
         assert REGISTRY.complete(Component.model_validate(again)) == component
+    bare = Component(name="kd", **options)
+    assert REGISTRY.complete(Component.model_validate(str(bare))) == component
+
+
+def test_values_are_text_until_a_registry_types_them():
+    component = Component.model_validate("kd: layers = 1+2 ,temperature=1e+3")
+    assert component.options == {"layers": "1+2", "temperature": "1e+3"}
 
 
 def test_equal_components_written_differently_are_equal_once_completed():
@@ -55,6 +90,8 @@ def test_equal_components_written_differently_are_equal_once_completed():
         ("kd:student=x", "unknown option 'student'"),
         ("kd:temperature=hot", "option 'temperature' of distiller 'kd': .* got 'hot'"),
         ("kd:temperature=nan", "option 'temperature'.*finite"),
+        ("kd:temperature=1+2", "option 'temperature' of distiller 'kd': .* got '1\\+2'"),
+        ("kd:layers=1+x", "option 'layers.1' of distiller 'kd': .* got 'x'"),
         ("kd:reduction=max", "'mean' or 'sum', got 'max'"),
     ],
 )
@@ -74,3 +111,40 @@ def test_missing_required_option_is_named():
 
     with pytest.raises(ValueError, match="option 'lam' of objective 'mcmi': Field required"):
         Registry("objective", {"mcmi": mcmi}).build("mcmi")
+
+
+def test_a_registry_is_a_mapping_that_names_what_it_has():
+    assert "kd" in REGISTRY and "at" not in REGISTRY
+    assert REGISTRY.get("kd") is REGISTRY["kd"] is distil
+    assert REGISTRY.get("at") is None
+    assert list(REGISTRY) == ["kd"] and len(REGISTRY) == 1
+    with pytest.raises(ValueError, match="unknown distiller 'at'; choose from kd"):
+        REGISTRY["at"]
+
+
+def test_an_option_may_not_be_what_the_caller_supplies():
+    assert "student" not in REGISTRY.option_types("kd")
+    assert REGISTRY.option_types("kd")["warm"] == (bool, False)
+
+
+def test_usage_shows_defaults_and_what_is_required():
+    def mcmi(*, lam: float, layers: tuple[int, ...] = (1, 2)):
+        return lam
+
+    assert Registry("objective", {"mcmi": mcmi}).usage("mcmi") == "mcmi:lam=...,layers=1+2"
+
+
+def test_the_schema_is_made_once_for_each_factory(monkeypatch):
+    def first(*, a: int = 1):
+        return a
+
+    def second(*, a: int = 2):
+        return a
+
+    made = []
+    create = registry.create_model
+    monkeypatch.setattr(registry, "create_model", lambda *a, **b: made.append(1) or create(*a, **b))
+    numbers = Registry("number", {"x": first})
+    assert [numbers.build("x") for _ in range(3)] == [1, 1, 1] and len(made) == 1
+    numbers["x"] = second
+    assert numbers.build("x") == 2 and len(made) == 2

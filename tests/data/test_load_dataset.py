@@ -39,7 +39,7 @@ def test_a_data_set_is_loaded_once(monkeypatch):
         calls.append("digits")
         return original()
 
-    monkeypatch.setitem(DATASETS._entries, "digits", counting)
+    monkeypatch.setitem(DATASETS, "digits", counting)
     assert load_dataset("digits") is load_dataset("digits")
     assert calls == ["digits"]
 
