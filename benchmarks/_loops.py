@@ -20,7 +20,7 @@ from mcmi_core.models import create_model
 from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import Recipe
 from mcmi_core.training.engine import Engine
-from mcmi_core.training.loop import _train_steps
+from mcmi_core.training.loop import Steps, train_steps
 
 CLASSES = 100
 OBJECTIVE = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}
@@ -115,8 +115,8 @@ class Ours(Training):
     def run(self, steps: int) -> float:
         """Seconds for some steps."""
         batches = islice(self.batches, steps)
-        trained = self.model, self.criterion, self.optimizer
-        return seconds(lambda: _train_steps(*trained, batches, self.engine), self.device)
+        request = Steps(0, self.model, self.criterion, self.optimizer, batches, self.engine)
+        return seconds(lambda: train_steps(request), self.device)
 
 
 def _endless(dataset: Dataset, batch_size: int, device: torch.device) -> Iterator[Batch]:

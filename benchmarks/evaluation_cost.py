@@ -15,7 +15,7 @@ from mcmi_core.data.loader import training_batches
 from mcmi_core.measures.evaluation import evaluate, predict_logits
 from mcmi_core.models import create_model
 from mcmi_core.objectives import OBJECTIVES
-from mcmi_core.training.loop import _train_steps
+from mcmi_core.training.loop import Steps, train_steps
 
 CPU = torch.device("cpu")
 CRITERIA = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}
@@ -41,7 +41,8 @@ def measure(dataset: Dataset, model: str, batch_size: int, rounds: int) -> dict[
             epoch=0,
             device=CPU,
         )
-        return seconds(lambda: _train_steps(network, criterion, optimizer, batches))
+        request = Steps(0, network, criterion, optimizer, batches)
+        return seconds(lambda: train_steps(request))
 
     contestants = {}
     for name, objective in CRITERIA.items():

@@ -1,17 +1,28 @@
-"""Independent random streams, each a pure function of a run's seed and what it is for."""
+"""Random streams: one for every seed, epoch and purpose, so that no two draws share numbers."""
 
 import numpy as np
 import torch
 
-# Purposes that a seed is derived for. Not 0: numpy's sequences do not tell a trailing 0 from none.
-ORDER, AUGMENTATION, SUBSET = 1, 2, 3
+WEIGHTS, ORDER, AUGMENTATION, SUBSET, STEPS = range(5)
+"""Purposes: initial weights (of a distiller's heads too), order of samples, augmentation, choice of
+few samples, and what networks and criteria draw in training steps (dropout, CRD's negatives)."""
 
 
-def derive_seed(*entropy: int) -> int:
-    """One 63-bit seed from several non-negative integers, such as (seed, epoch, purpose)."""
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+def derive_seed(seed: int, epoch: int, purpose: int) -> int:
+    """The 63-bit seed of one stream.
+
+    Args:
+        seed: of a run or of a part of the data, at least 0.
+        epoch: from 0; 0 for what is drawn once.
+        purpose: one of this module's.
+
+    Raises:
+        ValueError: a negative number.
+    """
+    sequence = np.random.SeedSequence((seed, epoch, purpose))
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
 
-def seed_torch(*entropy: int) -> None:
-    """Seed torch's global generators on every device (initial weights, dropout)."""
-    torch.manual_seed(derive_seed(*entropy))
+def seed_torch(seed: int, epoch: int, purpose: int) -> None:
+    """Start a stream in torch's global generators, on every device; see :func:`derive_seed`."""
+    torch.manual_seed(derive_seed(seed, epoch, purpose))

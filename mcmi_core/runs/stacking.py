@@ -5,12 +5,13 @@ from mcmi_core.runs import Run, Student
 
 
 def axis(run: Run) -> str | None:
-    """What runs that can share a model axis have in common: all but their seeds and teachers.
+    """All of a run's configuration but seeds and teachers, which runs trained as one share.
 
     Returns:
-        Equal texts for runs that can be trained together. None for one that is trained alone: it is
-        no student, learns from features, asks for an engine, or has convolutions, of which K at
-        once are one grouped convolution, which is slower than one after the other.
+        Equal texts for runs that can be trained together. None for a run that is trained alone: it
+        is no student, its distiller reads features, its recipe asks for bf16 or an engine, or its
+        network has convolutions. K convolutions at once are one grouped convolution, which is
+        slower than K convolutions in turn.
     """
     if (
         not isinstance(run, Student)

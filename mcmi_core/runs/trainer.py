@@ -1,18 +1,28 @@
-"""From a run's configuration to its record: one run, here."""
+"""From a run's configuration to its record; :mod:`mcmi_core.runs.execute` does so for many runs."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mcmi_core.base.device import default_device, place
-from mcmi_core.base.errors import DataError, IncompatibleNetworks, StoreError, TrainingCollapsed
-from mcmi_core.base.seeding import seed_torch
+from mcmi_core.base.errors import (
+    DataError,
+    IncompatibleNetworks,
+    NonFiniteLogits,
+    StoreError,
+    TrainingCollapsed,
+)
+from mcmi_core.base.seeding import WEIGHTS, seed_torch
 from mcmi_core.criterion import Criterion
 from mcmi_core.data import load_dataset
-from mcmi_core.data.loader import training_batches
-from mcmi_core.data.split import Dataset, Split
+from mcmi_core.data.loader import Batch, training_batches
+from mcmi_core.data.split import Dataset
 from mcmi_core.distillers import DISTILLERS
 from mcmi_core.distillers.hsakd import HeadsLoss
 from mcmi_core.measures import MEASUREMENTS
@@ -29,9 +39,9 @@ from mcmi_core.runs import (
     TeacherHeads,
     provenance,
 )
-from mcmi_core.runs.store import Record, Store
+from mcmi_core.runs.store import Record, Store, flat_metrics
 from mcmi_core.runs.teacher_logits import remembered_shape, teacher_logits
-from mcmi_core.training.loop import Checkpoint, Row, Training, run_in_step, training
+from mcmi_core.training.loop import Checkpoint, Metrics, Row, Training, run_in_step, training
 from mcmi_core.training.stacked import train_together
 
 
@@ -77,11 +87,11 @@ def ensure_together(
     device: torch.device | None = None,
     on_epoch: Callable[[], None] = lambda: None,
 ) -> list[Record]:
-    """The records of runs, those that are missing made side by side, as if they were one training.
+    """The records of runs; those that are missing are made side by side.
 
     Args:
-        runs: of one :func:`~mcmi_core.training.stacked.axis`, or a single one; what they build on must be
-            finished.
+        runs: of one :func:`~mcmi_core.runs.stacking.axis`, or a single one; what they build on must
+            be finished.
         store: where results are kept.
         device: where to train; the default is the GPU if there is one.
         on_epoch: called after every epoch of each run.
@@ -107,16 +117,22 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
     """The network of a finished run, in eval mode; for a Bayes teacher, the exact posterior.
 
     Raises:
-        StoreError: the run is not finished, or its weights are missing or damaged.
+        StoreError: the run has no network or is not finished, or its weights are missing or
+            damaged.
         DataError: the data set is missing, or its posterior is not known.
     """
+    if not run.has_network:
+        raise StoreError(f"{run.id} has no network; use the run that it measured, {run.of.id}")
     dataset = load_dataset(run.data)
     if isinstance(run, BayesTeacher):
         if dataset.bayes_classifier is None:
             raise DataError(f"the true BCPD of data set {run.data.name!r} is not known; use oracle")
         return dataset.bayes_classifier.to(device).eval()
-    if store.record(run) is None:
+    record = store.record(run)
+    if record is None:
         raise StoreError(f"{run.id} is not finished in {store.root}")
+    if record.status == "incompatible":
+        raise StoreError(f"{run.id} has no network, as it could not be trained. {record.message}")
     model = create_untrained(run, dataset)
     model.load_state_dict(store.weights(run))
     return place(model, device).eval()
@@ -141,161 +157,187 @@ def _make(run: Run, store: Store, device: torch.device, on_epoch: Callable) -> T
 
 
 def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -> Training[Record]:
+    """Measure or train, as the run says, and keep the record and the weights."""
     dataset = load_dataset(run.data)
     about = provenance.describe(device) | {"data_fingerprint": dataset.fingerprint()}
-    record = Record(key=run.key, run=run.model_dump(mode="json"), provenance=about)
+    weights = None
     match run:
         case Measurement():
-            result = MEASUREMENTS.build(
-                run.what,
-                model=load_model(run.of, store, device),
-                dataset=dataset,
-                split=getattr(dataset, run.split).to(device),
-                device=device,
-            )
-            record = record.model_copy(update={"result": result})
-            weights = None
+            outcome = {"result": _measure(run, dataset, store, device)}
         case BayesTeacher():
-            splits = {"train": dataset.train, "test": dataset.test}
-            model = load_model(run, store, device)
-            metrics = {
-                name: evaluate(model, dataset, split.to(device), device)
-                for name, split in splits.items()
-            }
-            record = record.model_copy(update={"metrics": metrics})
-            weights = None
+            outcome = {"metrics": _evaluate_truth(run, dataset, store, device)}
         case _:
             try:
-                record, weights = yield from _train(run, record, dataset, store, device, on_epoch)
+                job = _Job(run, dataset, store, device, on_epoch)
+                outcome, weights = yield from job.train()
+                about |= job.expense()
             except IncompatibleNetworks as reason:  # a result: a table has a row for it
                 outcome = {"status": "incompatible", "message": str(reason)}
-                record, weights = record.model_copy(update=outcome), None
+    record = Record(key=run.key, run=run.model_dump(mode="json"), provenance=about, **outcome)
     store.finish(run, record, weights)
     return record
 
 
-def _train(
-    run: Teacher | TeacherHeads | Student,
-    record: Record,
-    dataset: Dataset,
-    store: Store,
-    device: torch.device,
-    on_epoch: Callable,
-) -> Training[tuple[Record, dict[str, torch.Tensor]]]:
-    """Train a teacher, its heads or a student, saving a checkpoint after every epoch."""
-    train_split, epoch_length = run.part.select(dataset.train)
-    train_split, test_split = train_split.to(device), dataset.test.to(device)
-    seed_torch(run.seed)
-    model, criterion = _model_and_criterion(run, dataset, train_split, epoch_length, store, device)
-    checkpoint, seconds_before = store.load_checkpoint(run, device)
-    started = time.monotonic()
-
-    def seconds() -> float:
-        return seconds_before + time.monotonic() - started
-
-    def metrics(*splits: str) -> dict[str, Row]:
-        parts = {"train": train_split, "test": test_split}
-        return {name: evaluate(model, dataset, parts[name], device) for name in splits}
-
-    def evaluate_epoch(last: bool) -> Row:
-        both = last or run.recipe.evaluate_train
-        return {
-            f"{split}_{name}": value
-            for split, row in metrics("test", *["train"] * both).items()
-            for name, value in row.items()
-        }
-
-    def epoch_batches(epoch: int):
-        return training_batches(
-            dataset,
-            train_split,
-            batch_size=run.recipe.batch_size,
-            epoch_length=epoch_length,
-            seed=run.seed,
-            epoch=epoch,
-            device=device,
-        )
-
-    def on_epoch_end(checkpoint: Checkpoint) -> None:
-        store.save_checkpoint(run, checkpoint, seconds())
-        on_epoch()
-
-    try:
-        history = yield from training(
-            model,
-            criterion,
-            epoch_batches,
-            run.recipe,
-            seed=run.seed,
-            evaluate=evaluate_epoch,
-            resume_from=checkpoint,
-            on_epoch_end=on_epoch_end,
-        )
-        outcome = {"metrics": _final_metrics(history[-1])}
-    except TrainingCollapsed as collapse:
-        # A result too: which settings collapse is what a sweep wants to know.
-        last_whole_epoch, _ = store.load_checkpoint(run, device)
-        history = last_whole_epoch.history if last_whole_epoch else []
-        finite = all(tensor.isfinite().all() for tensor in model.state_dict().values())
-        outcome = {
-            "status": "collapsed",
-            "message": str(collapse),
-            "metrics": metrics("test", "train") if finite else {},
-        }
-    together = max((row.get("trained_together", 1) for row in history), default=1)
-    about = record.provenance | {"seconds": round(seconds() / together, 1)}  # its share
-    if together > 1:
-        about |= {"trained_together": together}
-    record = record.model_copy(update=outcome | {"history": _columns(history), "provenance": about})
-    return record, model.state_dict()
+def _measure(
+    run: Measurement, dataset: Dataset, store: Store, device: torch.device
+) -> dict[str, list]:
+    return MEASUREMENTS.build(
+        run.what,
+        model=load_model(run.of, store, device),
+        dataset=dataset,
+        split=getattr(dataset, run.split).to(device),
+        device=device,
+    )
 
 
-def _model_and_criterion(
-    run: Teacher | TeacherHeads | Student,
-    dataset: Dataset,
-    split: Split,
-    epoch_length: int,
-    store: Store,
-    device: torch.device,
-) -> tuple[nn.Module, Criterion]:
-    precision = run.recipe.precision
-    if isinstance(run, Teacher):
-        if run.start is None:
-            model = create_untrained(run, dataset)
-        else:
-            model = load_model(run.start, store, device)
-        criterion = OBJECTIVES.build(run.objective, num_classes=dataset.num_classes)
-    elif isinstance(run, TeacherHeads):
-        model = HeadedNetwork(load_model(run.teacher, store, device))
-        criterion = HeadsLoss()
-    else:
-        model = create_untrained(run, dataset)
-        teacher = place(load_model(run.teacher, store, device), device, precision)
-        criterion = DISTILLERS.build(
-            run.distiller,
-            student=place(model, device, precision),
-            teacher=teacher,
-            sample=dataset.normalise(split.inputs[:2].to(device)),
-            labels=split.labels,
-        )
-    model, criterion = place(model, device, precision), place(criterion, device, precision)
-    if remembered_shape(run, dataset, split, epoch_length):
-        # Last, since what is placed is moved to the device, and these may be too large for it.
-        criterion.remember(teacher_logits(run.teacher, teacher, dataset, split, store, device))
-    return model, criterion
-
-
-def _final_metrics(last_row: Row) -> dict[str, Row]:
+def _evaluate_truth(
+    run: BayesTeacher, dataset: Dataset, store: Store, device: torch.device
+) -> Metrics:
+    truth = load_model(run, store, device)
     return {
-        split: {
-            name.removeprefix(f"{split}_"): value
-            for name, value in last_row.items()
-            if name.startswith(f"{split}_")
-        }
-        for split in ("train", "test")
+        "train": evaluate(truth, dataset, dataset.train.to(device), device),
+        "test": evaluate(truth, dataset, dataset.test.to(device), device),
     }
 
 
+@dataclass
+class _Job:
+    """The training of a teacher, of auxiliary heads or of a student."""
+
+    run: Teacher | TeacherHeads | Student
+    dataset: Dataset
+    store: Store
+    device: torch.device
+    on_epoch: Callable[[], None]
+    history: list[Row] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        train, self.epoch_length = self.run.part.select(self.dataset.train)
+        self.splits = {"train": train.to(self.device), "test": self.dataset.test.to(self.device)}
+        seed_torch(self.run.seed, 0, WEIGHTS)
+        match self.run:
+            case Teacher():
+                self.model, self.criterion = self._teacher()
+            case TeacherHeads():
+                self.model, self.criterion = self._heads()
+            case Student():
+                self.model, self.criterion = self._student()
+
+    def _teacher(self) -> tuple[nn.Module, Criterion]:
+        if self.run.start is None:
+            model = create_untrained(self.run, self.dataset)
+        else:
+            model = load_model(self.run.start, self.store, self.device)
+        objective = OBJECTIVES.build(self.run.objective, num_classes=self.dataset.num_classes)
+        return self._place(model), self._place(objective)
+
+    def _heads(self) -> tuple[nn.Module, Criterion]:
+        model = HeadedNetwork(load_model(self.run.teacher, self.store, self.device))
+        return self._place(model), self._place(HeadsLoss())
+
+    def _student(self) -> tuple[nn.Module, Criterion]:
+        run, dataset, split = self.run, self.dataset, self.splits["train"]
+        # In this order, since both draw: a loaded network has random weights at first.
+        student = self._place(create_untrained(run, dataset))
+        teacher = self._place(load_model(run.teacher, self.store, self.device))
+        distiller = DISTILLERS.build(
+            run.distiller,
+            student=student,
+            teacher=teacher,
+            sample=dataset.normalise(split.inputs[:2].to(self.device)),
+            labels=split.labels,
+        )
+        self._place(distiller)
+        if remembered_shape(run, dataset, split, self.epoch_length):
+            # Last, since what is placed is moved to the device, and these may be too large for it.
+            logits = teacher_logits(run.teacher, teacher, dataset, split, self.store, self.device)
+            distiller.remember(logits)
+        return student, distiller
+
+    def _place(self, module: nn.Module) -> nn.Module:
+        return place(module, self.device, self.run.recipe.precision)
+
+    def train(self) -> Training[tuple[dict[str, Any], dict[str, Tensor]]]:
+        """Train, keeping a checkpoint after every epoch; fields of the record, and the weights."""
+        checkpoint, seconds_before = self.store.load_checkpoint(self.run, self.device)
+        self.history = checkpoint.history if checkpoint else []
+        self.started = time.monotonic() - seconds_before
+        try:
+            yield from training(
+                self.model,
+                self.criterion,
+                self.epoch_batches,
+                self.run.recipe,
+                seed=self.run.seed,
+                evaluate=self.evaluate,
+                resume_from=checkpoint,
+                on_epoch_end=self.keep,
+            )
+            last = self.history[-1]["metrics"]
+            outcome = {"metrics": {split: last[split] for split in self.splits}}
+        except TrainingCollapsed as collapse:
+            # A result too: which settings collapse is what a sweep wants to know.
+            outcome = {"status": "collapsed", "message": str(collapse), "metrics": {}}
+            for split in self.splits:
+                with suppress(NonFiniteLogits):
+                    outcome["metrics"] |= self.metrics(split)
+        return outcome | {"history": _columns(self.history)}, self.model.state_dict()
+
+    def epoch_batches(self, epoch: int) -> Iterable[Batch]:
+        """The training batches of an epoch (from 0)."""
+        return training_batches(
+            self.dataset,
+            self.splits["train"],
+            batch_size=self.run.recipe.batch_size,
+            epoch_length=self.epoch_length,
+            seed=self.run.seed,
+            epoch=epoch,
+            device=self.device,
+        )
+
+    def evaluate(self, last: bool) -> Metrics:
+        """The metrics of an epoch: of the test split, and of the other as the recipe says."""
+        both = last or self.run.recipe.evaluate_train
+        return self.metrics("test", "train") if both else self.metrics("test")
+
+    def metrics(self, *splits: str) -> Metrics:
+        """Split → metric → value, of the model as it is now.
+
+        Raises:
+            NonFiniteLogits: they cannot be computed, or some are infinite.
+        """
+        metrics = {}
+        for split in splits:
+            values = evaluate(self.model, self.dataset, self.splits[split], self.device)
+            for name, value in values.items():
+                if not math.isfinite(value):  # −inf for one class: its probability is exactly 0
+                    raise NonFiniteLogits(f"{split}_{name} is {value}: some logits are infinite")
+            metrics[split] = values
+        return metrics
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Save the checkpoint of an epoch, and say that the epoch is over."""
+        self.history = checkpoint.history
+        self.store.save_checkpoint(self.run, checkpoint, self.seconds)
+        self.on_epoch()
+
+    @property
+    def seconds(self) -> float:
+        """Of training so far, those of earlier processes included."""
+        return time.monotonic() - self.started
+
+    def expense(self) -> dict[str, float]:
+        """What the record says of its cost: this run's share of the seconds."""
+        together = max((row.get("trained_together", 1) for row in self.history), default=1)
+        seconds = {"seconds": round(self.seconds / together, 1)}
+        return seconds | ({"trained_together": together} if together > 1 else {})
+
+
 def _columns(history: list[Row]) -> dict[str, list[float | None]]:
-    names = dict.fromkeys(name for row in history for name in row)
-    return {name: [row.get(name) for row in history] for name in names}
+    """The rows of a history as columns, metrics among them; None where a row lacks a column."""
+    rows = []
+    for row in history:
+        metrics = flat_metrics(row.get("metrics", {}))
+        rows.append({name: row[name] for name in row if name != "metrics"} | metrics)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}

@@ -1,4 +1,10 @@
-"""The one training loop: teachers, MCMI fine-tuning and students differ in their criterion."""
+"""The one training loop: teachers, MCMI fine-tuning and students differ in their criterion.
+
+A training asks for its steps, a window of some hundred at a time, and does everything else itself:
+it sets the learning rate, checks for a collapse, evaluates and makes checkpoints. Who runs the
+training does the steps, for one model (:func:`train_steps`) or for several at once
+(:mod:`mcmi_core.training.stacked`).
+"""
 
 import math
 from collections import Counter
@@ -6,13 +12,13 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from mcmi_core.base.errors import TrainingCollapsed
-from mcmi_core.base.seeding import seed_torch
+from mcmi_core.base.errors import NonFiniteLogits, TrainingCollapsed
+from mcmi_core.base.seeding import STEPS, seed_torch
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.training.engine import Engine
@@ -21,12 +27,17 @@ from mcmi_core.training.recipe import Recipe
 CHECK_EVERY = 100
 """Steps between checks for a collapse; each costs one wait for the device."""
 
-Row = dict[str, float]
+Metrics = dict[str, dict[str, float]]
+"""Split → metric → value."""
+
+Row = dict[str, Any]
+"""What is known of an epoch: see the result of :func:`train`."""
+
 Result = TypeVar("Result")
 
 
 class Steps(NamedTuple):
-    """Some steps that a training asks for."""
+    """A request of a training: these steps are to be done."""
 
     epoch: int
     """From 0."""
@@ -34,13 +45,18 @@ class Steps(NamedTuple):
     criterion: Criterion
     optimizer: torch.optim.Optimizer
     batches: Iterable[Batch]
-    """One for each step; none, when the epoch is over."""
-    engine: Engine
+    """One for each step; none if the epoch has no more."""
+    engine: AbstractContextManager = nullcontext()
     """The context of each step's forward pass."""
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted scalar terms of a batch by name."""
+        with self.engine:
+            return self.criterion.terms(self.model, batch)
 
 
 class Window(NamedTuple):
-    """What came of some steps."""
+    """The answer to a request: the steps are done."""
 
     sums: dict[str, float]
     """Each term, summed over the steps."""
@@ -72,7 +88,7 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
-    evaluate: Callable[[bool], Row],
+    evaluate: Callable[[bool], Metrics],
     resume_from: Checkpoint | None = None,
     on_epoch_end: Callable[[Checkpoint], None] = lambda checkpoint: None,
 ) -> list[Row]:
@@ -87,16 +103,18 @@ def train(
         epoch_batches: the training batches of a given epoch (from 0).
         recipe: epochs, optimiser and schedule.
         seed: of this run.
-        evaluate: metrics of the model now; told whether this is the last epoch.
+        evaluate: split → metric → value, of the model as it is now; called with whether this is
+            the last epoch.
         resume_from: an earlier checkpoint of the same training.
         on_epoch_end: given a checkpoint after every epoch, to save it.
 
     Returns:
         The history: per epoch its number (from 1), learning rate, mean of each weighted term
-        (``loss_NAME``) and, where evaluated, the metrics.
+        (``loss_NAME``) and, where evaluated, the ``metrics``.
 
     Raises:
-        TrainingCollapsed: a term is NaN or infinite, or the criterion says so.
+        TrainingCollapsed: a term is NaN or infinite, the logits of an evaluation are, or the
+            criterion says so.
         CompanionError: the recipe's engine does not work here.
     """
     options = (seed, evaluate, resume_from, on_epoch_end)
@@ -110,28 +128,15 @@ def training(
     epoch_batches: Callable[[int], Iterable[Batch]],
     recipe: Recipe,
     seed: int,
-    evaluate: Callable[[bool], Row],
+    evaluate: Callable[[bool], Metrics],
     resume_from: Checkpoint | None,
     on_epoch_end: Callable[[Checkpoint], None],
 ) -> Training[list[Row]]:
-    """:func:`train`, but for the steps, which it asks for: so several can be run side by side.
+    """As :func:`train`, but it asks for its steps, so that several can be run side by side.
 
     Where models were trained at once, the history has a column ``trained_together``, their number.
     """
-    parameters = [*model.parameters(), *criterion.parameters()]
-    optimizer = torch.optim.SGD(
-        parameters,
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-    if recipe.momentum:
-        # What the first step would make; the fused kernel refuses to make it for some parameters
-        # only, such as those whose first gradient comes in a later phase of a distiller.
-        for parameter in parameters:
-            if parameter.requires_grad:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    optimizer = _optimizer([*model.parameters(), *criterion.parameters()], recipe)
     engine = Engine(recipe, next(model.parameters()).device, [model, *criterion.networks()])
     checkpoint = resume_from or Checkpoint()
     if resume_from:
@@ -141,30 +146,54 @@ def training(
             criterion.prepare(model, epoch_batches(0))
 
     for epoch in range(checkpoint.epoch, recipe.epochs):
-        seed_torch(seed, epoch)
+        seed_torch(seed, epoch, STEPS)
         rate = recipe.learning_rate_at(epoch)
         optimizer.param_groups[0]["lr"] = rate
         row = {"epoch": epoch + 1, "learning_rate": rate}
-        row |= yield from _epoch(model, criterion, optimizer, epoch_batches(epoch), epoch, engine)
-        last = epoch + 1 == recipe.epochs
-        if last or (epoch + 1) % recipe.evaluate_every == 0:
-            row |= evaluate(last)
-        checkpoint = Checkpoint(
-            epoch + 1, [*checkpoint.history, row], snapshot(model, criterion, optimizer)
-        )
+        try:
+            batches = epoch_batches(epoch)
+            row |= yield from _epoch(epoch, model, criterion, optimizer, batches, engine)
+            last = epoch + 1 == recipe.epochs
+            if last or (epoch + 1) % recipe.evaluate_every == 0:
+                row["metrics"] = evaluate(last)
+        except NonFiniteLogits as error:
+            raise TrainingCollapsed(
+                f"epoch {epoch + 1}: {error}; try a smaller learning rate"
+            ) from None
+        except TrainingCollapsed as error:
+            raise TrainingCollapsed(f"epoch {epoch + 1}: {error}") from None
+        tensors = snapshot(model, criterion, optimizer)
+        checkpoint = Checkpoint(epoch + 1, [*checkpoint.history, row], tensors)
         on_epoch_end(checkpoint)
     return checkpoint.history
 
 
+def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.SGD:
+    optimizer = torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    if recipe.momentum:
+        # The first step would make these zeros. But the fused kernel refuses to make them for some
+        # parameters only, such as those whose first gradient comes in a later phase of a distiller.
+        for parameter in parameters:
+            if parameter.requires_grad:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
 def _epoch(
+    epoch: int,
     model: nn.Module,
     criterion: Criterion,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
-    epoch: int,
     engine: Engine,
 ) -> Training[Row]:
-    """All steps of an epoch; mean of each term, checked every few steps."""
+    """Ask for all steps of an epoch, window by window, and check each; the mean of every term."""
     model.train()
     criterion.train()
     criterion.start_epoch(epoch)
@@ -175,77 +204,25 @@ def _epoch(
         few = islice(batches, CHECK_EVERY)
         window = yield Steps(epoch, model, criterion, optimizer, few, engine)
         if not window.steps:
-            row = {f"loss_{name}": value / steps for name, value in sums.items()}
-            return row | ({"trained_together": together} if together > 1 else {})
-        _check(criterion, {n: value / window.steps for n, value in window.sums.items()}, epoch)
+            break
+        _check(criterion, {name: total / window.steps for name, total in window.sums.items()})
         sums.update(window.sums)
         steps += window.steps
         together = window.together
+    row = {f"loss_{name}": total / steps for name, total in sums.items()}
+    return row | ({"trained_together": together} if together > 1 else {})
 
 
-def each_alone(requests: list[Steps]) -> list[Window]:
-    """Train what is asked for, one after the other."""
-    return [_train_steps(*request[1:]) for request in requests]
+def _check(criterion: Criterion, means: dict[str, float]) -> None:
+    criterion.check(means)
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise TrainingCollapsed(f"{name} is {value}; try a smaller learning rate")
 
 
-def run_in_step(
-    trainings: list[Training[Result]],
-    advance: Callable[[list[Steps]], list[Window]] = each_alone,
-) -> list[Result]:
-    """Run trainings side by side, epoch by epoch.
-
-    Those that are behind, as a resumed one may be, go first, until all are level. They share
-    torch's generator, which each seeds anew for an epoch; models that draw from it in a step
-    (dropout) have to be run one at a time.
-
-    Args:
-        trainings: generators that ask for steps; they start one after the other.
-        advance: trains all that is asked for in one epoch.
-
-    Returns:
-        What each training returns. One that ends early, having collapsed, does not stop the others;
-        an exception that it does not handle does, and is raised.
-    """
-    asked: dict[int, Steps] = {}
-    results: dict[int, Result] = {}
-
-    def resume(place: int, window: Window | None) -> None:
-        try:
-            asked[place] = trainings[place].send(window)
-        except StopIteration as end:
-            asked.pop(place, None)
-            results[place] = end.value
-
-    try:
-        for place in range(len(trainings)):
-            resume(place, None)
-        while asked:
-            epoch = min(steps.epoch for steps in asked.values())
-            behind = [place for place, steps in asked.items() if steps.epoch == epoch]
-            windows = advance([asked[place] for place in behind])
-            for place, window in zip(behind, windows, strict=True):
-                resume(place, window)
-    finally:
-        for unfinished in trainings:
-            unfinished.close()  # frees what they hold, such as locks, without waiting for it
-    return [results[place] for place in range(len(trainings))]
-
-
-def _train_steps(
-    model: nn.Module,
-    criterion: Criterion,
-    optimizer: torch.optim.Optimizer,
-    batches: Iterable[Batch],
-    forward_pass: AbstractContextManager | None = None,
-) -> Window:
-    """Train on some batches; the terms are summed on the device and read once, at the end."""
-    forward_pass = forward_pass or nullcontext()
-
-    def terms(batch: Batch) -> dict[str, Tensor]:
-        with forward_pass:
-            return criterion.terms(model, batch)
-
-    sums, steps = sum_terms(terms, optimizer, batches)
+def train_steps(request: Steps) -> Window:
+    """Do the steps that a training asks for."""
+    sums, steps = sum_terms(request.terms, request.optimizer, request.batches)
     return Window({name: value.item() for name, value in sums.items()}, steps)
 
 
@@ -254,12 +231,15 @@ def sum_terms(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
 ) -> tuple[dict[str, Tensor], int]:
-    """Step by step, minimise the terms of some batches: their sums, and how many steps it were.
+    """Minimise the terms of some batches, one step for each batch.
 
     Args:
         terms_of: named terms of a batch: scalars, or one value for each of several models.
         optimizer: of all that is trained.
         batches: one for each step.
+
+    Returns:
+        Each term summed over the steps, on the device, so that no step waits; the number of steps.
     """
     sums: dict[str, Tensor] = {}
     steps = 0
@@ -274,16 +254,59 @@ def sum_terms(
     return sums, steps
 
 
-def _check(criterion: Criterion, means: dict[str, float], epoch: int) -> None:
+def each_alone(requests: list[Steps]) -> list[Window]:
+    """Do the steps of each request, one request after the other."""
+    return [train_steps(request) for request in requests]
+
+
+class _Member(Generic[Result]):
+    """A training that runs beside others: what it asks for, and in the end its result."""
+
+    def __init__(self, training: Training[Result]) -> None:
+        self.training = training
+        self.request: Steps | None = None
+        self.result: Result | None = None
+
+    def resume(self, window: Window | None) -> None:
+        """Go on, with the steps done that were asked for, up to the next request or the end."""
+        try:
+            self.request = self.training.send(window)
+        except StopIteration as end:
+            self.request, self.result = None, end.value
+
+
+def run_in_step(
+    trainings: list[Training[Result]],
+    advance: Callable[[list[Steps]], list[Window]] = each_alone,
+) -> list[Result]:
+    """Run trainings side by side, epoch by epoch.
+
+    Those that are behind, as a resumed one may be, go first, until all are in the same epoch. They
+    share torch's generator, which each seeds anew at the start of an epoch; models that draw from
+    it in a step (dropout) have to be run one at a time.
+
+    Args:
+        trainings: generators that ask for steps; they start one after the other.
+        advance: does the steps of several requests in the same epoch.
+
+    Returns:
+        What each training returns. One that ends early, having collapsed, does not stop the others.
+        An exception that a training does not handle stops all, and is raised.
+    """
+    members = [_Member(training) for training in trainings]
     try:
-        criterion.check(means)
-    except TrainingCollapsed as error:
-        raise TrainingCollapsed(f"epoch {epoch + 1}: {error}") from None
-    for name, value in means.items():
-        if not math.isfinite(value):
-            raise TrainingCollapsed(
-                f"epoch {epoch + 1}: {name} is {value}; try a smaller learning rate"
-            )
+        for member in members:
+            member.resume(None)
+        while under_way := [member for member in members if member.request]:
+            epoch = min(member.request.epoch for member in under_way)
+            behind = [member for member in under_way if member.request.epoch == epoch]
+            windows = advance([member.request for member in behind])
+            for member, window in zip(behind, windows, strict=True):
+                member.resume(window)
+    finally:
+        for training in trainings:
+            training.close()  # frees at once what it holds, such as locks
+    return [member.result for member in members]
 
 
 def snapshot(
@@ -314,7 +337,7 @@ def restore(
     parameters = optimizer.param_groups[0]["params"]
     for name, value in _under("optimizer.", tensors).items():
         parameter = parameters[int(name.split(".")[0])]
-        # Copied: the fused kernel takes it that a buffer lies in memory as its parameter does.
+        # Copied, since the fused kernel needs buffers in the memory order of their parameters.
         optimizer.state[parameter]["momentum_buffer"].copy_(value)
 
 

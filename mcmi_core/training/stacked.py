@@ -1,8 +1,8 @@
 """Several small students trained as one: their weights are stacked along a model axis.
 
-A step of a small network is bound by the calls it makes, not by their numbers, and K networks of
-one shape can share the calls: ``torch.func.vmap`` makes a step of K models of a step of one, with
-K matrix products in each call.
+In a step of a small network, starting the operations takes longer than computing them. K networks
+of one shape can share each operation: ``torch.func.vmap`` turns a step of one model into a step of
+K models, with K matrix products in each call.
 
 Every model keeps its own weights, data, order of samples, teacher and momentum, and computes what
 it would compute alone, but some sums are added in another order: results agree up to rounding,
@@ -10,12 +10,11 @@ which training amplifies. So records of runs that were trained like this say ``t
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
@@ -24,75 +23,79 @@ from mcmi_core.training.loop import Steps, Window, each_alone, sum_terms
 MOST_TOGETHER = 16
 """Models on an axis, at most: as many as have been measured (``benchmarks/packing.py``)."""
 
-Tensors = dict[str, Tensor]
-
 
 def train_together(requests: list[Steps]) -> list[Window]:
-    """The steps that trainings ask for, all models at once; one by one where that cannot be.
+    """Do the steps that trainings ask for, all models at once; in turn where that is impossible.
 
     Args:
-        requests: of K runs of one :func:`axis`, in the same epoch.
+        requests: of K trainings that differ in nothing but seeds, data and teachers (see
+            :func:`mcmi_core.runs.stacking.axis`), in the same epoch.
 
     Returns:
         The window of each, its model, criterion and optimiser changed as if trained alone.
     """
     if len(requests) == 1 or not all(request.criterion.stackable for request in requests):
         return each_alone(requests)
-    members = [_Terms(request.model, request.criterion) for request in requests]
-    own_weights = [dict(member.named_parameters()) for member in members]
-    own_buffers = [dict(member.named_buffers()) for member in members]
-    own_momentum = [
-        {
-            name: state["momentum_buffer"]
-            for name, weight in own.items()
-            if (state := states[weight])
-        }
-        for own, states in zip(own_weights, (r.optimizer.state for r in requests), strict=True)
-    ]
-    batches = (
-        Batch(*map(torch.stack, zip(*batches, strict=True)))  # (K, N, ...)
-        for batches in zip(*(request.batches for request in requests), strict=True)
-    )
-    with (
-        _stacked(own_weights) as weights,
-        _stacked(own_buffers) as buffers,
-        _stacked(own_momentum) as momentum,
-    ):
-        [settings] = requests[0].optimizer.param_groups
-        optimizer = torch.optim.SGD(**settings | {"params": weights.values()})
-        for name, weight in weights.items():
-            weight.requires_grad_()
-            optimizer.state[weight] |= {"momentum_buffer": momentum[name]} if momentum else {}
-
-        def terms(batch: Batch) -> Tensors:
-            return vmap(partial(functional_call, members[0]))(weights | buffers, (batch,))
-
-        sums, steps = sum_terms(terms, optimizer, batches)
-    values = {name: value.tolist() for name, value in sums.items()}
-    number = len(requests)
-    return [
-        Window({name: value[place] for name, value in values.items()}, steps, number)
-        for place in range(number)
-    ]
+    stack = _Stack(requests)
+    sums, steps = sum_terms(stack.terms, stack.optimizer, stack.batches())
+    stack.unstack()
+    values = {name: value.tolist() for name, value in sums.items()}  # K numbers each
+    windows = []
+    for place in range(len(requests)):
+        own_sums = {name: value[place] for name, value in values.items()}
+        windows.append(Window(own_sums, steps, together=len(requests)))
+    return windows
 
 
-class _Terms(nn.Module):
+class _Member(nn.Module):
     """A model with its criterion, so that all their tensors have names."""
 
     def __init__(self, model: nn.Module, criterion: Criterion) -> None:
         super().__init__()
         self.model, self.criterion = model, criterion
 
-    def forward(self, batch: Batch) -> Tensors:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         return self.criterion.terms(self.model, batch)
 
 
-@contextmanager
-def _stacked(members: list[Tensors]) -> Iterator[Tensors]:
-    """Tensors of all members, one behind the other (K, ...); in the end they are given back."""
-    stack = {name: torch.stack([own[name].detach() for own in members]) for name in members[0]}
-    yield stack
-    with torch.no_grad():
-        for place, own in enumerate(members):
-            for name, tensor in own.items():
-                tensor.copy_(stack[name][place])
+class _Stack:
+    """Weights, buffers and momenta of K trainings, each with a first axis of length K."""
+
+    def __init__(self, requests: list[Steps]) -> None:
+        self.requests = requests
+        self.members = [_Member(request.model, request.criterion) for request in requests]
+        self.weights, self.buffers = stack_module_state(self.members)
+        [settings] = requests[0].optimizer.param_groups
+        self.optimizer = torch.optim.SGD(**settings | {"params": self.weights.values()})
+        for name, weight in self.weights.items():
+            states = [
+                request.optimizer.state[member.get_parameter(name)]
+                for request, member in zip(requests, self.members, strict=True)
+            ]
+            if all(states):  # they are empty without momentum
+                momenta = [state["momentum_buffer"] for state in states]
+                self.optimizer.state[weight]["momentum_buffer"] = torch.stack(momenta)
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches of all members, (K, N, ...)."""
+        for members in zip(*(request.batches for request in self.requests), strict=True):
+            yield Batch(*map(torch.stack, zip(*members, strict=True)))
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted terms by name, (K,)."""
+        terms_of_one = partial(functional_call, self.members[0])
+        return vmap(terms_of_one)(self.weights | self.buffers, (batch,))
+
+    @torch.no_grad()
+    def unstack(self) -> None:
+        """Copy what the steps made of each member back to where it came from."""
+        for place, member in enumerate(self.members):
+            states = self.requests[place].optimizer.state
+            for name, own in member.named_parameters():
+                weight = self.weights[name]
+                own.copy_(weight[place])
+                if states[own]:
+                    momenta = self.optimizer.state[weight]["momentum_buffer"]
+                    states[own]["momentum_buffer"].copy_(momenta[place])
+            for name, own in member.named_buffers():
+                own.copy_(self.buffers[name][place])

@@ -1,12 +1,13 @@
 """A distiller that cannot compare two networks leaves a record, not a crash."""
 
 import pytest
+import torch
 from small_runs import mll_teacher
 
-from mcmi_core.base.errors import IncompatibleNetworks
+from mcmi_core.base.errors import IncompatibleNetworks, StoreError
 from mcmi_core.runs import Measurement, Recipe, Student, TeacherHeads
 from mcmi_core.runs.store import Store
-from mcmi_core.runs.trainer import ensure
+from mcmi_core.runs.trainer import ensure, load_model
 
 VECTORS = "oracle:train_size=40,test_size=20,dimension=16,latent_dimension=4,classes=4"
 ONCE = Recipe(epochs=1)
@@ -44,6 +45,12 @@ def test_a_look_at_the_student_says_why(tmp_path):
 def test_a_student_of_missing_heads_says_why(tmp_path):
     with pytest.raises(IncompatibleNetworks, match=r"builds on heads-oracle-mlp.*got MLP"):
         ensure(student("hsakd", HEADS), Store(tmp_path))
+
+
+def test_it_has_no_network(tmp_path):
+    ensure(UNABLE, Store(tmp_path))
+    with pytest.raises(StoreError, match=f"{UNABLE.id} has no network, .*as many stage maps"):
+        load_model(UNABLE, Store(tmp_path), torch.device("cpu"))
 
 
 def test_other_mistakes_stay_errors(tmp_path):

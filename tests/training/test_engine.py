@@ -81,7 +81,7 @@ def trained(name, model=None, resume_from=None, **options):
         epoch_batches,
         Recipe(epochs=4, learning_rate=0.01, milestones=(), **options),
         seed=0,
-        evaluate=lambda last: {"test_mean": outputs(model).mean().item()},
+        evaluate=lambda last: {"test": {"mean": outputs(model).mean().item()}},
         resume_from=resume_from,
         on_epoch_end=lambda checkpoint: checkpoints.append(copy.deepcopy(checkpoint)),
     )
@@ -114,7 +114,7 @@ def test_evaluation_is_float32():
     plain = network(seed=5)
     plain.load_state_dict(model.state_dict())
     assert outputs(plain).dtype == torch.float32
-    assert history[-1]["test_mean"] == outputs(plain).mean().item()
+    assert history[-1]["metrics"]["test"]["mean"] == outputs(plain).mean().item()
 
 
 @pytest.mark.parametrize("name", ["mcmi:lam=0.2,centroids=tracked", "kd", "crd"])
@@ -196,13 +196,14 @@ def vectors(epoch):
 def trained_on_vectors(engine):
     """A student of features, its history, and an evaluation between epochs."""
     model = mlp(0)
+    inputs = torch.ones(3, 5).double()
     history = train(
         model,
         DISTILLERS.build("rkd", student=model, teacher=mlp(1)),
         vectors,
         Recipe(epochs=2, learning_rate=0.02, milestones=(), engine=engine),
         seed=0,
-        evaluate=lambda last: {"mean": model.eval()(torch.ones(3, 5).double()).mean().item()},
+        evaluate=lambda last: {"test": {"mean": model.eval()(inputs).mean().item()}},
     )
     return model, history
 
@@ -212,7 +213,9 @@ def test_compiled_steps_train_as_eager_ones_do():
     eager, expected = trained_on_vectors("eager")
     compiled, history = trained_on_vectors("compiled")
     for row, expected_row in zip(history, expected, strict=True):
+        metrics, expected_metrics = row.pop("metrics"), expected_row.pop("metrics")
         assert row == pytest.approx(expected_row, rel=1e-9)
+        assert metrics["test"] == pytest.approx(expected_metrics["test"], rel=1e-9)
     assert "features" not in vars(compiled)
     fresh = mlp(2)
     fresh.load_state_dict(compiled.state_dict())  # the names are a plain network's

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mcmi_core.base.errors import TrainingCollapsed
+from mcmi_core.base.errors import NonFiniteLogits, TrainingCollapsed
+from mcmi_core.base.seeding import STEPS, WEIGHTS, derive_seed
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.runs import Recipe
@@ -134,7 +135,7 @@ def test_training_equals_sgd_by_hand(schedule, rates, momentum, weight_decay):
         model,
         criterion,
         recipe,
-        evaluate=lambda last: {"mode": float(model.eval().training)},
+        evaluate=lambda last: {"test": {"mode": float(model.eval().training)}},
     )
 
     plain, loss = make_model().train(), Loss()
@@ -175,14 +176,14 @@ def test_evaluation_comes_every_few_epochs_and_at_the_end(epochs, every, expecte
 
     def evaluate(last):
         asked.append(last)
-        return {"test_accuracy_percent": 10.0 * len(asked)}
+        return {"test": {"accuracy_percent": 10.0 * len(asked)}}
 
     history = run(
         make_model(), Loss(), Recipe(epochs=epochs, evaluate_every=every), evaluate=evaluate
     )
-    evaluated = [row["epoch"] for row in history if "test_accuracy_percent" in row]
+    evaluated = [row["epoch"] for row in history if "metrics" in row]
     assert dict(zip(evaluated, asked, strict=True)) == expected
-    assert history[-1]["test_accuracy_percent"] == 10.0 * len(asked)
+    assert history[-1]["metrics"] == {"test": {"accuracy_percent": 10.0 * len(asked)}}
 
 
 def test_evaluation_sees_the_weights_of_the_end_of_its_epoch():
@@ -222,7 +223,7 @@ def test_resumed_training_equals_uninterrupted(interrupted_after, momentum):
         whole,
         criterion,
         recipe,
-        evaluate=lambda last: {"test_draw": torch.rand(()).item()},  # disturbs the generator
+        evaluate=lambda last: {"test": {"draw": torch.rand(()).item()}},  # disturbs the generator
         on_epoch_end=keep(checkpoints),
     )
 
@@ -232,7 +233,7 @@ def test_resumed_training_equals_uninterrupted(interrupted_after, momentum):
         resumed,
         resumed_criterion,
         recipe,
-        evaluate=lambda last: {"test_draw": torch.rand(()).item()},
+        evaluate=lambda last: {"test": {"draw": torch.rand(()).item()}},
         resume_from=checkpoints[interrupted_after - 1],
         on_epoch_end=keep(later),
     )
@@ -285,6 +286,22 @@ def test_dropout_differs_from_epoch_to_epoch():
     run(model, Loss(), Recipe(epochs=2, learning_rate=1e-6))
     first, second = masks[:3], masks[3:]
     assert not any(map(torch.equal, first, second))
+
+
+def test_steps_draw_from_a_stream_of_their_own():
+    """Not from that of the initial weights, with which the first epoch once shared its numbers."""
+    drawn = []
+
+    def draw(step):
+        drawn.append(torch.rand(4))
+        return 0.0
+
+    run(make_model(), OneTerm(draw), Recipe(epochs=2), seed=3)
+    for epoch, first in enumerate(drawn[::3]):  # of three steps
+        generator = torch.Generator().manual_seed(derive_seed(3, epoch, STEPS))
+        assert torch.equal(first, torch.rand(4, generator=generator))
+    generator = torch.Generator().manual_seed(derive_seed(3, 0, WEIGHTS))
+    assert not torch.equal(drawn[0], torch.rand(4, generator=generator))
 
 
 def test_the_criterion_checks_means_during_an_epoch(monkeypatch):
@@ -353,9 +370,34 @@ def test_a_term_that_is_not_finite_is_named(value, monkeypatch):
     assert criterion.done == 5
 
 
+@pytest.mark.parametrize("epochs", [2, 3], ids=["at the end", "in between"])
+def test_logits_that_are_not_finite_are_a_collapse(epochs):
+    """Terms are those before a step, so the last step may ruin the weights unnoticed."""
+    asked, checkpoints = [], []
+
+    def evaluate(last):
+        asked.append(last)
+        if len(asked) == 2:
+            raise NonFiniteLogits("the logits contain NaN or inf")
+        return {}
+
+    message = "^epoch 2: the logits contain NaN or inf; try a smaller learning rate$"
+    with pytest.raises(TrainingCollapsed, match=message):
+        run(
+            make_model(),
+            Loss(),
+            Recipe(epochs=epochs),
+            evaluate=evaluate,
+            on_epoch_end=keep(checkpoints),
+        )
+    assert asked == [False, epochs == 2]
+    assert [checkpoint.epoch for checkpoint in checkpoints] == [1]
+
+
 def test_a_criterion_needs_no_more_than_terms():
     history = run(make_model(), OneTerm(lambda step: step), Recipe(epochs=1))
-    assert history[0].keys() == {"epoch", "learning_rate", "loss_cross_entropy", "loss_distance"}
+    terms = {"loss_cross_entropy", "loss_distance"}
+    assert history[0].keys() == {"epoch", "learning_rate", "metrics"} | terms
 
 
 def asking(name, epochs, closed, error=None):

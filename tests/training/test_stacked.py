@@ -8,9 +8,9 @@ from small_runs import DATA, OPTIONS, kd_student, mll_teacher
 
 from mcmi_core.distillers import DISTILLERS, Distiller
 from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
+from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, ensure_together
-from mcmi_core.training.stacked import axis
 
 CPU = torch.device("cpu")
 WITHOUT_FEATURES = [name for name in DISTILLERS if not DISTILLERS[name].uses_features]

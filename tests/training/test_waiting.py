@@ -30,7 +30,7 @@ from mcmi_core.models.resnet import ResNet
 from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import Recipe
 from mcmi_core.training.engine import Engine
-from mcmi_core.training.loop import _train_steps
+from mcmi_core.training.loop import Steps, train_steps
 
 GPU = torch.device("cuda")
 CLASSES, WIDTHS = 4, (4, 4, 8, 16)
@@ -199,6 +199,6 @@ def test_the_loop_reads_each_term_once_however_many_steps(steps):
     indices = torch.arange(12)
     batch = Batch(data.normalise(data.train.inputs), data.train.labels, indices)
     with Readings() as readings:
-        window = _train_steps(student, criterion, optimizer, [batch] * steps)
+        window = train_steps(Steps(0, student, criterion, optimizer, [batch] * steps))
     assert window.steps == steps
     assert readings.number == len(window.sums) == 2
