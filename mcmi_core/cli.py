@@ -7,7 +7,9 @@ their own, should not wait seconds for it.
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,10 +17,12 @@ import typer
 from pydantic import ValidationError
 
 from mcmi_core.base.errors import CompanionError, OutOfTime
-from mcmi_core.base.paths import PROJECT, store_root
+from mcmi_core.base.paths import PROJECT, records_root, store_root
 
 if TYPE_CHECKING:
     from mcmi_core.base.registry import Registry
+    from mcmi_core.experiments.experiment import Experiment
+    from mcmi_core.profiles import Profile
     from mcmi_core.runs import Run
     from mcmi_core.runs.store import Record
 
@@ -68,6 +72,13 @@ def _notebooks(incomplete: str) -> list[str]:
     return [path.stem for path in found]
 
 
+def _experiments(incomplete: str) -> list[str]:
+    from mcmi_core.profiles import get_profile
+
+    names = ["all", *(experiment.name for experiment in get_profile("smoke").experiments)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def _run_ids(incomplete: str) -> list[str]:
     return [path.parent.name for path in store_root().glob(f"{incomplete}*/record.json")]
 
@@ -86,8 +97,12 @@ RunId = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="of initial weights, order, augmentation and subset")]
 Epochs = Annotated[int, typer.Option(help="milestones scale with it")]
+CosineEpochs = Annotated[int, typer.Option(help="in which the learning rate falls to 0")]
 BatchSize = Annotated[int, typer.Option(help="samples per step")]
 LearningRate = Annotated[float, typer.Option(help="the paper: 0.01 for MobileNetV2, ShuffleNets")]
+FineTuningRate = Annotated[
+    float, typer.Option(help="at the start; the paper: 0.005 for MobileNetV2, ShuffleNets")
+]
 Precision = Annotated[
     Literal["float32", "bf16"], typer.Option(help="of training steps; evaluation is float32")
 ]
@@ -98,6 +113,13 @@ Fraction = Annotated[float, typer.Option(help="share of the training data, strat
 Omit = Annotated[list[int] | None, typer.Option(help="class to leave out; may be repeated")]
 ProfileName = Annotated[
     str, typer.Option(autocompletion=_profiles, help="size of all runs: smoke, gpu or paper")
+]
+ExperimentNames = Annotated[
+    list[str],
+    typer.Argument(autocompletion=_experiments, help="such as 04_zero_shot; several, or `all`"),
+]
+Minutes = Annotated[
+    float, typer.Option(min=0, help="of training, then stop; the same command goes on")
 ]
 
 
@@ -169,8 +191,8 @@ def fine_tune(
     teacher: RunId,
     lam: Annotated[float, typer.Option(help="λ, the weight of CMI; the paper: 0.15 to 0.8")],
     centroids: Annotated[str, typer.Option(help="fixed (the paper) or tracked")] = "fixed",
-    epochs: Epochs = 20,
-    learning_rate: LearningRate = 0.05,
+    epochs: CosineEpochs = 20,
+    learning_rate: FineTuningRate = 0.05,
     precision: Precision = "float32",
     engine: Engine = "eager",
 ) -> None:
@@ -245,7 +267,12 @@ def distill(
             ).shortened(epochs),
             heads_recipe=Recipe(
                 **HEADS_RECIPE.model_dump()
-                | {"epochs": heads_epochs, "precision": precision, "engine": engine}
+                | {
+                    "epochs": heads_epochs,
+                    "batch_size": batch_size,
+                    "precision": precision,
+                    "engine": engine,
+                }
             ),
             seed=seed,
         )
@@ -257,7 +284,7 @@ def evaluate(
     run: RunId,
     temperature: Annotated[float, typer.Option(help="T of softmax(logits / T)")] = 1.0,
 ) -> None:
-    """Measure accuracy, LL, CMI and entropy of a finished run on both splits."""
+    """Measure accuracy, LL, CMI and entropy of a finished network on both splits."""
     from mcmi_core.base.device import default_device
     from mcmi_core.data import load_dataset
     from mcmi_core.measures.evaluation import evaluate as evaluate_model
@@ -271,6 +298,72 @@ def evaluate(
     for name, split in (("train", dataset.train), ("test", dataset.test)):
         metrics = evaluate_model(model, dataset, split.to(device), device, temperature)
         typer.echo(_described(name, metrics))
+
+
+@app.command()
+def train(
+    experiments: ExperimentNames, profile: ProfileName = "smoke", minutes: Minutes = math.inf
+) -> None:
+    """Train the runs of experiments that are missing, without their notebooks.
+
+    Out of time, it stops and exits with 75; the same command goes on.
+    """
+    from mcmi_core.profiles import get_profile
+    from mcmi_core.runs.execute import execute
+    from mcmi_core.runs.store import Store
+
+    deadline = time.time() + 60 * minutes
+    settings = get_profile(profile)
+    store = Store(store_root())
+    for experiment in _chosen(settings, experiments):
+        runs, workers = experiment.runs(), experiment.workers or settings.workers
+        execute(runs, store, workers=workers, deadline=deadline)
+        typer.echo(f"{experiment.name}: all of {_count_links(runs)} runs done")
+
+
+@app.command()
+def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
+    """Say what `mcmi train` would train: runs, epochs, what is done, and the time it would take.
+
+    Times are those of finished runs of the same kind on this hardware, from the store and from the
+    committed records.
+    """
+    from mcmi_core.base.device import default_device
+    from mcmi_core.profiles import get_profile
+    from mcmi_core.runs.execute import cores
+    from mcmi_core.runs.plan import plan as plan_runs
+    from mcmi_core.runs.provenance import hardware
+    from mcmi_core.runs.store import Store
+
+    settings = get_profile(profile)
+    runs = [run for experiment in _chosen(settings, experiments) for run in experiment.runs()]
+    store = Store(store_root())
+    machine = hardware(default_device())
+    kinds = plan_runs(runs, store, [*_records(), *_committed_records()], machine)
+    rows = [("runs", "runs", "done", "epochs left", "s per epoch", "time left")]
+    for kind in kinds:
+        speed = kind.seconds_per_epoch
+        rows.append(
+            (
+                kind.kind,
+                str(kind.runs),
+                str(kind.done),
+                str(kind.epochs_left),
+                f"{speed:.2f}" if speed else "–",
+                _duration(kind.seconds_left),
+            )
+        )
+    for line in _aligned(rows):
+        typer.echo(line)
+    workers = settings.workers or cores()
+    known = sum(kind.seconds_left or 0 for kind in kinds)
+    unknown = sum(kind.runs - kind.done for kind in kinds if kind.seconds_left is None)
+    done, total = sum(kind.done for kind in kinds), sum(kind.runs for kind in kinds)
+    typer.echo(
+        f"{done} of {total} runs done; {_duration(known / workers)} of training left with "
+        f"{workers} runs at a time on {machine}"
+        + (f", and {unknown} runs of kinds that were never timed here" if unknown else "")
+    )
 
 
 @runs_app.command("list")
@@ -337,9 +430,7 @@ def evidence(
         list[str] | None,
         typer.Option(autocompletion=_notebooks, help="a notebook by its name; may be repeated"),
     ] = None,
-    minutes: Annotated[
-        float, typer.Option(min=0, help="of training, then stop; the same command goes on")
-    ] = math.inf,
+    minutes: Minutes = math.inf,
 ) -> None:
     """Commit to the results of `make figures`: update records, figures, notebooks and README.
 
@@ -351,29 +442,46 @@ def evidence(
     update_evidence(get_profile(profile).name, only or (), minutes)
 
 
+def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
+    """Experiments of a profile by their names, or all of them."""
+    return [
+        experiment
+        for name in names
+        for experiment in (profile.experiments if name == "all" else [profile.experiment(name)])
+    ]
+
+
+def _count_links(runs: "list[Run]") -> int:
+    return len({link.key for run in runs for link in run.chain()})
+
+
 def _records() -> "list[Record]":
     from mcmi_core.runs.store import Store
 
     return Store(store_root()).records()
 
 
+def _committed_records() -> "list[Record]":
+    from mcmi_core.runs.store import read_record
+
+    return [read_record(path) for path in sorted(records_root().glob("*/*.json"))]
+
+
 def _find_record(reference: str) -> "Record":
     """The one record whose id or key starts with ``reference``."""
-    records = _records()
-    matches = [r for r in records if r.id.startswith(reference) or r.key.startswith(reference)]
+    from mcmi_core.runs.store import Store, read_record
+
+    store = Store(store_root())
+    matches = store.find(reference)
     if len(matches) != 1:
         problem = "no run" if not matches else f"{len(matches)} runs"
-        known = ", ".join(record.id for record in (matches or records)[:10]) or "none"
-        raise CompanionError(
-            f"{problem} in {store_root()} match {reference!r}; candidates: {known}"
-        )
-    return matches[0]
+        known = ", ".join((matches or store.find())[:10]) or "none"
+        raise CompanionError(f"{problem} in {store.root} match {reference!r}; candidates: {known}")
+    return read_record(store.path(matches[0]))
 
 
 def _find_run(reference: str) -> "Run":
-    from mcmi_core.runs import parse_run
-
-    return parse_run(_find_record(reference).run)
+    return _find_record(reference).parsed_run
 
 
 def _train(run: "Run") -> None:
@@ -390,6 +498,11 @@ def _train(run: "Run") -> None:
     typer.echo(run.id)
     for split, metrics in record.metrics.items():
         typer.echo(_described(split, metrics))
+
+
+def _duration(seconds: float | None) -> str:
+    """``1:02:03``; a dash if it is not known."""
+    return "–" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
