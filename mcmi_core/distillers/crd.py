@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from mcmi_core.base.checks import check_positive
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output, feature_shapes
-from mcmi_core.losses import in_full_precision
+from mcmi_core.losses import exact_products, full_precision
 
 EPSILON = 1e-7
 
@@ -94,7 +94,6 @@ class Memory(nn.Module):
         self.register_buffer("bank", torch.empty(size, dimension).uniform_(-bound, bound))
         self.register_buffer("scale", torch.tensor(math.nan))  # Z
 
-    @in_full_precision
     def scores(self, embeddings: Tensor, indices: Tensor, counts: Tensor) -> Tensor:
         """exp(⟨embedding, memory⟩ / temperature) / Z for embeddings (N, D): (N, n).
 
@@ -105,31 +104,33 @@ class Memory(nn.Module):
             indices: (N,), the places of these samples.
             counts: (N, n), how often each place is a negative of each sample.
         """
-        raw = (embeddings @ self.bank.T / self.temperature).exp()  # (N, n)
+        with exact_products(embeddings):
+            raw = (embeddings @ self.bank.T / self.temperature).exp()  # (N, n)
         with torch.no_grad():
-            # Chosen on the device, which then never waits to be asked whether Z is known.
+            # `where` chooses on the device; an `if` would wait for it.
             used = counts.scatter_add(1, indices[:, None], torch.ones_like(counts[:, :1]))
             first = raw.shape[1] * (used * raw).sum() / used.sum()
             self.scale = torch.where(self.scale.isnan(), first, self.scale)
         return raw / self.scale
 
     @torch.no_grad()
-    @in_full_precision
     def write(self, embeddings: Tensor, indices: Tensor) -> None:
         """memory ← m · memory + (1 − m) · embedding, of unit length, at ``indices``.
 
         A sample that is twice in the batch, where few samples are cycled, gives the sum of both.
         """
         same = (indices[:, None] == indices).to(embeddings.dtype)  # (N, N)
-        moved = self.momentum * self.bank[indices] + (1 - self.momentum) * (same @ embeddings)
+        with exact_products(embeddings):
+            sums = same @ embeddings  # (N, D)
+        moved = self.momentum * self.bank[indices] + (1 - self.momentum) * sums
         # A new tensor, as the gradient of the scores still needs the old one.
         self.bank = self.bank.index_copy(0, indices, F.normalize(moved, dim=1))
 
 
-@in_full_precision
 def _unit_vectors(features: Tensor, embedding: nn.Linear) -> Tensor:
     """Embeddings (N, D) of unit length."""
-    return F.normalize(embedding(features), dim=1)
+    with exact_products(features):
+        return F.normalize(embedding(full_precision(features)), dim=1)
 
 
 class CRD(Distiller):

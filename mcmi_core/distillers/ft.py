@@ -31,7 +31,7 @@ def factor_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
     """
     size = tuple(map(min, student_factor.shape[-2:], teacher_factor.shape[-2:]))
     student_factor, teacher_factor = (
-        F.normalize(average_pool(full_precision(factor), size).flatten(1), dim=1)
+        F.normalize(average_pool(factor, size).flatten(1), dim=1)
         for factor in (student_factor, teacher_factor)
     )
     return F.l1_loss(student_factor, teacher_factor)

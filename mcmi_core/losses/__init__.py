@@ -5,7 +5,7 @@ direction of every KL divergence is teacher ‖ student. Every loss runs in at l
 autocast too, and a zero vector has a zero direction and a finite gradient.
 """
 
-from mcmi_core.losses._numerics import full_precision, in_full_precision
+from mcmi_core.losses._numerics import exact_products, full_precision
 from mcmi_core.losses.logits import dist_loss, dkd_loss, kd_loss, standardise_logits
 from mcmi_core.losses.maps import (
     attention_loss,
@@ -24,11 +24,11 @@ __all__ = [
     "correlation_loss",
     "dist_loss",
     "dkd_loss",
+    "exact_products",
     "fsp_loss",
     "full_precision",
     "hcl_loss",
     "hint_loss",
-    "in_full_precision",
     "kd_loss",
     "nst_loss",
     "pkt_loss",

@@ -6,10 +6,9 @@ from torch.nn import functional as F
 
 from mcmi_core.base.checks import check_pair, check_positive
 from mcmi_core.losses._checks import check_logits
-from mcmi_core.losses._numerics import centred, in_full_precision, unit
+from mcmi_core.losses._numerics import centred, full_precision, unit
 
 
-@in_full_precision
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     """Knowledge distillation: T² · KL(softmax(t/T) ‖ softmax(s/T)), nats.
 
@@ -31,14 +30,13 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) 
     """
     check_logits(student_logits, teacher_logits)
     check_positive(temperature, "temperature")
-    student_log_probs = F.log_softmax(student_logits / temperature, dim=1)
-    teacher_log_probs = F.log_softmax(teacher_logits / temperature, dim=1)
+    student_log_probs = F.log_softmax(full_precision(student_logits) / temperature, dim=1)
+    teacher_log_probs = F.log_softmax(full_precision(teacher_logits) / temperature, dim=1)
     # Written out, as torch.func.vmap cannot batch F.kl_div, to which this is equal bit for bit.
     divergence = teacher_log_probs.exp() * (teacher_log_probs - student_log_probs)  # (N, C)
     return temperature**2 * (divergence.sum() / len(divergence))
 
 
-@in_full_precision
 def dkd_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
@@ -79,8 +77,10 @@ def dkd_loss(
         raise ValueError(
             f"logits need a class beside the label's, got shape {tuple(student_logits.shape)}"
         )
-    student_target, student_others = _split_off(student_logits / temperature, labels)
-    teacher_target, teacher_others = _split_off(teacher_logits / temperature, labels)
+    student_logits = full_precision(student_logits) / temperature
+    teacher_logits = full_precision(teacher_logits) / temperature
+    student_target, student_others = _split_off(student_logits, labels)
+    teacher_target, teacher_others = _split_off(teacher_logits, labels)
     target_term = kd_loss(
         _target_against(student_target, student_others),
         _target_against(teacher_target, teacher_others),
@@ -102,7 +102,6 @@ def _target_against(target: Tensor, others: Tensor) -> Tensor:
     return torch.cat([target, others.logsumexp(dim=1, keepdim=True)], dim=1)
 
 
-@in_full_precision
 def dist_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
@@ -136,8 +135,8 @@ def dist_loss(
     """
     check_logits(student_logits, teacher_logits)
     check_positive(temperature, "temperature")
-    student_probs = F.softmax(student_logits / temperature, dim=1)
-    teacher_probs = F.softmax(teacher_logits / temperature, dim=1)
+    student_probs = F.softmax(full_precision(student_logits) / temperature, dim=1)
+    teacher_probs = F.softmax(full_precision(teacher_logits) / temperature, dim=1)
     inter = 1 - _correlations(student_probs, teacher_probs, dim=1).mean()
     intra = 1 - _correlations(student_probs, teacher_probs, dim=0).mean()
     return temperature**2 * (beta * inter + gamma * intra)
@@ -149,7 +148,6 @@ def _correlations(first: Tensor, second: Tensor, dim: int) -> Tensor:
     return (first * second).sum(dim)
 
 
-@in_full_precision
 def standardise_logits(logits: Tensor, temperature: float) -> Tensor:
     """Each sample's z-score over the base temperature: (z − mean(z)) / (std(z) · T).
 
@@ -171,4 +169,5 @@ def standardise_logits(logits: Tensor, temperature: float) -> Tensor:
     if logits.ndim != 2:
         raise ValueError(f"logits must have shape (N, C), got {tuple(logits.shape)}")
     check_positive(temperature, "temperature")
+    logits = full_precision(logits)
     return unit(centred(logits, dim=1)) * logits.shape[1] ** 0.5 / temperature

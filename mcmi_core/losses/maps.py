@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mcmi_core.base.checks import check_same_shape
 from mcmi_core.losses._checks import check_map_lists, check_maps, check_same_batch
-from mcmi_core.losses._numerics import in_full_precision, unit
+from mcmi_core.losses._numerics import exact_products, full_precision, unit
 
 CONTEXT_SIZES = (4, 2, 1)
 """Positions per side of the pooled maps that the hierarchical context loss compares."""
@@ -21,9 +21,8 @@ SMALLEST_VARIANCE = 1e-5
 """What VID adds to each predicted variance."""
 
 
-@in_full_precision
 def average_pool(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
-    """Adaptive average pooling to ``size``; its gradient is deterministic on every device.
+    """Adaptive average pooling to ``size``, whose gradient is deterministic on GPUs too.
 
     Output row i is the mean of the input rows from ⌊iH/h⌋ to ⌈(i+1)H/h⌉ − 1; columns likewise.
 
@@ -34,12 +33,14 @@ def average_pool(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (N, C, h, w), at least float32.
     """
+    feature_map = full_precision(feature_map)
     height, width = feature_map.shape[-2:]
     if (height, width) == tuple(size):
         return feature_map
     rows = _shares(height, size[0], feature_map)  # (h, H)
     columns = _shares(width, size[1], feature_map)  # (w, W)
-    return rows @ feature_map @ columns.T
+    with exact_products(feature_map):
+        return rows @ feature_map @ columns.T
 
 
 def _shares(length: int, parts: int, like: Tensor) -> Tensor:
@@ -53,12 +54,11 @@ def _shares(length: int, parts: int, like: Tensor) -> Tensor:
 
 
 def _to_common_size(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Two maps, average-pooled to the smaller height and the smaller width."""
+    """Two maps in at least float32, average-pooled to the smaller height and the smaller width."""
     size = tuple(map(min, first.shape[-2:], second.shape[-2:]))
     return average_pool(first, size), average_pool(second, size)
 
 
-@in_full_precision
 def hint_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     """Hint (FitNet): mean squared error over all elements.
 
@@ -76,10 +76,9 @@ def hint_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     """
     check_same_shape(student_map, teacher_map, "student_map and teacher_map")
     check_same_batch(student_map, teacher_map, "student_map and teacher_map")
-    return F.mse_loss(student_map, teacher_map)
+    return F.mse_loss(full_precision(student_map), full_precision(teacher_map))
 
 
-@in_full_precision
 def attention_loss(student_maps: list[Tensor], teacher_maps: list[Tensor], p: float = 2) -> Tensor:
     """Attention transfer: squared distance of normalised attention maps.
 
@@ -113,7 +112,6 @@ def _attention(feature_map: Tensor, p: float) -> Tensor:
     return unit(feature_map.abs().pow(p).mean(dim=1).flatten(start_dim=1))
 
 
-@in_full_precision
 def vid_loss(predicted_mean: Tensor, teacher_map: Tensor, log_scale: Tensor) -> Tensor:
     """Variational information distillation: Gaussian negative log-likelihood without log 2π.
 
@@ -143,12 +141,12 @@ def vid_loss(predicted_mean: Tensor, teacher_map: Tensor, log_scale: Tensor) -> 
             f"{tuple(log_scale.shape)}"
         )
     predicted_mean, teacher_map = _to_common_size(predicted_mean, teacher_map)
-    variance = (F.softplus(log_scale) + SMALLEST_VARIANCE)[:, None, None]  # (C, 1, 1)
+    log_scale = full_precision(log_scale)[:, None, None]  # (C, 1, 1)
+    variance = F.softplus(log_scale) + SMALLEST_VARIANCE
     squared_errors = (predicted_mean - teacher_map).square()
     return 0.5 * (squared_errors / variance + variance.log()).mean()
 
 
-@in_full_precision
 def nst_loss(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     """Neuron selectivity transfer: k(t, t) + k(s, s) − 2 k(s, t), a squared MMD.
 
@@ -185,10 +183,10 @@ def _squared_discrepancy(student_map: Tensor, teacher_map: Tensor) -> Tensor:
 
 def _mean_squared_product(first: Tensor, second: Tensor) -> Tensor:
     """Mean of ⟨a, b⟩² over samples and all pairs of rows of (N, C, D) and (N, C', D)."""
-    return (first @ second.mT).square().mean()  # over (N, C, C')
+    with exact_products(first):
+        return (first @ second.mT).square().mean()  # over (N, C, C')
 
 
-@in_full_precision
 def hcl_loss(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     """Hierarchical context loss (ReviewKD): mean squared errors at several resolutions.
 
@@ -213,7 +211,8 @@ def hcl_loss(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     pairs = list(zip(student_maps, teacher_maps, strict=True))
     for layer, pair in enumerate(pairs):
         check_same_shape(*pair, f"student_maps[{layer}] and teacher_maps[{layer}]")
-    return sum(_mean_square_at_all_sizes(student - teacher) for student, teacher in pairs)
+    differences = [full_precision(student) - full_precision(teacher) for student, teacher in pairs]
+    return sum(map(_mean_square_at_all_sizes, differences))
 
 
 def _mean_square_at_all_sizes(difference: Tensor) -> Tensor:
@@ -226,7 +225,6 @@ def _mean_square_at_all_sizes(difference: Tensor) -> Tensor:
     return sum(weighted) / sum(weights)
 
 
-@in_full_precision
 def fsp_loss(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     """Flow of solution procedure: mean squared error of the products of consecutive maps.
 
@@ -263,7 +261,9 @@ def fsp_loss(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
 def _flows(maps: list[Tensor]) -> list[Tensor]:
     """G_i, (N, C_i, C_{i+1}), of each pair of consecutive maps."""
     flows = []
-    for first, second in pairwise(maps):
+    # Here, and not in each pair, so that the gradients of a map's two pairs add up in float32.
+    for first, second in pairwise(map(full_precision, maps)):
         first, second = (x.flatten(start_dim=2) for x in _to_common_size(first, second))
-        flows.append(first @ second.mT / first.shape[2])
+        with exact_products(first):
+            flows.append(first @ second.mT / first.shape[2])
     return flows

@@ -6,13 +6,12 @@ from torch.nn import functional as F
 
 from mcmi_core.base.checks import check_same_shape
 from mcmi_core.losses._checks import check_same_batch
-from mcmi_core.losses._numerics import SHORTEST, in_full_precision, unit
+from mcmi_core.losses._numerics import SHORTEST, exact_products, full_precision, unit
 
 PKT_EPSILON = 1e-7
 """What PKT adds to norms and probabilities."""
 
 
-@in_full_precision
 def similarity_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     """Similarity preserving: ‖Ĝ(s) − Ĝ(t)‖²_F / N².
 
@@ -32,13 +31,16 @@ def similarity_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     Source: Tung and Mori, "Similarity-preserving knowledge distillation", ICCV 2019.
     """
     check_same_batch(student_map, teacher_map, "student_map and teacher_map")
-    student_rows, teacher_rows = (
-        unit(x @ x.T) for x in (student_map.flatten(1), teacher_map.flatten(1))
-    )
-    return F.mse_loss(student_rows, teacher_rows)
+    return F.mse_loss(_similarities(student_map), _similarities(teacher_map))
 
 
-@in_full_precision
+def _similarities(maps: Tensor) -> Tensor:
+    """Ĝ, (N, N)."""
+    maps = full_precision(maps).flatten(start_dim=1)
+    with exact_products(maps):
+        return unit(maps @ maps.T)
+
+
 def pkt_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     """Probabilistic knowledge transfer: KL(P(t) ‖ P(s)) of similarities, nats.
 
@@ -69,14 +71,14 @@ def pkt_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
 
 def _similarity_distribution(features: Tensor) -> Tensor:
     """Row i holds the probabilities of the neighbours of sample i, (N, N)."""
-    features = features.flatten(start_dim=1)
+    features = full_precision(features).flatten(start_dim=1)
     norms = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     features = features / (norms + PKT_EPSILON)
-    similarities = (features @ features.T + 1) / 2
+    with exact_products(features):
+        similarities = (features @ features.T + 1) / 2
     return similarities / similarities.sum(dim=1, keepdim=True)
 
 
-@in_full_precision
 def rkd_loss(
     student_features: Tensor,
     teacher_features: Tensor,
@@ -116,17 +118,17 @@ def rkd_loss(
 
 def _distances_and_cosines(features: Tensor) -> tuple[Tensor, Tensor]:
     """Pairwise distances over their mean (N, N), and cosines [k, i, j] of triples (N, N, N)."""
-    features = features.flatten(start_dim=1)
+    features = full_precision(features).flatten(start_dim=1)
     # Differences, not inner products: |x|² + |y|² − 2⟨x, y⟩ would cancel.
     edges = features[None] - features[:, None]  # (N, N, D), [k, i] = x_i − x_k
     distances = torch.linalg.vector_norm(edges, dim=2)
     directions = edges / torch.where(distances > SHORTEST, distances, 1.0)[..., None]
     mean = distances.sum() / (distances > 0).sum().clamp(min=1)
     scaled = distances / torch.where(mean > 0, mean, 1.0)
-    return scaled, directions @ directions.mT
+    with exact_products(directions):
+        return scaled, directions @ directions.mT
 
 
-@in_full_precision
 def correlation_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
     """Correlation congruence: mean over the N − 1 neighbours of ⟨d_i, d_{i+1}⟩, d = |s − t|.
 
@@ -147,5 +149,5 @@ def correlation_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Te
     names = "student_embedding and teacher_embedding"
     check_same_shape(student_embedding, teacher_embedding, names)
     check_same_batch(student_embedding, teacher_embedding, names)
-    distances = (student_embedding - teacher_embedding).abs()
+    distances = (full_precision(student_embedding) - full_precision(teacher_embedding)).abs()
     return (distances[:-1] * distances[1:]).sum() / max(len(distances) - 1, 1)

@@ -191,3 +191,19 @@ def test_bad_options_are_refused(options, message, student, teacher):
 def test_one_class_has_no_negatives():
     with pytest.raises(ValueError, match=r"negatives of other classes, but all labels are \[4\]"):
         OtherClasses(torch.tensor([4, 4, 4]))
+
+
+def test_memories_are_exact_under_autocast():
+    """Which would compute their products in half precision."""
+    generator = torch.Generator().manual_seed(0)
+    vectors = nn.functional.normalize(torch.randn(6, 5, generator=generator))
+    indices, counts = torch.tensor([0, 3, 3, 5, 8, 1]), torch.ones(6, 9)
+    seen = []
+    for enabled in (False, True):
+        torch.manual_seed(1)
+        memory = Memory(9, 5, temperature=0.07, momentum=0.5)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            scores = memory.scores(vectors, indices, counts)
+            memory.write(vectors, indices)
+        seen.append((scores, memory.bank, memory.scale))
+    torch.testing.assert_close(*seen, rtol=0, atol=0)

@@ -58,14 +58,16 @@ def test_half_precision_inputs_give_a_float32_loss(shape, loss, dtype):
 
 
 @every_loss
-def test_autocast_changes_nothing(shape, loss):
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_autocast_changes_nothing(shape, loss, dtype):
     """It would run matrix products in bfloat16, of float32 tensors too."""
-    student, teacher = pair(shape)
+    student, teacher = pair(shape).to(dtype)
     student.requires_grad_()
     values = []
     for enabled in (False, True):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
             values.append(loss(student, teacher))
+    assert values[1].dtype == torch.promote_types(dtype, torch.float32)
     torch.testing.assert_close(*values, rtol=0, atol=0)
     gradients = [torch.autograd.grad(value, student)[0] for value in values]
     torch.testing.assert_close(*gradients, rtol=0, atol=0)

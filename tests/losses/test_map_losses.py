@@ -119,6 +119,28 @@ def test_average_pooling_is_the_adaptive_one(size):
     assert gradcheck(lambda x: average_pool(x, size), feature_map)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("size", [(5, 6), (2, 3)])
+def test_average_pooling_is_exact_under_autocast(size, dtype):
+    feature_map = random_map(2, 3, 5, 6).to(dtype)
+    expected = average_pool(feature_map.float(), size)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(average_pool(feature_map, size), expected, rtol=0, atol=0)
+
+
+def test_gradients_of_a_map_in_two_flows_add_up_in_float32():
+    """Not in half precision, where a map is converted for each pair that it is in."""
+    student = [random_map(2, 3, 4, 4, seed=seed).bfloat16() for seed in range(3)]
+    teacher = [random_map(2, 3, 4, 4, seed=seed) for seed in range(3, 6)]
+    wide = [x.float().requires_grad_() for x in student]
+    expected = torch.autograd.grad(fsp_loss(wide, teacher), wide)
+    half = [x.requires_grad_() for x in student]
+    for gradient, exact in zip(
+        torch.autograd.grad(fsp_loss(half, teacher), half), expected, strict=True
+    ):
+        assert torch.equal(gradient, exact.bfloat16())
+
+
 def test_hint_is_the_mean_squared_error():
     student, teacher = random_map(2, 3, 2, 3).requires_grad_(), random_map(2, 3, 2, 3, seed=1)
     expected = slow_mean_squared_error(student, teacher)
