@@ -4,10 +4,15 @@ import re
 import sys
 
 import pytest
-from small_runs import DATA, mll_teacher
+from small_runs import DATA, kd_student, mll_teacher
 
 from mcmi_core import cli
 from mcmi_core.base.errors import OutOfTime, TrainingCollapsed
+from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.quickstart import Quickstart
+from mcmi_core.profiles import PROFILES, Profile
+from mcmi_core.runs import Measurement, Recipe
+from mcmi_core.runs.trainer import ensure
 
 TEACHER = ["train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs", "2"]
 
@@ -62,18 +67,19 @@ def test_from_a_teacher_to_its_student(mcmi):
         ("distill", ["--student", "resnet8", "--distiller", "hsakd"]),
     ],
 )
-def test_precision_and_engine_belong_to_the_run(mcmi, monkeypatch, command, options):
+def test_a_recipe_reaches_all_that_is_trained_for_a_run(mcmi, monkeypatch, command, options):
     teacher = mll_teacher(data="digits", model="resnet8")
     runs = []
     monkeypatch.setattr(cli, "_find_run", lambda reference: teacher)
     monkeypatch.setattr(cli, "_train", runs.append)
-    asked = ["--precision", "bf16", "--engine", "compiled"]
+    asked = ["--recipe", "precision=bf16,engine=compiled,batch_size=32"]
     mcmi(command, "teacher", *options, *asked)
     mcmi("train-teacher", "--data", "digits", "--model", "resnet8", *asked)
     for run in runs:
         for link in run.chain():
-            expected = ("float32", "eager") if link == teacher else ("bf16", "compiled")
-            assert (link.recipe.precision, link.recipe.engine) == expected
+            expected = ("float32", "eager", 64) if link == teacher else ("bf16", "compiled", 32)
+            recipe = link.recipe
+            assert (recipe.precision, recipe.engine, recipe.batch_size) == expected
 
 
 def test_a_finished_run_is_not_trained_again(mcmi, monkeypatch):
@@ -136,6 +142,14 @@ def test_what_a_distiller_cannot_compare_is_a_failure(mcmi):
         (["evaluate", "nothing"], "no run in "),
         (["notebook", "run", "77", "--output", "out"], "unknown notebook '77'; choose from 00_"),
         (["evidence", "--only", "4"], "unknown notebook '4'; choose from 00_"),
+        (
+            ["train", "98", "--profile", "smoke"],
+            "unknown experiment '98'; choose from 00_quickstart",
+        ),
+        (
+            ["plan", "00_quickstart", "--profile", "huge"],
+            "unknown profile 'huge'; choose from smoke",
+        ),
         (["check", "--profile", "huge"], "unknown profile 'huge'; choose from smoke, gpu, paper"),
     ],
 )
@@ -143,9 +157,66 @@ def test_mistakes_get_one_line(mcmi, arguments, message):
     assert message in mcmi(*arguments, fails=True)
 
 
+@pytest.fixture
+def tiny_profile(monkeypatch):
+    """A profile with one experiment of two teachers and two students, one of each per seed."""
+    pair = Pair(
+        data=DATA,
+        teacher="mlp:width=8",
+        student="mlp:width=4",
+        lam=0.1,
+        recipe=Recipe(epochs=3, milestones=(2,)),
+        fine_tuning=Recipe(epochs=2, schedule="cosine"),
+    )
+    tiny = Quickstart(pair=pair, seeds=(0,), few=0.5)
+    profile = Profile(name="tiny", needs_gpu=False, workers=1, experiments=(tiny,))
+    monkeypatch.setitem(PROFILES, "tiny", profile)
+
+
+def test_an_experiment_is_planned_then_trained_without_its_notebook(mcmi, tiny_profile):
+    before = mcmi("plan", "00_quickstart", "--profile", "tiny").splitlines()
+    assert len(before) == 1 + 3 + 1  # kinds: two teachers and a student
+    assert before[-1].startswith("0 of 4 runs done; 0:00:00 of training left with 1 runs at a time")
+    assert before[-1].endswith("and 4 runs of kinds that were never timed here")
+
+    trained = mcmi("train", "all", "--profile", "tiny")
+    assert trained == "00_quickstart: all of 4 runs done\n"
+    assert len(mcmi("runs", "list").splitlines()) == 1 + 4
+
+    after = mcmi("plan", "00_quickstart", "--profile", "tiny").splitlines()
+    assert after[-1].startswith("4 of 4 runs done; 0:00:00 of training left")
+    assert "never timed" not in after[-1]
+
+
+def test_out_of_time_nothing_is_trained(mcmi, tiny_profile, capsys):
+    with pytest.raises(AssertionError, match="75"):
+        mcmi("train", "00_quickstart", "--profile", "tiny", "--minutes", "0")
+    assert mcmi("runs", "list").splitlines()[1:] == []
+
+
+def test_a_measurement_has_nothing_to_evaluate(mcmi, store):
+    look = Measurement(of=mll_teacher(), what="network_size")
+    ensure(look, store)
+    message = mcmi("evaluate", look.id, fails=True)
+    assert message.startswith(f"mcmi: {look.id} has no network; use the run that it measured")
+
+
+@pytest.mark.parametrize(
+    "command", [("fine-tune", "--lam", "0.1"), ("distill", "--student", "mlp")]
+)
+def test_only_teachers_are_fine_tuned_and_distilled(mcmi, store, command):
+    name, *options = command
+    student = kd_student()
+    ensure(student, store)
+    assert f"{student.id} is no teacher" in mcmi(name, student.id, *options, fails=True)
+
+
 def test_recipes_are_validated_however_they_are_made(mcmi):
-    assert "learning_rate" in mcmi(*TEACHER, "--learning-rate", "-1", fails=True)
-    assert "batch_size" in mcmi(*TEACHER, "--batch-size", "1", fails=True)
+    assert "learning_rate" in mcmi(*TEACHER, "--recipe", "learning_rate=-1", fails=True)
+    assert "batch_size" in mcmi(*TEACHER, "--recipe", "batch_size=1", fails=True)
+    message = mcmi(*TEACHER, "--recipe", "batchsize=8", fails=True)
+    assert "unknown field 'batchsize' of a recipe; choose from batch_size, learning_rate" in message
+    assert cli._recipe_fields("batch_size=8,prec") == ["batch_size=8,precision="]
 
 
 def test_an_ambiguous_run_lists_the_candidates(mcmi):

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mcmi_core.base.registry import Component
+
 
 class Config(BaseModel):
     """A frozen configuration that refuses unknown fields."""
@@ -53,3 +55,24 @@ class Recipe(Config):
         """The same recipe in fewer epochs, milestones scaled with them."""
         milestones = tuple(round(m * epochs / self.epochs) for m in self.milestones)
         return Recipe(**self.model_dump() | {"epochs": epochs, "milestones": milestones})
+
+    def changed(self, options: str) -> "Recipe":
+        """The same recipe with some fields changed, written as a component's options are.
+
+        Args:
+            options: ``batch_size=32,precision=bf16``; several numbers are separated by ``+``.
+
+        Raises:
+            ValueError: a field that no recipe has, or ``epochs``, with which milestones would have
+                to scale (:meth:`shortened`).
+            pydantic.ValidationError: a value out of range.
+        """
+        given = Component.model_validate(f"recipe:{options}").options
+        fields = [name for name in Recipe.model_fields if name != "epochs"]
+        if unknown := given.keys() - set(fields):
+            raise ValueError(
+                f"unknown field {min(unknown)!r} of a recipe; choose from {', '.join(fields)}"
+            )
+        if "milestones" in given:
+            given["milestones"] = given["milestones"].split("+")
+        return Recipe(**self.model_dump() | given)
