@@ -4,9 +4,9 @@ Small images have V variants: they are padded with black on all sides by an eigh
 pixels at 32, the protocol of the paper), cropped to their size at one of (2·padding + 1)² places,
 and, with ``crop_flip``, flipped horizontally or not. At 32 pixels, V = 81 · 2 = 162.
 
-Photographs have too many to count: ``resized_crop``, the protocol of ImageNet, takes a box of 8 to
-100 % of the area, brings it to the size that a network sees, seven eighths of the stored one (224
-of 256), and flips it or not. What is evaluated is the middle of that size.
+Variants of photographs are too many to number: ``resized_crop``, the protocol of ImageNet, cuts out
+a box of 8 to 100 % of the area, resizes it to what a network sees, seven eighths of the stored side
+(224 of 256), and flips it or not. Evaluation sees the middle of the image, of that size.
 """
 
 import math
@@ -51,13 +51,13 @@ def stored_size(kind: str, seen_size: int) -> int:
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:
-    """The middle (..., size, size) of images (..., H, H); smaller ones are as they were."""
+    """The middle (..., size, size) of images (..., H, H); smaller ones are returned unchanged."""
     margin = max(0, round((images.shape[-1] - size) / 2))
     return images[..., margin : margin + size, margin : margin + size]
 
 
 def draw_variants(kind: str, stored_size: int, number: int, generator: torch.Generator) -> Tensor:
-    """What :func:`augment` makes of each of ``number`` images, drawn in one go.
+    """What :func:`augment` is to make of each of ``number`` images.
 
     Returns:
         (number,) integers in [0, V); with ``resized_crop`` (number, 5): the box's top, left, height
@@ -123,12 +123,17 @@ def _resized_crop(images: Tensor, boxes: Tensor, size: int) -> Tensor:
 
     Without antialiasing, as a box is at most 8/7 of ``size`` wide.
     """
-    corners, sides, flips = boxes.float().split([2, 2, 1], dim=1)
-    steps = (torch.arange(size, device=images.device) + 0.5) / size
-    # Beside a box its last pixel goes on, as if it had been cut out before it was resized.
-    inside = (sides[..., None] * steps).clamp(0.5, None).minimum(sides[..., None] - 0.5)
-    rows, columns = (2 * (corners[..., None] + inside) / images.shape[-1] - 1).unbind(dim=1)
-    columns = torch.where(flips.bool(), columns.flip(1), columns)
+    top, left, height, width, flipped = boxes.float().split(1, dim=1)  # (N, 1) each
+    steps = (torch.arange(size, device=images.device) + 0.5) / size  # pixel centres, from 0 to 1
+
+    def places(start: Tensor, length: Tensor) -> Tensor:
+        """Where the pixels of a side lie in the image, (N, size), from −1 to 1."""
+        # Clamped, so that a border pixel is mixed with nothing outside of its box.
+        inside = (length * steps).clamp(0.5, None).minimum(length - 0.5)
+        return 2 * (start + inside) / images.shape[-1] - 1
+
+    rows, columns = places(top, height), places(left, width)
+    columns = torch.where(flipped.bool(), columns.flip(1), columns)
     grid = torch.stack(
         [columns[:, None].expand(-1, size, -1), rows[:, :, None].expand(-1, -1, size)], dim=-1
     )

@@ -1,14 +1,15 @@
 """Any folder of images, ``train/CLASS/*`` with ``test/CLASS/*`` or ``val/CLASS/*``.
 
 Images are decoded once, into files of the cache, which are mapped from then on: they load in no
-time, all processes share them, and they may be larger than the memory.
+time, all processes share them, and they may be larger than the memory. Their fingerprint is
+computed meanwhile and stored with them: otherwise every training would first read all of them.
 """
 
 import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from mcmi_core.base.paths import cache_root, data_root
 from mcmi_core.base.progress import progress_bar
 from mcmi_core.data.augmentation import stored_size
 from mcmi_core.data.normalisation import channel_statistics
-from mcmi_core.data.split import Dataset, Split
+from mcmi_core.data.split import Dataset, Fingerprint, Split
 
 if TYPE_CHECKING:
     from torchvision.datasets import ImageFolder
@@ -36,8 +37,8 @@ DAMAGED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 PHOTOGRAPH = 128
 """Pixels per side from which on images are treated as ImageNet's are."""
 
-CHUNK = 4096
-"""Images that are asked for at once: a million waiting tasks would fill the memory."""
+CHUNK = 512
+"""Images that are decoded before more are asked for: those of 256 pixels take 100 MB together."""
 
 
 def image_folder(*, folder: str, image_size: int = 32) -> Dataset:
@@ -87,6 +88,7 @@ def image_folder(*, folder: str, image_size: int = 32) -> Dataset:
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
         augmentation=augmentation,
+        stored_fingerprint=about["fingerprint"],
     )
 
 
@@ -144,11 +146,12 @@ def _pixels_of(path: Path, split: str) -> Path:
 
 
 def _is_whole(path: Path, listings: "dict[str, ImageFolder]", size: int) -> bool:
-    files = {_pixels_of(path, name): len(listing) for name, listing in listings.items()}
-    return path.exists() and all(
-        file.exists() and file.stat().st_size == number * _num_bytes(size)
-        for file, number in files.items()
-    )
+    for name, listing in listings.items():
+        file = _pixels_of(path, name)
+        if not file.exists() or file.stat().st_size != len(listing) * _num_bytes(size):
+            return False
+    # Descriptions by older versions have no fingerprint.
+    return path.exists() and "fingerprint" in read_tensors(path)[1]
 
 
 def _mapped(path: Path, number: int, size: int) -> Tensor:
@@ -159,14 +162,21 @@ def _mapped(path: Path, number: int, size: int) -> Tensor:
 def _decode_into(path: Path, listings: "dict[str, ImageFolder]", size: int) -> None:
     """Write the files of the cache, the one that says that they are whole last."""
     train = listings["train"]
+    labels = {name: torch.tensor(listing.targets) for name, listing in listings.items()}
+    fingerprint = Fingerprint()
     try:
         with progress_bar(sum(map(len, listings.values())), "image") as bar:
             for name, listing in listings.items():
                 files = [file for file, _ in listing.samples]
-                _decode_all(files, _pixels_of(path, name), size, bar.update)
+                fingerprint.begin(torch.uint8, (len(files), 3, size, size))
+                for image in _decode_all(files, _pixels_of(path, name), size):
+                    fingerprint.add(image)
+                    bar.update()
+                fingerprint.begin(labels[name].dtype, tuple(labels[name].shape))
+                fingerprint.add(labels[name])
         mean, std = channel_statistics(_mapped(_pixels_of(path, "train"), len(train), size))
-        labels = {name: torch.tensor(listing.targets) for name, listing in listings.items()}
-        write_tensors(path, labels, {"mean": mean, "std": std}, durable=False)
+        about = {"mean": mean, "std": std, "fingerprint": fingerprint.digits()}
+        write_tensors(path, labels, about, durable=False)
     except ValueError as error:
         raise DataError(f"{train.root}: {error}") from None
     except OSError as error:
@@ -183,18 +193,18 @@ def _remove(path: Path, listings: "dict[str, ImageFolder]") -> None:
         file.unlink(missing_ok=True)
 
 
-def _decode_all(files: list[str], path: Path, size: int, on_image: Callable[[], object]) -> None:
-    """Write the images one after the other, (N, 3, size, size) bytes."""
+def _decode_all(files: list[str], path: Path, size: int) -> Iterator[np.ndarray]:
+    """Write the images one after the other, (N, 3, size, size) bytes; yields each, in order."""
 
-    def decode(place: int) -> None:
+    def decode(place: int) -> np.ndarray:
         image = _decode(files[place], size)
         if os.pwrite(file.fileno(), image, place * image.nbytes) < image.nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return image
 
     with open(path, "wb") as file, ThreadPoolExecutor() as pool:
         for start in range(0, len(files), CHUNK):
-            for _ in pool.map(decode, range(start, min(start + CHUNK, len(files)))):
-                on_image()
+            yield from pool.map(decode, range(start, min(start + CHUNK, len(files))))
 
 
 def _decode(path: str, size: int) -> np.ndarray:

@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     indices: Tensor
     """(N,), places of the samples in their split."""
     variants: Tensor | None = None
-    """What :func:`~mcmi_core.data.augmentation.augment` made of each; None: nothing."""
+    """Which variant of each :func:`~mcmi_core.data.augmentation.augment` made; None: unchanged."""
 
 
 def training_batches(
@@ -36,13 +36,14 @@ def training_batches(
 ) -> Iterator[Batch]:
     """One epoch in random order, augmented.
 
-    All choices are drawn on the CPU, before the first batch, and copied to the device at once:
-    every device sees the same images, and no step waits for it. Only images that do not fit there
-    (see :meth:`Split.to`) are fetched batch by batch, while the device computes.
+    All choices are drawn on the CPU, before the first batch, so that every device sees the same
+    images, and are copied to the device at once. Samples that lie elsewhere, because they do not
+    fit there (see :meth:`Split.to`), are gathered where they lie: each batch then waits until the
+    CPU has read it.
 
     Args:
         dataset: the data set that ``split`` belongs to.
-        split: the samples to train on; moved to ``device``.
+        split: the samples to train on, on any device.
         batch_size: samples per batch; the last batch holds what is left, and is dropped if that is
             a single sample, whose batch statistics would be meaningless.
         epoch_length: samples in an epoch; a smaller split is cycled, in a new order every time.
@@ -55,10 +56,10 @@ def training_batches(
     kind, size = dataset.augmentation, dataset.stored_size
     variants = draw_variants(kind, size, epoch_length, generator).to(device)
     batches = _gather(split, order, batch_size, device)
-    for (indices, inputs), chosen in zip(batches, variants.split(batch_size), strict=True):
-        if len(indices) > 1:
-            inputs = augment(inputs, chosen, kind)
-            yield Batch(dataset.normalise(inputs), split.labels[indices], indices, chosen)
+    for batch, chosen in zip(batches, variants.split(batch_size), strict=True):
+        if len(batch.indices) > 1:
+            inputs = augment(batch.inputs, chosen, kind)
+            yield batch._replace(inputs=dataset.normalise(inputs), variants=chosen)
 
 
 def epoch_order(num_samples: int, epoch_length: int, *, seed: int, epoch: int) -> Tensor:
@@ -79,22 +80,32 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """Every sample once, in order: as it is (of photographs the middle), or a variant of it."""
     order = torch.arange(len(split))
-    for indices, inputs in _gather(split, order, batch_size, device):
-        chosen = None
+    for batch in _gather(split, order, batch_size, device):
+        inputs, chosen = batch.inputs, None
         if variant is not None:
-            chosen = torch.full_like(indices, variant)
+            chosen = torch.full_like(batch.indices, variant)
             inputs = augment(inputs, chosen, dataset.augmentation)
-        yield Batch(dataset.normalise(inputs), split.labels[indices].to(device), indices, chosen)
+        yield batch._replace(inputs=dataset.normalise(inputs), variants=chosen)
 
 
-def _gather(
-    split: Split, order: Tensor, batch_size: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Indices and inputs of each batch on ``device``, taken from where the inputs lie."""
-    indices, places = order.to(device), order.to(split.inputs.device)
-    batches = zip(indices.split(batch_size), places.split(batch_size), strict=True)
-    for batch_indices, batch_places in batches:
-        inputs = split.inputs[batch_places]
-        if device.type == "cuda" and not inputs.is_cuda:
-            inputs = inputs.pin_memory()  # from elsewhere, a copy would wait for the device
-        yield batch_indices, inputs.to(device, non_blocking=True)
+def _gather(split: Split, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    """Batches of raw inputs, on ``device``."""
+    samples = zip(
+        _fetch(split.inputs, order, batch_size, device),
+        _fetch(split.labels, order, batch_size, device),
+        order.to(device).split(batch_size),
+        strict=True,
+    )
+    for inputs, labels, indices in samples:
+        yield Batch(inputs, labels, indices)
+
+
+def _fetch(
+    tensor: Tensor, order: Tensor, batch_size: int, device: torch.device
+) -> Iterator[Tensor]:
+    """Rows of a tensor, batch by batch, gathered where it lies and moved to ``device``."""
+    for places in order.to(tensor.device).split(batch_size):
+        rows = tensor[places]
+        if device.type == "cuda" and not rows.is_cuda:
+            rows = rows.pin_memory()  # else the copy would wait for the device
+        yield rows.to(device, non_blocking=True)

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ from mcmi_core.base.seeding import SUBSET, derive_seed
 from mcmi_core.data.augmentation import centre_crop, check_kind, seen_size
 
 UNLABELLED = -1
-"""Label of a sample whose class may not be looked at."""
+"""Label of a sample whose class is hidden."""
 
 Sampling = Literal["stratified", "first"]
 
@@ -29,7 +30,7 @@ class Split:
     """
 
     inputs: Tensor
-    """Images (N, C, H, W) as uint8, or anything else as floats that no one normalises."""
+    """Images (N, C, H, W) as uint8, or anything else as floats, which are not normalised."""
     labels: Tensor
     """(N,) int64."""
     posterior: Tensor | None = None
@@ -52,8 +53,8 @@ class Split:
     def to(self, device: torch.device) -> "Split":
         """The same samples on a device.
 
-        Inputs that would take more than half of its free memory stay where they are, and batches
-        of them are moved one by one.
+        Inputs that would take more than half of its free memory stay where they are; their batches
+        are moved one by one.
         """
         there = self.inputs.device.type == device.type
         fits = there or 2 * self.inputs.nbytes <= free_memory(device)
@@ -104,10 +105,6 @@ class Split:
         chosen = self._choose(fraction, seed, sampling)
         return self.subset(chosen.nonzero().flatten()), self.subset((~chosen).nonzero().flatten())
 
-    def unlabelled(self) -> "Split":
-        """The same samples, every label replaced by −1, which no loss accepts by mistake."""
-        return replace(self, labels=torch.full_like(self.labels, UNLABELLED))
-
     def _choose(self, fraction: float, seed: int, sampling: Sampling) -> Tensor:
         """Whether a sample belongs to the part, (N,)."""
         if not 0 < fraction < 1:
@@ -151,6 +148,8 @@ class Dataset:
     """Of training batches: ``none``, ``crop``, ``crop_flip`` or ``resized_crop``."""
     bayes_classifier: nn.Module | None = None
     """From inputs (N, ...) to log P*(y|x), (N, classes), where that is known."""
+    stored_fingerprint: str | None = None
+    """What :meth:`fingerprint` is, where that was computed before and stored with the files."""
 
     def __post_init__(self) -> None:
         check_kind(self.augmentation)
@@ -199,20 +198,39 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with any sample or label; computed once."""
-        return self._fingerprint
+        return self.stored_fingerprint or self._fingerprint
 
     @cached_property
     def _fingerprint(self) -> str:
         return _fingerprint(self.train, self.test)
 
 
+class Fingerprint:
+    """Digest of the inputs and labels of splits, one tensor after the other."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def begin(self, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+        """Name the tensor whose numbers come next."""
+        self._digest.update(f"{dtype}{shape}".encode())
+
+    def add(self, numbers: Tensor | np.ndarray) -> None:
+        """Some numbers of the tensor that was begun, in the order of its elements."""
+        self._digest.update(np.ascontiguousarray(numbers).data)
+
+    def digits(self) -> str:
+        """16 hexadecimal digits."""
+        return self._digest.hexdigest()[:16]
+
+
 def _fingerprint(*splits: Split) -> str:
-    digest = hashlib.sha256()
+    fingerprint = Fingerprint()
     for split in splits:
         for tensor in (split.inputs, split.labels):
-            digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-            digest.update(tensor.cpu().contiguous().numpy().data)
-    return digest.hexdigest()[:16]
+            fingerprint.begin(tensor.dtype, tuple(tensor.shape))
+            fingerprint.add(tensor.cpu())
+    return fingerprint.digits()
 
 
 @lru_cache(maxsize=16)

@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from mcmi_core.base.errors import DataError, StoreError
+from mcmi_core.base.files import read_tensors, write_tensors
 from mcmi_core.base.paths import cache_root, data_root
 from mcmi_core.data.image_folder import image_folder
 from mcmi_core.data.loader import evaluation_batches
@@ -213,6 +215,31 @@ def test_a_second_load_decodes_nothing_and_is_equal(no_decoding):
     assert second.fingerprint() == first.fingerprint()
     assert (second.mean, second.std) == (first.mean, first.std)
     assert second.class_names == first.class_names
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 512])
+def test_the_stored_fingerprint_is_what_hashing_would_give(chunk, monkeypatch):
+    monkeypatch.setattr(MODULE, "CHUNK", chunk)
+    make_folder()
+    for _ in range(2):  # decoded, then read from the cache
+        dataset = image_folder(folder="pets", image_size=4)
+        assert dataset.stored_fingerprint == replace(dataset, stored_fingerprint=None).fingerprint()
+        assert dataset.fingerprint() == dataset.stored_fingerprint
+
+
+def test_a_cache_of_an_older_version_without_fingerprint_is_decoded_again(no_decoding):
+    make_folder()
+    first = image_folder(folder="pets", image_size=4)
+    [path] = cache_files()
+    tensors, about = read_tensors(path)
+    assert about.pop("fingerprint") == first.fingerprint()
+    write_tensors(path, tensors, about)
+    assert image_folder(folder="pets", image_size=4).stored_fingerprint == first.fingerprint()
+    assert read_tensors(path)[1]["fingerprint"] == first.fingerprint()
+    write_tensors(path, tensors, about)
+    no_decoding()
+    with pytest.raises(AssertionError, match="decoded "):
+        image_folder(folder="pets", image_size=4)
 
 
 def test_another_size_is_decoded_anew():

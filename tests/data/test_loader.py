@@ -355,3 +355,24 @@ def test_mapped_inputs_give_the_same_batches(tmp_path):
     split = Split(torch.from_numpy(mapped), dataset.train.labels)
     assert split.to(CPU).inputs.data_ptr() == mapped.ctypes.data
     assert_equal_batches(an_epoch(dataset, split), an_epoch(dataset))
+
+
+@pytest.mark.parametrize("moved", ["nothing", "labels", "all"])
+@pytest.mark.parametrize("kind", ["training", "evaluation"])
+def test_samples_may_lie_on_another_device_than_their_batches(kind, moved):
+    """The "meta" device stands for a GPU: tensors of two devices do not mix there either."""
+    dataset, device = make_dataset(), torch.device("meta")
+    inputs, labels = dataset.train.inputs, dataset.train.labels
+    split = Split(
+        inputs.to(device) if moved == "all" else inputs,
+        labels if moved == "nothing" else labels.to(device),
+    )
+    if kind == "training":
+        order = {"batch_size": 8, "epoch_length": 20, "seed": 0, "epoch": 0}
+        batches = list(training_batches(dataset, split, device=device, **order))
+    else:
+        batches = list(evaluation_batches(dataset, split, batch_size=8, variant=3, device=device))
+    assert [len(batch.labels) for batch in batches] == [8, 8, 4 if kind == "training" else 7]
+    for batch in batches:
+        assert {tensor.device for tensor in batch} == {device}
+        assert batch.inputs.shape == (len(batch.labels), 3, 8, 8)

@@ -131,7 +131,7 @@ def test_average_pooling_is_exact_under_autocast(size, dtype):
 def test_gradients_of_a_map_in_two_flows_add_up_in_float32():
     """Not in half precision, where a map is converted for each pair that it is in."""
     student = [random_map(2, 3, 4, 4, seed=seed).bfloat16() for seed in range(3)]
-    teacher = [random_map(2, 3, 4, 4, seed=seed) for seed in range(3, 6)]
+    teacher = [random_map(2, 3, 4, 4, seed=seed).float() for seed in range(3, 6)]
     wide = [x.float().requires_grad_() for x in student]
     expected = torch.autograd.grad(fsp_loss(wide, teacher), wide)
     half = [x.requires_grad_() for x in student]
