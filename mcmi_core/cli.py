@@ -318,38 +318,28 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     runs = [run for experiment in _chosen(settings, experiments) for run in experiment.runs()]
     store = Store(store_root())
     machine = hardware(default_device())
-    kinds = plan_runs(runs, store, [*_records(), *_committed_records()], machine)
-    rows = [("runs", "runs", "done", "epochs left", "s per epoch", "time left")]
-    for kind in kinds:
-        speed = kind.seconds_per_epoch
-        rows.append(
-            (
-                kind.kind,
-                str(kind.runs),
-                str(kind.done),
-                str(kind.epochs_left),
-                f"{speed:.2f}" if speed else "–",
-                _duration(kind.seconds_left),
-            )
-        )
-    for line in _aligned(rows):
-        typer.echo(line)
+    table = plan_runs(runs, store, [*store.records(), *_committed_records()], machine)
+    unknown = (table.runs - table.done)[table.seconds_left.isna()].sum()
     workers = settings.workers or cores()
-    known = sum(kind.seconds_left or 0 for kind in kinds)
-    unknown = sum(kind.runs - kind.done for kind in kinds if kind.seconds_left is None)
-    done, total = sum(kind.done for kind in kinds), sum(kind.runs for kind in kinds)
+    left = timedelta(seconds=round(table.seconds_left.sum() / workers))
+    table["seconds_left"] = table.seconds_left.map(lambda s: timedelta(seconds=round(s)), "ignore")
+    columns = {"seconds_per_epoch": "s per epoch", "seconds_left": "time left"}
+    table = table.rename(columns=columns).rename_axis(None)
+    typer.echo(table.to_string(na_rep="?", float_format="%.2f"))
+    untimed = f", and {unknown} runs of kinds that were never timed here" if unknown else ""
     typer.echo(
-        f"{done} of {total} runs done; {_duration(known / workers)} of training left with "
-        f"{workers} runs at a time on {machine}"
-        + (f", and {unknown} runs of kinds that were never timed here" if unknown else "")
+        f"{table.done.sum()} of {table.runs.sum()} runs done; {left} of training left with "
+        f"{workers} at a time on {machine}{untimed}"
     )
 
 
 @runs_app.command("list")
 def list_runs() -> None:
     """One line per finished run: id, status, test accuracy and training CMI."""
+    from mcmi_core.runs.store import Store
+
     rows = [("id", "status", "seed", "test accuracy, %", "train CMI, nats")]
-    for record in _records():
+    for record in Store(store_root()).records():
         accuracy = record.metrics.get("test", {}).get("accuracy_percent")
         cmi = record.metrics.get("train", {}).get("cmi_nats")
         rows.append(
@@ -434,12 +424,6 @@ def _count_links(runs: "list[Run]") -> int:
     return len({link.key for run in runs for link in run.chain()})
 
 
-def _records() -> "list[Record]":
-    from mcmi_core.runs.store import Store
-
-    return Store(store_root()).records()
-
-
 def _committed_records() -> "list[Record]":
     from mcmi_core.runs.store import read_record
 
@@ -477,11 +461,6 @@ def _train(run: "Run") -> None:
     typer.echo(run.id)
     for split, metrics in record.metrics.items():
         typer.echo(_described(split, metrics))
-
-
-def _duration(seconds: float | None) -> str:
-    """``1:02:03``; a dash if it is not known."""
-    return "–" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

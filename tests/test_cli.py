@@ -176,7 +176,7 @@ def tiny_profile(monkeypatch):
 def test_an_experiment_is_planned_then_trained_without_its_notebook(mcmi, tiny_profile):
     before = mcmi("plan", "00_quickstart", "--profile", "tiny").splitlines()
     assert len(before) == 1 + 3 + 1  # kinds: two teachers and a student
-    assert before[-1].startswith("0 of 4 runs done; 0:00:00 of training left with 1 runs at a time")
+    assert before[-1].startswith("0 of 4 runs done; 0:00:00 of training left with 1 at a time on")
     assert before[-1].endswith("and 4 runs of kinds that were never timed here")
 
     trained = mcmi("train", "all", "--profile", "tiny")

@@ -1,36 +1,18 @@
 """What a list of runs would cost: which are done, which are missing, and how long those take."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from statistics import median
 
-from mcmi_core.runs import Measurement, Run, Student, Teacher
+import pandas as pd
+
+from mcmi_core.data import DATASETS
+from mcmi_core.models import MODELS
+from mcmi_core.runs import Run
 from mcmi_core.runs.store import Record, Store
-
-
-@dataclass(frozen=True)
-class PlannedKind:
-    """All runs of one kind: equal in stage, data, networks and method, whatever their seeds."""
-
-    kind: str
-    """``student resnet8 kd on digits``."""
-    runs: int
-    done: int
-    epochs_left: int
-    seconds_per_epoch: float | None
-    """Median over finished runs of this kind on the same hardware; None if there are none."""
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Of one process; None where nothing of this kind has been timed."""
-        if not self.epochs_left:
-            return 0.0
-        return self.seconds_per_epoch and self.seconds_per_epoch * self.epochs_left
 
 
 def plan(
     runs: Iterable[Run], store: Store, finished: Iterable[Record], hardware: str
-) -> list[PlannedKind]:
+) -> pd.DataFrame:
     """What training ``runs``, and all that they build on, would take.
 
     Args:
@@ -40,46 +22,45 @@ def plan(
         hardware: as provenance names it; only times measured on it count.
 
     Returns:
-        One entry per kind of run, in the order in which they would be trained.
+        One row per kind of run (equal in stage, data, network and method, whatever the seeds), in
+        the order in which they would be trained: ``runs``, ``done``, ``epochs_left``,
+        ``seconds_per_epoch`` (median over finished runs of this kind; NaN if there are none) and
+        ``seconds_left`` of a single process.
     """
-    wanted = {link.key: link for run in runs for link in run.chain()}
-    done = {key for key, run in wanted.items() if store.path(run.id).exists()}
-    times = _seconds_per_epoch(finished, hardware)
-    kinds: dict[str, list[Run]] = {}
-    for run in wanted.values():
-        kinds.setdefault(_kind(run), []).append(run)
-    return [
-        PlannedKind(
-            kind,
-            len(members),
-            sum(run.key in done for run in members),
-            sum(run.epochs for run in members if run.key not in done),
-            times.get(kind),
-        )
-        for kind, members in kinds.items()
-    ]
+    links = {link.key: link for run in runs for link in run.chain()}
+    rows = []
+    for run in links.values():
+        done = store.path(run.id).exists()
+        rows.append((_kind(run), done, 0 if done else run.epochs))
+    table = pd.DataFrame(rows, columns=["kind", "done", "epochs_left"])
+    plan = table.groupby("kind", sort=False).agg(
+        runs=("done", "size"), done=("done", "sum"), epochs_left=("epochs_left", "sum")
+    )
+    plan["seconds_per_epoch"] = _seconds_per_epoch(finished, hardware)
+    plan["seconds_left"] = plan.seconds_per_epoch * plan.epochs_left
+    plan.loc[plan.epochs_left == 0, "seconds_left"] = 0
+    return plan
 
 
-def _seconds_per_epoch(finished: Iterable[Record], hardware: str) -> dict[str, float]:
-    times: dict[str, list[float]] = {}
+def _seconds_per_epoch(finished: Iterable[Record], hardware: str) -> pd.Series:
+    """Median by kind."""
+    times = []
     for record in finished:
-        run, seconds = record.parsed_run, record.provenance.get("seconds")
         epochs = len(record.history.get("epoch", []))
-        if seconds and epochs and record.provenance["hardware"] == hardware:
-            times.setdefault(_kind(run), []).append(seconds / epochs)
-    return {kind: median(values) for kind, values in times.items()}
+        if epochs and record.provenance["hardware"] == hardware:
+            times.append((_kind(record.parsed_run), record.provenance["seconds"] / epochs))
+    table = pd.DataFrame(times, columns=["kind", "seconds"])
+    return table.groupby("kind").seconds.median().astype(float)
 
 
 def _kind(run: Run) -> str:
-    options = {name: value for name, value in run.data.options.items() if name != "seed"}
-    data = str(type(run.data)(name=run.data.name, **options))
-    match run:
-        case Measurement():
-            words = [run.what.name, "of a", run.of.stage]
-        case Teacher():
-            words = [run.model, run.objective.name]
-        case Student():
-            words = [run.model, run.distiller.name]
-        case _:
-            words = [run.label]
-    return " ".join(map(str, [run.stage, *words, "on", data]))
+    """``student oracle mlp kd (width=32)``: stage, data, network and method, but for the seed."""
+    options = []
+    for registry, component in ((DATASETS, run.data), (MODELS, getattr(run, "model", None))):
+        if component:
+            types = registry.option_types(component.name)
+            for name, value in component.options.items():
+                if name != "seed" and value != types[name][1]:
+                    options.append(f"{name}={value}")
+    words = run.id.replace("-", " ").removesuffix(f" {run.key}")
+    return f"{words} ({', '.join(options)})" if options else words

@@ -27,45 +27,32 @@ def test_what_is_done_what_is_left_and_how_long_it_takes(store):
     timed = [done, record(mll_teacher(seed=7), 16), record(mll_teacher(seed=8), 400)]
     timed.append(record(mll_teacher(seed=9), 0.1, hardware="another machine"))
 
-    teacher, student = plan(students, store, timed, HERE)
+    table = plan(students, store, timed, HERE)
 
-    assert teacher.kind.startswith("teacher mlp:width=8,depth=2 mll on oracle:classes=4")
-    assert (teacher.runs, teacher.done, teacher.epochs_left) == (3, 1, 8)
-    assert teacher.seconds_per_epoch == 4  # median of 8/4, 16/4 and 400/4
-    assert teacher.seconds_left == 32
-    assert (student.runs, student.done, student.epochs_left) == (3, 0, 15)
-    assert student.seconds_per_epoch is student.seconds_left is None
+    options = "classes=4, latent_dimension=4, dimension=16, train_size=200, test_size=100"
+    teacher, student = f"teacher oracle mlp mll ({options}, width=8)", "student oracle mlp kd"
+    student = f"{student} ({options}, width=4)"
+    assert list(table.index) == [teacher, student]
+    assert list(table.loc[teacher]) == [3, 1, 8, 4, 32]  # 4 s: median of 8/4, 16/4 and 400/4
+    assert list(table.loc[student].iloc[:3]) == [3, 0, 15]
+    assert table.loc[student].iloc[3:].isna().all()
 
 
 def test_nothing_left_takes_no_time(store):
     teacher = mll_teacher()
     store.finish(teacher, record(teacher, 1), None)
-    [kind] = plan([teacher], store, [], HERE)
-    assert (kind.done, kind.epochs_left, kind.seconds_left) == (1, 0, 0)
+    [row] = plan([teacher], store, [], HERE).itertuples()
+    assert (row.done, row.epochs_left, row.seconds_left) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("changes", [{"seed": 3}, {"data": "oracle:classes=4,seed=5"}])
 def test_seeds_are_of_one_kind(store, changes):
-    default = mll_teacher(data="oracle:classes=4")
-    assert (
-        len(
-            plan(
-                [
-                    default,
-                    default.model_copy(),
-                    mll_teacher(**{"data": "oracle:classes=4"} | changes),
-                ],
-                store,
-                [],
-                HERE,
-            )
-        )
-        == 1
-    )
+    data = {"data": "oracle:classes=4"}
+    assert len(plan([mll_teacher(**data), mll_teacher(**data | changes)], store, [], HERE)) == 1
 
 
 def test_measurements_are_runs_without_epochs(store):
     look = Measurement(of=mll_teacher(), what="network_size")
-    _, measurement = plan([look], store, [], HERE)
-    assert measurement.kind.startswith("measurement network_size of a teacher on oracle")
+    _, measurement = plan([look], store, [], HERE).itertuples()
+    assert measurement.Index.startswith("measurement oracle network size (")
     assert (measurement.runs, measurement.epochs_left, measurement.seconds_left) == (1, 0, 0)
