@@ -1,7 +1,7 @@
 """Data sets by name, one file each. To add one: write its file and add its line here.
 
-A data set is two splits with what it takes to see them: class names, normalisation, augmentation
-and, where it is known, the true posterior.
+A data set is two splits with their class names, normalisation, augmentation and, where it is known,
+the true posterior.
 """
 
 from functools import lru_cache

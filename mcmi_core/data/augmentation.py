@@ -27,7 +27,7 @@ RATIOS = (3 / 4, 4 / 3)
 """Width over height of such a box; its logarithm is uniform."""
 
 TRIES = 10
-"""Boxes drawn per image, of which the first that fits into it is taken, else the whole image."""
+"""Boxes drawn per image; the first that fits into the image is taken, or else the whole image."""
 
 
 def check_kind(kind: str) -> None:
@@ -119,7 +119,7 @@ def augment(images: Tensor, variants: Tensor, kind: str) -> Tensor:
 
 
 def _resized_crop(images: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Every box of its image (N, C, H, H), bilinearly: (N, C, size, size).
+    """The box of each image (N, C, H, H), resized bilinearly: (N, C, size, size).
 
     Without antialiasing, as a box is at most 8/7 of ``size`` wide.
     """
@@ -128,7 +128,7 @@ def _resized_crop(images: Tensor, boxes: Tensor, size: int) -> Tensor:
 
     def places(start: Tensor, length: Tensor) -> Tensor:
         """Where the pixels of a side lie in the image, (N, size), from −1 to 1."""
-        # Clamped, so that a border pixel is mixed with nothing outside of its box.
+        # Clamped, so that pixels on the border of a box are not mixed with those beside it.
         inside = (length * steps).clamp(0.5, None).minimum(length - 0.5)
         return 2 * (start + inside) / images.shape[-1] - 1
 

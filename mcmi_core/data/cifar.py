@@ -13,8 +13,8 @@ STATISTICS = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
 }
-"""Channel means and deviations customary in this literature; CIFAR-10's deviations are means of
-those of single images, and smaller than those of all pixels."""
+"""Channel means and deviations customary in this literature. CIFAR-10's deviations are averages of
+those within single images, which are smaller than the deviation of all pixels."""
 
 
 def cifar10() -> Dataset:
@@ -28,7 +28,7 @@ def cifar100() -> Dataset:
 
 
 def _cifar(name: str) -> Dataset:
-    from torchvision import datasets  # seconds, which only these data sets should wait
+    from torchvision import datasets  # takes seconds, so only where it is used
 
     root, factory = data_root(), getattr(datasets, name.upper())
     try:
@@ -43,7 +43,7 @@ def _cifar(name: str) -> Dataset:
 
 
 def _download(name: str, root: Path, factory: type) -> list:
-    """Both splits; of several processes that need them, one downloads."""
+    """Both splits; if several processes need them at once, one downloads."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{name}.lock"):

@@ -11,7 +11,7 @@ def digits() -> Dataset:
 
     Training crops by up to one pixel and never flips: a flipped digit is no digit.
     """
-    from sklearn.datasets import load_digits  # seconds, which only this data set should wait
+    from sklearn.datasets import load_digits  # takes seconds, so only where it is used
 
     bunch = load_digits()
     images = torch.from_numpy(bunch.images).to(torch.uint8)[:, None] * 15  # 0..16 → 0..240

@@ -35,7 +35,7 @@ DAMAGED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises on files that are no image, or no longer a whole one."""
 
 PHOTOGRAPH = 128
-"""Pixels per side from which on images are treated as ImageNet's are."""
+"""Images of at least so many pixels per side are treated as ImageNet's are."""
 
 CHUNK = 512
 """Images that are decoded before more are asked for: those of 256 pixels take 100 MB together."""
@@ -70,7 +70,7 @@ def image_folder(*, folder: str, image_size: int = 32) -> Dataset:
     size = stored_size(augmentation, image_size)
     path = cache_root() / "imagefolder" / f"{root.name}-{_digest(listings, size)}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):  # of many processes, one decodes
+    with FileLock(f"{path}.lock"):  # if several processes ask at once, one decodes
         if not _is_whole(path, listings, size):
             _remove(path, listings)  # what an interrupted decoding left
             _check_room(path.parent, root, listings, size)
@@ -94,7 +94,7 @@ def image_folder(*, folder: str, image_size: int = 32) -> Dataset:
 
 def _list(root: Path, *names: str) -> "ImageFolder":
     """The files of the first of the folders ``names`` that exists, with their classes."""
-    from torchvision.datasets import ImageFolder  # seconds, which only this data set should wait
+    from torchvision.datasets import ImageFolder  # takes seconds, so only where it is used
 
     for name in names:
         if (root / name).is_dir():
@@ -160,7 +160,7 @@ def _mapped(path: Path, number: int, size: int) -> Tensor:
 
 
 def _decode_into(path: Path, listings: "dict[str, ImageFolder]", size: int) -> None:
-    """Write the files of the cache, the one that says that they are whole last."""
+    """Write the files of the cache: last the description, which says that the others are whole."""
     train = listings["train"]
     labels = {name: torch.tensor(listing.targets) for name, listing in listings.items()}
     fingerprint = Fingerprint()

@@ -78,7 +78,7 @@ def evaluation_batches(
     device: torch.device,
     variant: int | None = None,
 ) -> Iterator[Batch]:
-    """Every sample once, in order: as it is (of photographs the middle), or a variant of it."""
+    """Every sample once, in order: as it is (of photographs the middle), or one of its variants."""
     order = torch.arange(len(split))
     for batch in _gather(split, order, batch_size, device):
         inputs, chosen = batch.inputs, None

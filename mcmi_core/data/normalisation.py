@@ -1,4 +1,4 @@
-"""Mean and standard deviation of image channels, for data whose figures nobody published."""
+"""Mean and standard deviation of image channels, for data without published figures."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 Channels = tuple[float, ...]
 
 CHUNK = 4096
-"""Images that are counted at once, so that they may be more than the memory holds."""
+"""Images that are counted at a time, as all together may not fit into the memory."""
 
 
 def channel_statistics(images: Tensor) -> tuple[Channels, Channels]:

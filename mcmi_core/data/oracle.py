@@ -77,7 +77,7 @@ def oracle(
     if images and side**2 != dimension:
         raise ValueError(f"images need a square dimension, such as 256, got {dimension}")
 
-    # float64 throughout: the posterior is to be exact, and its rounding the same everywhere.
+    # float64 throughout, so that the posterior is exact, and rounds to the same float32 everywhere.
     generator = torch.Generator().manual_seed(seed)
     means = torch.randn(classes, latent_dimension, generator=generator, dtype=torch.float64)
     means = separation * F.normalize(means, dim=1)

@@ -1,4 +1,4 @@
-"""Samples with labels, the parts that can be taken of them, and two such splits as a data set."""
+"""Samples with labels, parts of them, and two such splits as a data set."""
 
 import hashlib
 from collections.abc import Collection
@@ -130,7 +130,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training and a test split, and how to see them.
+    """A training and a test split, and how a network sees their images.
 
     Raises:
         ValueError: parts that do not belong together.
@@ -143,13 +143,13 @@ class Dataset:
     mean: tuple[float, ...] | None = None
     """Of each channel of the uint8 images, on the scale from 0 to 1."""
     std: tuple[float, ...] | None = None
-    """Standard deviation likewise."""
+    """Standard deviation of each channel, on the same scale."""
     augmentation: str = "none"
     """Of training batches: ``none``, ``crop``, ``crop_flip`` or ``resized_crop``."""
     bayes_classifier: nn.Module | None = None
     """From inputs (N, ...) to log P*(y|x), (N, classes), where that is known."""
     stored_fingerprint: str | None = None
-    """What :meth:`fingerprint` is, where that was computed before and stored with the files."""
+    """The :meth:`fingerprint`, if it was stored with the files and need not be computed."""
 
     def __post_init__(self) -> None:
         check_kind(self.augmentation)
@@ -235,7 +235,7 @@ def _fingerprint(*splits: Split) -> str:
 
 @lru_cache(maxsize=16)
 def _scale_and_offset(mean, std, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Made once per device: copying two tuples to a GPU in every step would wait for it."""
+    """Made once per device, as a copy of two tuples to a GPU would wait for it in every step."""
     shape = (1, len(mean), 1, 1)
     mean, std = (torch.tensor(values, dtype=torch.float64).view(shape) for values in (mean, std))
     return (1 / (255 * std)).float().to(device), (mean / std).float().to(device)

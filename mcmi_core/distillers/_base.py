@@ -14,7 +14,7 @@ from mcmi_core.losses import full_precision
 
 
 class Output(NamedTuple):
-    """A network's view of a batch."""
+    """A network's features and logits of a batch."""
 
     features: list[Tensor]
     """Stage maps (N, C, H, W) from the stem up, then the pooled vector (N, D); may be empty."""
@@ -56,7 +56,7 @@ class Distiller(Criterion):
         student: the network to train.
         teacher: the network to learn from.
         sample: some normalised inputs, if the distiller's :meth:`set_up` asks for them.
-        labels: (N,) of the training split, likewise.
+        labels: (N,) of the training split, if it asks for them.
 
     Options:
         cross_entropy_weight: weight ≥ 0 of the cross-entropy with the labels.

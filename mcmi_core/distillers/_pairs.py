@@ -28,7 +28,7 @@ def paired_map_shapes(
         sample: normalised inputs for both.
         layers: which features are compared.
         same: what both maps of a pair must have in common, for the message.
-        key: that part of a shape.
+        key: takes that from a shape.
 
     Raises:
         IncompatibleNetworks: different numbers of layers, a feature that is no map, or a pair that

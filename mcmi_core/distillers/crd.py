@@ -26,8 +26,8 @@ EPSILON = 1e-7
 class OtherClasses(nn.Module):
     """Draws samples of other classes, uniformly and with replacement, without a loop.
 
-    In the order of classes, the samples of one class are a block. A place among the others is a
-    number below n − (size of the block), moved past the block when it is not before it.
+    Sorted by class, the samples of one class form a block. A place outside of it is drawn as a
+    number below n − (size of the block); from the start of the block on, that size is added.
 
     Args:
         labels: (n,), of the training split.
@@ -77,13 +77,13 @@ def contrastive_loss(scores: Tensor, indices: Tensor, counts: Tensor) -> Tensor:
 
 
 class Memory(nn.Module):
-    """The last embeddings of every training sample by one network, read by the other one.
+    """One network's last embedding of every training sample; the other's are compared with them.
 
     Args:
         size: n, samples in the training split.
         dimension: D, of the embeddings.
         temperature: of the scores.
-        momentum: share of a memory that a new embedding leaves.
+        momentum: weight of the old memory when a new embedding is written.
     """
 
     def __init__(self, size: int, dimension: int, temperature: float, momentum: float) -> None:
@@ -117,7 +117,7 @@ class Memory(nn.Module):
     def write(self, embeddings: Tensor, indices: Tensor) -> None:
         """memory ← m · memory + (1 − m) · embedding, of unit length, at ``indices``.
 
-        A sample that is twice in the batch, where few samples are cycled, gives the sum of both.
+        A sample that a batch holds twice, as where few are cycled, adds both its embeddings.
         """
         same = (indices[:, None] == indices).to(embeddings.dtype)  # (N, N)
         with exact_products(embeddings):
@@ -142,7 +142,7 @@ class CRD(Distiller):
     more than K samples of other classes; here a draw is always with replacement.
 
     Options:
-        weight: of the sum of both sides' losses.
+        weight: of the sum of both losses.
         num_negatives: K, per sample.
         temperature: of the scores.
         momentum: m of the memory banks.
@@ -166,7 +166,10 @@ class CRD(Distiller):
     def set_up(
         self, student: nn.Module, teacher: nn.Module, sample: Tensor, labels: Tensor
     ) -> None:
-        """Build embeddings, memories and the draw of negatives; ``batch.indices`` index labels."""
+        """Build embeddings, memories and what draws negatives.
+
+        The labels are in the order of the training split, of which ``batch.indices`` are places.
+        """
         check_positive(self.temperature, "temperature")
         check_positive(self.num_negatives, "num_negatives")
         check_positive(self.embedding_dimension, "embedding_dimension")

@@ -1,7 +1,7 @@
 """Factor transfer (Kim, Park and Kwak, 2018): match a paraphrase of the teacher's last maps.
 
 Epochs 1 to 30: the paraphraser, an autoencoder, learns the teacher's maps: ‖D(E(t)) − t‖², mean
-over elements; the student stands still. From then on, with F_t = E(t) and F_s the translator's
+over elements; the student is not trained. From then on, with F_t = E(t) and F_s the translator's
 output for the student's maps, each divided by its L2 norm per sample,
 
     CE + 200 · |F_t/‖F_t‖ − F_s/‖F_s‖|,   mean over elements.
@@ -44,15 +44,15 @@ class FT(TwoPhases):
         initial_epochs: in which only the paraphraser learns; with 0, it stays random.
         weight: of the factor loss.
         reconstruction_weight: of the paraphraser's loss. At the paper's learning rate of 0.05,
-            0.2 makes its steps those of the 0.01 that CRD's code takes for ResNets.
+            0.2 makes its steps as large as the rate of 0.01 in CRD's code does for ResNets.
         rate: channels of the factors over channels of the teacher's maps.
 
     Raises:
         ValueError: a network without maps, or a value out of range.
 
     Source: Kim, Park and Kwak, "Paraphrasing complex network: network compression via factor
-    transfer", NeurIPS 2018, factors normalised as there; CRD's code, whose weight this is, reduces
-    them to one map of mean squares over channels first.
+    transfer", NeurIPS 2018. Factors are normalised as there. The weight is that of CRD's code,
+    which first reduces the factors to one map, their mean square over channels.
     """
 
     initial_epochs: int = 30

@@ -46,8 +46,8 @@ class HeadsLoss(Criterion):
 class HSAKD(Distiller):
     """Hierarchical self-supervised augmented knowledge distillation.
 
-    The student's heads are the distiller's: they train the student through its stages, and are
-    not part of it afterwards. All rows pass through the student at once, so that its batch
+    The student's heads belong to the distiller: their loss trains the student's stages, and the
+    finished student has none. All rows pass through the student at once, so that its batch
     statistics are those of rotated images, as in the authors' code.
 
     Options:

@@ -1,11 +1,11 @@
 """KD from a teacher that is silent about some classes: the control of zero-shot experiments.
 
-What a student knows of a class that it never saw, it has from its teacher. So a teacher whose
-probability for that class is taken away and shared out among the others,
+A student can learn of a class that it never saw only from its teacher. So if the teacher's
+probability of that class is removed and the others are renormalised,
 
     P'_x = softmax(t' / T),   t'_k = t_k, but −∞ for the masked classes k,
 
-must leave its student at an accuracy of about 0 there.
+the student's accuracy on that class must be about 0.
 """
 
 import torch
@@ -35,7 +35,7 @@ class MaskedKD(KD):
     classes: tuple[int, ...]
 
     def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
-        """Check the classes, which the teacher's output for the sample counts."""
+        """Check the classes against those that the teacher has an output for."""
         if not self.classes:
             raise ValueError("masked_kd needs classes to mask, such as classes=9+7; kd masks none")
         with torch.no_grad():
@@ -46,7 +46,7 @@ class MaskedKD(KD):
         masked = torch.tensor([label in self.classes for label in known], device=sample.device)
         if masked.all():
             raise ValueError(f"masking classes {sorted(self.classes)} leaves none of {len(known)}")
-        # A buffer: indexing by a list of classes would copy it to the GPU in every step, and wait.
+        # A list of classes as an index would be copied to the GPU, and waited for, in every step.
         self.register_buffer("masked", masked, persistent=False)  # (C,)
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ class NST(Distiller):
     weight: float = 50.0
 
     def set_up(self, student: nn.Module, teacher: nn.Module, sample: Tensor) -> None:
-        """Require as many stages in both networks."""
+        """Require the same number of stages in both networks."""
         paired_map_shapes(student, teacher, sample, slice(1, -1))
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Probabilistic knowledge transfer (Passalis and Tefas, 2018): the same neighbours, as likely.
+"""Probabilistic knowledge transfer (Passalis and Tefas, 2018): equally likely neighbours.
 
 CE + 30000 · mean over N² of P(t) log(P(t) / P(s)),   P = rows of (1 + cosine) / 2 that sum to 1
 """

@@ -20,19 +20,19 @@ from mcmi_core.distillers._phases import WarmUp
 from mcmi_core.losses import hcl_loss
 
 WIDEST = 512
-"""Channels of fused maps, at most; otherwise as many as the student's pooled feature has."""
+"""Fused maps have as many channels as the student's pooled feature, but at most these."""
 
 STAGES = slice(1, -1)
 
 
 class Fusion(nn.Module):
-    """Attention-based fusion of one of the student's maps with what the deeper ones know.
+    """Attention-based fusion of one of the student's maps with the next deeper fused map.
 
     Args:
         student_width: channels of the student's map.
         teacher_width: channels of the teacher's.
         width: channels of fused maps.
-        deepest: whether there is nothing deeper to fuse with.
+        deepest: whether this is the student's deepest map, which is fused with no other.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class Fusion(nn.Module):
 class ReviewKD(WarmUp):
     """Knowledge review.
 
-    Compared are the stages' maps and the pooled features, which count as maps of 1x1, as in the
-    authors' code; the stem is not. There the maps are taken before their ReLU, here as the models
-    show them: after it, where a stage ends with one.
+    It compares the stages' maps and, as maps of 1x1, the pooled features, but not the stem, as the
+    authors' code does. That code takes maps before their ReLU; the models here return them after
+    it, where a stage ends with one.
 
     Options:
         weight: of the loss; 5 for resnet32x4 → resnet8x4.

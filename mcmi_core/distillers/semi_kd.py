@@ -2,8 +2,8 @@
 
     c · mean over labelled samples of CE + w · T² · KL(softmax(t/T) ‖ softmax(s/T)),   T = 4
 
-A batch has the labelled samples that chance gives it, often none. Their mean is estimated, without
-bias, by Σ CE over those of the batch / (batch size · share of labelled samples).
+A batch holds a random number of labelled samples, often none. An unbiased estimate of the mean over
+all of them is Σ CE over those in the batch / (batch size · share of labelled samples).
 """
 
 import torch
@@ -18,11 +18,11 @@ from mcmi_core.losses import full_precision
 
 
 class SemiKD(KD):
-    """Plain KD of a student that may look at a few labels only.
+    """Plain KD of a student that sees the labels of a few samples only.
 
     Options:
         labelled_fraction: share of every class that keeps its labels, in (0, 1); at least one
-            sample of each. The choice is that of a few-shot student's data with the same seed.
+            sample of each. They are the samples of a few-shot student with the same seed.
         seed: of the choice.
         temperature: T, softens both outputs in the distillation term.
         weight: w, of the distillation term.

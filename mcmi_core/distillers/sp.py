@@ -1,4 +1,4 @@
-"""Similarity preserving distillation (Tung and Mori, 2019): alike for one, alike for the other.
+"""Similarity preserving distillation (Tung and Mori, 2019): samples as similar as for the teacher.
 
 CE + 3000 · ‖Ĝ(s) − Ĝ(t)‖²_F / N²,   Ĝ = X Xᵀ with unit rows, X the last maps, flattened
 """
