@@ -321,8 +321,8 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     table = plan_runs(runs, store, [*store.records(), *_committed_records()], machine)
     unknown = (table.runs - table.done)[table.seconds_left.isna()].sum()
     workers = settings.workers or cores()
-    left = timedelta(seconds=round(table.seconds_left.sum() / workers))
-    table["seconds_left"] = table.seconds_left.map(lambda s: timedelta(seconds=round(s)), "ignore")
+    left = _duration(table.seconds_left.sum() / workers)
+    table["seconds_left"] = table.seconds_left.map(_duration, "ignore")
     columns = {"seconds_per_epoch": "s per epoch", "seconds_left": "time left"}
     table = table.rename(columns=columns).rename_axis(None)
     typer.echo(table.to_string(na_rep="?", float_format="%.2f"))
@@ -461,6 +461,11 @@ def _train(run: "Run") -> None:
     typer.echo(run.id)
     for split, metrics in record.metrics.items():
         typer.echo(_described(split, metrics))
+
+
+def _duration(seconds: float) -> str:
+    """``1:02:03``."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
