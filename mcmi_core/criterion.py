@@ -1,7 +1,7 @@
 """The contract between the training loop and what it minimises.
 
-Objectives (for teachers) and distillers (for students) are criteria. The loop knows no more of
-them than this file says.
+Objectives (for teachers) and distillers (for students) are criteria. The loop uses nothing of them
+but what stands in this file.
 """
 
 from collections.abc import Iterable
@@ -19,11 +19,12 @@ class Criterion(nn.Module):
     """
 
     stackable = False
-    """Whether the terms of several of these, equal in all but tensors, can be computed at once:
-    they depend on no tensors but the batch and parameters and buffers of model and criterion."""
+    """Whether terms of several such criteria, equal in all but tensors, can be computed at once.
+    For that they may depend on no other tensors than the batch, and parameters and buffers of model
+    and criterion."""
 
     def prepare(self, model: nn.Module, batches: Iterable[Batch]) -> None:
-        """Look at the training data once, before the first epoch; the default has no need to.
+        """Look at the training data once, before the first epoch; does nothing by default.
 
         Args:
             model: the network about to be trained.
@@ -31,18 +32,30 @@ class Criterion(nn.Module):
         """
 
     def start_epoch(self, epoch: int) -> None:
-        """Learn that epoch ``epoch`` (from 0) begins; for terms that warm up."""
+        """Called when epoch ``epoch`` (from 0) begins; for terms that warm up."""
 
     def networks(self) -> list[nn.Module]:
         """Networks besides the model that :meth:`terms` runs, such as a teacher; none by default.
 
-        What each step asks of them may be compiled.
+        An engine may compile their ``forward`` and ``features``.
         """
         return []
 
     def terms(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Weighted scalar terms by name; their sum is the loss of the batch."""
+        """Weighted scalar terms by name; their sum is the loss of the batch.
+
+        Args:
+            model: the network in training.
+            batch: of training samples.
+        """
         raise NotImplementedError
 
     def check(self, mean_terms: dict[str, float]) -> None:
-        """Raise ``TrainingCollapsed`` when recent means of the terms say that training failed."""
+        """Judge recent steps; never fails by default.
+
+        Args:
+            mean_terms: means of the weighted terms over some recent steps.
+
+        Raises:
+            TrainingCollapsed: they say that training failed.
+        """

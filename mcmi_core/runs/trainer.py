@@ -68,7 +68,7 @@ def ensure(
 
     Raises:
         TrainingCollapsed: a run that this one builds on collapsed.
-        IncompatibleNetworks: a run that this one builds on could not be.
+        IncompatibleNetworks: a run that this one builds on cannot be trained.
         DataError: the data set is missing.
         StoreError: the store cannot be read or written.
     """
@@ -163,9 +163,22 @@ def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -
     weights = None
     match run:
         case Measurement():
-            outcome = {"result": _measure(run, dataset, store, device)}
+            result = MEASUREMENTS.build(
+                run.what,
+                model=load_model(run.of, store, device),
+                dataset=dataset,
+                split=getattr(dataset, run.split).to(device),
+                device=device,
+            )
+            outcome = {"result": result}
         case BayesTeacher():
-            outcome = {"metrics": _evaluate_truth(run, dataset, store, device)}
+            truth = load_model(run, store, device)
+            splits = {"train": dataset.train, "test": dataset.test}
+            metrics = {
+                name: evaluate(truth, dataset, split.to(device), device)
+                for name, split in splits.items()
+            }
+            outcome = {"metrics": metrics}
         case _:
             try:
                 job = _Job(run, dataset, store, device, on_epoch)
@@ -176,28 +189,6 @@ def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -
     record = Record(key=run.key, run=run.model_dump(mode="json"), provenance=about, **outcome)
     store.finish(run, record, weights)
     return record
-
-
-def _measure(
-    run: Measurement, dataset: Dataset, store: Store, device: torch.device
-) -> dict[str, list]:
-    return MEASUREMENTS.build(
-        run.what,
-        model=load_model(run.of, store, device),
-        dataset=dataset,
-        split=getattr(dataset, run.split).to(device),
-        device=device,
-    )
-
-
-def _evaluate_truth(
-    run: BayesTeacher, dataset: Dataset, store: Store, device: torch.device
-) -> Metrics:
-    truth = load_model(run, store, device)
-    return {
-        "train": evaluate(truth, dataset, dataset.train.to(device), device),
-        "test": evaluate(truth, dataset, dataset.test.to(device), device),
-    }
 
 
 @dataclass

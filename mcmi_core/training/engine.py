@@ -1,7 +1,7 @@
 """How training steps run their networks: in which precision, compiled or as they are.
 
-Only training steps. Outside them networks are what they always were, so that evaluation,
-checkpoints and stored weights know nothing of it.
+An engine is in force within training steps only. Evaluation, checkpoints and stored weights use the
+networks as they are, in float32.
 """
 
 import os
@@ -20,20 +20,21 @@ from mcmi_core.training.recipe import Recipe
 class Engine:
     """The context of a step's forward pass: within it, networks run as a recipe says.
 
-    In bf16 that is under autocast: each layer takes its float32 weights and the maps in bf16, and
-    losses, which leave autocast themselves, compute in float32. The backward pass belongs outside.
+    Precision bf16 means autocast: convolutions and linear layers round their float32 weights and
+    their inputs to bf16. Losses compute in float32. The backward pass belongs outside the context.
 
-    Compiled are the networks, one by one, and not what criteria do with their outputs: a
-    criterion's state may change from step to step. On a GPU each becomes a CUDA graph. Sizes are
-    compiled in, so the smaller batch that ends an epoch is compiled once more.
+    Engine ``compiled`` compiles each network by itself. What criteria do with the outputs is not
+    compiled, since a criterion's state may change from step to step. On a GPU each network becomes
+    a CUDA graph. Batch sizes are compiled in, so a smaller batch at the end of an epoch compiles
+    the networks once more.
 
     Args:
-        recipe: says which precision and engine.
+        recipe: names the precision and the engine.
         device: of the networks.
-        networks: all that the forward pass runs, in any mode; they are left as they are.
+        networks: all networks that the forward pass runs; outside the context they do not change.
 
     Raises:
-        CompanionError: compiled, and there is no C++ compiler.
+        CompanionError: the recipe's engine is ``compiled``, and there is no C++ compiler.
     """
 
     def __init__(self, recipe: Recipe, device: torch.device, networks: Iterable[nn.Module]) -> None:
@@ -42,7 +43,7 @@ class Engine:
         self._compiled = []
         if recipe.engine == "compiled":
             _check_compiler()
-            torch.compiler.reset()  # of what an earlier run in this process compiled
+            torch.compiler.reset()  # forgets what an earlier run in this process compiled
             mode = "reduce-overhead" if device.type == "cuda" else "default"
             self._compiled = [
                 (network, name, torch.compile(getattr(network, name), mode=mode, dynamic=False))
@@ -53,7 +54,8 @@ class Engine:
 
     def __enter__(self) -> None:
         if self._compiled:
-            # Teacher's and student's outputs belong to one step: a CUDA graph keeps both.
+            # A CUDA graph may overwrite the outputs of the step before, not those of this one: the
+            # loss needs those of teacher and student.
             torch.compiler.cudagraph_mark_step_begin()
         for network, name, method in self._compiled:
             setattr(network, name, method)

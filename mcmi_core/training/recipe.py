@@ -16,9 +16,10 @@ class Config(BaseModel):
 
 
 def _is(default: str) -> Callable[[str], bool]:
-    """Whether a field newer than the first records has the value that they silently had.
+    """A function that says whether a value is ``default``.
 
-    Then it is left out of what is stored and hashed, so that their keys stay valid.
+    For a field newer than the first records: with the value that was the only one when they were
+    made, it is left out of what is stored and hashed, so that their keys stay valid.
     """
     return lambda value: value == default
 
@@ -41,7 +42,8 @@ class Recipe(Config):
     """Whether the evaluations in between look at the training split too."""
     precision: Literal["float32", "bf16"] = Field("float32", exclude_if=_is("float32"))
     """Of training steps: ``bf16`` runs networks under autocast. Weights, momentum, batch
-    statistics, losses and every evaluation are float32."""
+    statistics, losses and every evaluation are float32. Convolutions of float32 numbers on a GPU
+    are computed in TF32, as is PyTorch's default."""
     engine: Literal["eager", "compiled"] = Field("eager", exclude_if=_is("eager"))
     """How training steps run the networks: as they are, or through ``torch.compile``."""
 
