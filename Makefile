@@ -46,8 +46,7 @@ check: $(ENVIRONMENT)
 
 replay: $(ENVIRONMENT)  ## execute every notebook from the committed records, without training
 	rm -rf build/replay
-	printf '%s\n' $(NAMES) | \
-		xargs -P 2 -I {} $(MCMI) notebook run {} --profile $(PROFILE) --output build/replay
+	$(MCMI) notebook run $(NAMES) --profile $(PROFILE) --output build/replay
 	@$(MCMI) notebook summary --output build/replay
 
 evidence: $(ENVIRONMENT)  ## update outputs, figures/ and records/PROFILE [ONLY=04_zero_shot MINUTES=9]

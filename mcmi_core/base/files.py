@@ -4,6 +4,8 @@ import json
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +68,22 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     Raises:
         StoreError: the file is missing, damaged, or a pickle, which could run code.
     """
+    with _opened(path) as (file, metadata):
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+
+
+def read_metadata(path: Path) -> dict:
+    """Metadata of a safetensors file, without its tensors.
+
+    Raises:
+        StoreError: as :func:`read_tensors`.
+    """
+    with _opened(path) as (_, metadata):
+        return metadata
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[safe_open, dict]]:
     try:
         with open(path, "rb") as file:
             start = file.read(2)
@@ -80,7 +98,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+            yield file, metadata
     except (SafetensorError, json.JSONDecodeError) as error:
         raise StoreError(
             f"{path} is damaged ({error}); delete it, and what it held is computed again"

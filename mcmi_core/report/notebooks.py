@@ -10,27 +10,23 @@ import json
 import math
 import os
 import re
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
 import papermill
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpec
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
-from traitlets import default
 
 from mcmi_core.base import paths
 from mcmi_core.base.errors import CompanionError, OutOfTime
+from mcmi_core.report.kernels import WarmKernelManager, kill_kernels
 
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -64,8 +60,8 @@ def execute_notebook(
     """Execute a notebook with parameters into ``output_folder/name.ipynb``.
 
     The kernel is this interpreter and works in the notebooks' folder. It finds ``output_folder``
-    in ``MCMI_OUTPUT`` and the deadline, in seconds since 1970, in ``MCMI_DEADLINE``, and may write
-    progress to the file that ``MCMI_PROGRESS`` names, after its own name, ``MCMI_NOTEBOOK``.
+    in ``MCMI_OUTPUT`` and the deadline, in seconds since 1970, in ``MCMI_DEADLINE``. Progress bars
+    appear on standard error of this process, after the notebook's name.
 
     Returns:
         The executed notebook. It is there only after success; what a failed one got done is kept
@@ -96,6 +92,51 @@ def execute_notebook(
         raise NotebookFailed(f"{error}\n\nas far as it got: {os.path.relpath(failed)}") from None
     os.replace(unfinished, finished)
     return finished
+
+
+def execute_notebooks(
+    names: Iterable[str],
+    output_folder: Path,
+    parameters: Mapping[str, Any],
+    deadline: float = math.inf,
+    jobs: int = 2,
+) -> list[Path]:
+    """Execute several notebooks, a few at a time; one that fails does not stop the others.
+
+    Args:
+        names: of notebooks of the project.
+        output_folder: as of :func:`execute_notebook`, like ``parameters`` and ``deadline``.
+        parameters: of all of them.
+        deadline: of their training.
+        jobs: notebooks at a time.
+
+    Returns:
+        The executed notebooks.
+
+    Raises:
+        ValueError: as :func:`execute_notebook`, before anything is executed.
+        NotebookFailed: at least one failed; the message holds those of all.
+        OutOfTime: none failed, but some were not done at the deadline.
+    """
+    names = list(names)
+    for name in names:
+        _read(notebook_path(name), parameters)
+    with ThreadPoolExecutor(jobs) as pool:
+        asked = [
+            pool.submit(execute_notebook, name, output_folder, parameters, deadline)
+            for name in names
+        ]
+        try:
+            wait(asked)
+        except BaseException:  # such as Ctrl-C
+            pool.shutdown(wait=False, cancel_futures=True)
+            kill_kernels()
+            raise
+    errors = [error for future in asked if (error := future.exception())]
+    for kind in (NotebookFailed, OutOfTime):
+        if alike := [str(error) for error in errors if isinstance(error, kind)]:
+            raise kind("\n\n".join(alike))
+    return [future.result() for future in asked]
 
 
 def refresh_outputs(name: str, parameters: Mapping[str, Any]) -> Path:
@@ -166,34 +207,37 @@ def _with_defaults(source: str, defaults: dict[str, ast.expr], values: Mapping[s
 
 
 def _run(
-    source: Path, output: Path, parameters: Mapping[str, Any], environment: dict[str, str]
+    source: Path, output: Path, parameters: Mapping[str, Any], variables: dict[str, str]
 ) -> None:
     """Execute ``source`` into ``output``; whatever did not run to the end is a failure."""
     started = time.monotonic()
     print(f"{source.stem}: started", file=sys.stderr, flush=True)
     reason = ""
-    with _progress_file() as progress:
-        environment = environment | {"MCMI_PROGRESS": progress, "MCMI_NOTEBOOK": source.stem}
-        try:
-            papermill.execute_notebook(
-                source,
-                output,
-                dict(parameters),
-                kernel_name="python3",
-                language="python",
-                kernel_manager_class=_kernel_manager(environment),
-                cwd=paths.PROJECT / "notebooks",
-                progress_bar=False,
-                start_timeout=300,  # seconds; many kernels may start at once on few cores
-                iopub_timeout=60,
-                coalesce_streams=True,  # else printed text is split where the clock says
-            )
-        except PapermillExecutionError as error:
-            if error.ename == OutOfTime.__name__:
-                raise OutOfTime(f"{source.stem}: {error.evalue}") from None
-            reason = "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
-        except (DeadKernelError, CellTimeoutError) as error:
-            reason = f"{type(error).__name__}: {error}"
+    progress = {"MCMI_PROGRESS": "terminal", "MCMI_NOTEBOOK": source.stem}
+
+    class Kernel(WarmKernelManager):
+        environment = progress | variables
+        folder = str(paths.PROJECT / "notebooks")
+
+    try:
+        papermill.execute_notebook(
+            source,
+            output,
+            dict(parameters),
+            kernel_name="python3",
+            language="python",
+            kernel_manager_class=Kernel,
+            progress_bar=False,
+            start_timeout=300,  # seconds; many kernels may start at once on few cores
+            iopub_timeout=60,
+            coalesce_streams=True,  # else printed text is split where the clock says
+        )
+    except PapermillExecutionError as error:
+        if error.ename == OutOfTime.__name__:
+            raise OutOfTime(f"{source.stem}: {error.evalue}") from None
+        reason = "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
+    except (DeadKernelError, CellTimeoutError) as error:
+        reason = f"{type(error).__name__}: {error}"
     cells = [c for c in nbformat.read(output, as_version=4).cells if c.cell_type == "code"]
     if not reason and any(cell.metadata.papermill.status != "completed" for cell in cells):
         reason = "SystemExit: cells after this one did not run"
@@ -205,46 +249,3 @@ def _run(
         head = "\n".join(begun[-1].source.splitlines()[:5])
         reason = re.sub(r"\x1b\[[0-9;]*m", "", reason)
         raise NotebookFailed(f"{source.name} failed in the cell\n\n{head}\n\n{reason}")
-
-
-def _kernel_manager(environment: dict[str, str]) -> type[AsyncKernelManager]:
-    """Starts this interpreter, whatever else is installed as the kernel ``python3``."""
-
-    class KernelOfThisInterpreter(AsyncKernelManager):
-        @default("transport_encryption")
-        def _encrypt(self) -> str:
-            return "auto"  # without it, every kernel warns on the terminal
-
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            # It logs an error for the interrupt that every shutdown begins with.
-            quiet = get_kernel_dict(extra_arguments=["--IPKernelApp.log_level=CRITICAL"])
-            return KernelSpec(**quiet, env=environment)
-
-    return KernelOfThisInterpreter
-
-
-@contextmanager
-def _progress_file() -> Iterator[str]:
-    """A file that a kernel can open; what it writes there appears on our standard error.
-
-    A kernel's own standard error goes into the notebook. Ours can be opened by name where it is a
-    terminal; where it is a log, two openings would overwrite each other, so a pipe collects.
-    """
-    terminal = f"/proc/{os.getpid()}/fd/2"
-    if os.isatty(2) and os.path.exists(terminal):
-        yield terminal
-        return
-    with TemporaryDirectory() as folder:
-        pipe = os.path.join(folder, "progress")
-        os.mkfifo(pipe)
-        with subprocess.Popen(["cat", pipe], stdout=2) as copier:
-            writer = os.open(pipe, os.O_WRONLY)  # while this is open, others may come and go
-            try:
-                yield pipe
-            finally:
-                os.close(writer)
-                try:
-                    copier.wait(timeout=5)
-                except subprocess.TimeoutExpired:  # a worker outlived its kernel
-                    copier.terminate()

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from torch import Tensor
 
 from mcmi_core.base.errors import StoreError
-from mcmi_core.base.files import read_tensors, write_atomically, write_tensors
+from mcmi_core.base.files import read_metadata, read_tensors, write_atomically, write_tensors
 from mcmi_core.runs import Run, parse_run
 from mcmi_core.training.loop import Checkpoint
 
@@ -177,7 +177,8 @@ class Store(Records):
         if weights is not None:
             write_tensors(folder / "weights.safetensors", weights, {"run": record.run})
         write_atomically(self.path(run.id), record.to_json())
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        for checkpoint in folder.glob("*checkpoint.safetensors*"):  # halves of killed processes too
+            checkpoint.unlink(missing_ok=True)
 
     def weights(self, run: Run) -> dict[str, Tensor]:
         """The trained weights of a finished run.
@@ -204,6 +205,18 @@ class Store(Records):
             },
             durable=False,  # a killed process loses nothing; a power cut costs the run's epochs
         )
+
+    def epochs_left(self, run: Run) -> int:
+        """Epochs that a run is still to be trained: none if it is finished, whatever they were."""
+        if self.path(run.id).exists():
+            return 0
+        path = self.folder(run) / "checkpoint.safetensors"
+        if not path.exists():
+            return run.epochs
+        try:
+            return run.epochs - read_metadata(path)["epoch"]
+        except StoreError:  # it is damaged, of which its training will tell
+            return run.epochs
 
     def load_checkpoint(self, run: Run, device: torch.device) -> tuple[Checkpoint | None, float]:
         """The last whole epoch of an interrupted run (or None), and the seconds spent on it.

@@ -1,13 +1,13 @@
 """A teacher's logits on every variant of its students' images, computed once for all of them.
 
-Small images have V variants (:mod:`mcmi_core.data.augmentation`), so about N of them a teacher has
-only V · N things to say, however many epochs and students ask. They lie beside its weights:
+Small images have V variants (:mod:`mcmi_core.data.augmentation`), so of N images a teacher computes
+logits for at most V · N inputs, however many epochs and students ask. They lie beside its weights:
 
 store/ID/logits-FINGERPRINT.float32   (V, N, C) for the split with that fingerprint
 
-That is 4 · V · N · C bytes: 3.2 GB for CIFAR-100, a twentieth of it for a student of 5 %. So there
-is a limit (:data:`SHARE_OF_DISK`), beyond which those that are the longest unused are deleted. A
-student that needs them later has them computed again.
+That is 4 · V · N · C bytes: 3.2 GB for CIFAR-100, a twentieth of it for a student of 5 %. Beyond a
+limit (:data:`SHARE_OF_DISK`) the files that were not used for the longest time are deleted, and
+computed again when a student needs them.
 """
 
 import math
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from mcmi_core.base.device import free_memory
 from mcmi_core.base.errors import StoreError
 from mcmi_core.base.files import map_tensor
+from mcmi_core.base.progress import progress_bar
 from mcmi_core.data.augmentation import num_variants
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.distillers import DISTILLERS
@@ -31,22 +32,21 @@ from mcmi_core.runs import BayesTeacher, Run, Student, Teacher, TeacherHeads
 from mcmi_core.runs.store import Store
 
 SHARE_OF_DISK = 0.5
-"""Of what is free, or would be without logits: the most that those of all teachers may take."""
+"""The most that all teachers' logits may take of the disk space that is free without them."""
 
 BATCH_SIZE = {"cpu": 64, "cuda": 512}
 """Images at once: a CPU takes twice as long for each of 512, whose maps its caches cannot hold."""
 
 
 def pays_for_one_student(dataset: Dataset, split: Split, looks: int) -> bool:
-    """Whether a teacher has less to compute if it is asked about every variant, once.
+    """Whether a teacher computes less if it computes the logits of every variant once.
 
     That is, whether V · N is at most the number of images that a single student looks at. With the
-    32 x 32 pixels of CIFAR, V = 162: it is for the paper's 240 epochs, and for few-shot students,
-    who see the same images more often.
+    32 x 32 pixels of CIFAR, V = 162. So it pays in the paper's 240 epochs, and for few-shot
+    students, who see the same images more often.
 
-    Nothing but a run's configuration and data decides, least of all what has been computed
-    already. Last digits depend on which images share a batch, so runs with equal keys would
-    otherwise differ in their results.
+    Only a run's configuration and data decide, and not which logits exist already: last digits
+    depend on which images share a batch, so runs with equal keys would differ in their results.
 
     Args:
         dataset: the data set that ``split`` belongs to.
@@ -114,9 +114,12 @@ def teacher_logits(
     path = store.folder(teacher) / f"logits-{split.fingerprint()}.float32"
     shape = (variants, len(split), dataset.num_classes)
     with FileLock(f"{path}.lock"):
-        for variant in _missing_variants(path, shape, store):
-            batch_size = BATCH_SIZE[device.type]
-            _append(path, predict_logits(model, dataset, split, device, variant, batch_size))
+        if missing := _missing_variants(path, shape, store):
+            with progress_bar(total=len(missing), unit="logits variant") as bar:
+                for variant in missing:
+                    size = BATCH_SIZE[device.type]
+                    _append(path, predict_logits(model, dataset, split, device, variant, size))
+                    bar.update()
         os.utime(path)
         logits = map_tensor(path, np.float32, shape)
     fits = 2 * logits.nbytes <= free_memory(device)
@@ -124,9 +127,9 @@ def teacher_logits(
 
 
 def _missing_variants(path: Path, shape: tuple[int, ...], store: Store) -> range:
-    """Those that the file still lacks, after what it holds of an interrupted one was cut off.
+    """The variants that the file lacks; a variant that was written in part is cut off.
 
-    It only ever grows, so its length says how much of it is there.
+    The file is only appended to, so its length says which variants it holds.
     """
     whole, one = (np.float32().itemsize * math.prod(sizes) for sizes in (shape, shape[1:]))
     there = path.stat().st_size if path.exists() else 0
@@ -144,9 +147,9 @@ def _missing_variants(path: Path, shape: tuple[int, ...], store: Store) -> range
 
 
 def _make_room(store: Store, needed: int) -> None:
-    """Delete logits until ``needed`` bytes of others may follow, the longest unused first.
+    """Delete logits, the longest unused first, until ``needed`` more bytes are within the limit.
 
-    Whoever reads them still has them, as long as its process lives.
+    A process that has mapped a deleted file keeps its numbers as long as it lives.
     """
     with FileLock(store.root / "logits.lock"):
         files = sorted(store.root.glob("*/logits-*.float32"), key=lambda file: file.stat().st_mtime)

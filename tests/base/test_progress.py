@@ -1,75 +1,106 @@
-"""Progress bars on the terminal, in a log, and from inside a notebook."""
+"""Progress bars on the terminal, in a log, from inside a notebook and from a worker."""
 
 import os
+import select
 import sys
+import termios
+import time
+from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
-from mcmi_core.base.progress import progress_bar
+from mcmi_core.base import progress
+from mcmi_core.base.progress import progress_bar, send_bars_to
 
 
 @pytest.fixture(autouse=True)
-def no_file_named(monkeypatch):
+def outside_of_a_notebook(monkeypatch):
     monkeypatch.delenv("MCMI_PROGRESS", raising=False)
+    monkeypatch.delenv("MCMI_NOTEBOOK", raising=False)
 
 
-def test_bar_goes_to_stderr(capsys):
+@contextmanager
+def a_terminal():
+    """Reads what was drawn on a terminal that is standard error, as is descriptor 2."""
+    reader, screen = os.openpty()
+    termios.tcsetwinsize(screen, (24, 80))
+    before = os.dup(2)
+
+    def drawn():
+        ready, _, _ = select.select([reader], [], [], 1)
+        return os.read(reader, 10_000).decode() if ready else ""
+
+    os.dup2(screen, 2)
+    try:
+        with open(screen, "w") as stream, redirect_stderr(stream):
+            yield drawn
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(reader)
+
+
+def test_a_terminal_gets_a_lively_bar_that_leaves_it_at_the_end():
+    with a_terminal() as terminal:
+        with progress_bar(total=4, unit="epoch") as bar:
+            assert "0/4" in terminal()
+            bar.update(3)
+            bar.refresh()
+            assert (bar.total, bar.n, bar.mininterval) == (4, 3, 0.5)
+            drawn = terminal()
+            assert "3/4" in drawn and "epoch" in drawn
+        *_, last_line, end = terminal().split("\r")
+        assert last_line.strip() == "" and end == ""
+        print("still open", file=sys.stderr, flush=True)
+        assert terminal() == "still open\r\n"
+
+
+def test_time_goes_on_where_nothing_gets_done(monkeypatch):
+    with a_terminal() as terminal:
+        monkeypatch.setitem(progress.SECONDS_BETWEEN, "terminal", 0.01)
+        with progress_bar(total=4, unit="epoch") as bar:
+            bar.update()
+            terminal()
+            time.sleep(0.02)
+            bar.update(0)
+            assert "1/4" in terminal()
+
+
+def test_a_log_gets_a_line_in_half_a_minute(capsys, monkeypatch):
     with progress_bar(total=4, unit="epoch") as bar:
         bar.update(3)
-        bar.refresh()
-        assert (bar.total, bar.n) == (4, 3)
+        assert bar.mininterval == 30
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setitem(progress.SECONDS_BETWEEN, "log", 0)
+    with progress_bar(total=4, unit="epoch") as bar:
+        bar.start_t -= 30
+        bar.update(3)
     output, errors = capsys.readouterr()
     assert output == ""
-    assert "0/4" in errors and "3/4" in errors and "epoch" in errors
-    print("still open", file=sys.stderr)
-    assert "still open" in capsys.readouterr().err
+    assert "3/4" in errors
 
 
-def test_bar_goes_to_the_named_file(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "progress"
-    monkeypatch.setenv("MCMI_PROGRESS", str(path))
-    monkeypatch.setenv("MCMI_NOTEBOOK", "00_quickstart")
-    with progress_bar(total=4, unit="image") as bar:
-        bar.update(2)
-        bar.refresh()
-    assert "2/4" in path.read_text() and "image" in path.read_text()
-    assert "00_quickstart: " in path.read_text()
-    assert bar.fp.closed
-    assert capsys.readouterr() == ("", "")
+def test_a_notebook_draws_on_descriptor_2_under_its_name(monkeypatch):
+    with a_terminal() as terminal:
+        monkeypatch.setattr(sys, "stderr", None)  # what is written to it would be stored
+        monkeypatch.setenv("MCMI_PROGRESS", "terminal")
+        monkeypatch.setenv("MCMI_NOTEBOOK", "00_quickstart")
+        with pytest.raises(KeyboardInterrupt), progress_bar(total=4, unit="image") as bar:
+            assert "00_quickstart: " in terminal()
+            raise KeyboardInterrupt
+        assert bar.fp.closed
+        os.write(2, b"still open")
+        assert terminal().endswith("still open")
 
 
-def test_file_is_closed_after_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("MCMI_PROGRESS", str(tmp_path / "progress"))
-    with pytest.raises(KeyboardInterrupt), progress_bar(total=4, unit="epoch") as bar:
-        raise KeyboardInterrupt
-    assert bar.fp.closed
-
-
-def test_an_empty_name_is_no_file(monkeypatch, capsys):
-    monkeypatch.setenv("MCMI_PROGRESS", "")
-    with progress_bar(total=4, unit="epoch"):
-        pass
-    assert "0/4" in capsys.readouterr().err
-
-
-def test_a_terminal_gets_a_lively_bar_and_a_log_a_slow_one(tmp_path, monkeypatch):
-    terminal, screen = os.openpty()
-    try:
-        monkeypatch.setenv("MCMI_PROGRESS", os.ttyname(screen))
-        with progress_bar(total=4, unit="epoch") as bar:
-            assert bar.mininterval == 0.5
-    finally:
-        os.close(terminal)
-        os.close(screen)
-    monkeypatch.setenv("MCMI_PROGRESS", str(tmp_path / "log"))
-    with progress_bar(total=4, unit="epoch") as bar:
-        assert bar.mininterval == 30
-
-
-def test_a_finished_bar_leaves_the_screen(tmp_path, monkeypatch):
-    path = tmp_path / "progress"
-    monkeypatch.setenv("MCMI_PROGRESS", str(path))
-    with progress_bar(total=2, unit="epoch") as bar:
-        bar.update(2)
-    *_, last_line, end = path.read_bytes().decode().split("\r")
-    assert last_line.strip() == "" and end == ""
+def test_a_worker_sends_its_progress_and_draws_nothing(monkeypatch):
+    with a_terminal() as terminal:
+        sent = []
+        monkeypatch.setattr(progress, "_send", None)
+        send_bars_to(sent.append)
+        with progress_bar(total=162, unit="variant") as bar:
+            bar.update(2)  # too early to be worth telling
+            monkeypatch.setitem(progress.SECONDS_BETWEEN, "terminal", 0)
+            bar.update()
+        assert sent == ["3/162 variants", ""]
+        assert terminal() == ""

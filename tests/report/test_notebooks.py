@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -142,12 +143,13 @@ def test_success_removes_the_failed_copy(project):
 
 PROGRESS = """
 import os
-with open(os.environ["MCMI_PROGRESS"], "w") as progress:
-    print("terminal" if progress.isatty() else "log", file=progress)
-    for step in range(3):
-        print(f"\\r{step} von 3 Größen", end="", file=progress, flush=True)
-with open(os.environ["MCMI_PROGRESS"], "w") as progress:
-    print("opened again", file=progress)
+from mcmi_core.base import progress
+progress.SECONDS_BETWEEN |= {"terminal": 0, "log": 0}
+with progress.progress_bar(3, "Größe") as bar:
+    bar.start_t -= 30
+    bar.update(2)
+    print("seen")
+written = os.write(2, b"from a library\\n")
 """
 PROGRAM = """
 import sys
@@ -162,7 +164,7 @@ print("last", file=sys.stderr, flush=True)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "file", "terminal"])
-def test_progress_reaches_standard_error(project, kind):
+def test_progress_reaches_standard_error_and_no_notebook(project, kind):
     """Whatever standard error is, nothing on it is lost or overwritten."""
     write(project, "01_a", PROGRESS)
     log = project / "log"
@@ -177,27 +179,93 @@ def test_progress_reaches_standard_error(project, kind):
     os.close(reader)
     os.close(writer)
     assert text.startswith("first\n01_a: started\n")
-    label = "terminal" if kind == "terminal" else "log"
-    steps = "\r0 von 3 Größen\r1 von 3 Größen\r2 von 3 Größen"
-    assert f"{label}\n{steps}opened again\n01_a: done in" in text
+    assert "\r01_a:  67%|" in text
+    assert "| 2/3 [" in text and "Größe/s]" in text
+    assert "from a library\n01_a: done in" in text
     assert text.endswith(" s\nlast\n")
+    stored = [
+        o
+        for c in nbformat.read(project / "out" / "01_a.ipynb", 4).cells
+        for o in c.get("outputs", [])
+    ]
+    assert [(output.name, output.text) for output in stored] == [("stdout", "seen\n")]
+
+
+def test_several_are_executed_and_those_that_fail_are_named_at_the_end(project):
+    write(project, "01_a", "1 / 0")
+    write(project, "02_b", "print(profile)")
+    write(project, "03_c", "[][0]")
+    out = project / "out"
+    with pytest.raises(NotebookFailed) as caught:
+        notebooks.execute_notebooks(["01_a", "02_b", "03_c"], out, {"profile": "gpu"})
+    message = str(caught.value)
+    assert "01_a.ipynb failed in the cell\n\n1 / 0\n" in message
+    assert "03_c.ipynb failed in the cell\n\n[][0]\n" in message
+    assert printed(out / "02_b.ipynb") == "gpu\n"
+    assert not (out / "01_a.ipynb").exists()
+    assert notebooks.execute_notebooks(["02_b"], out, {}) == [out / "02_b.ipynb"]
+
+
+def test_several_are_checked_before_the_first_is_executed(project):
+    write(project, "01_a")
+    with pytest.raises(ValueError, match="unknown notebook '02'"):
+        notebooks.execute_notebooks(["01_a", "02"], project / "out", {})
+    with pytest.raises(ValueError, match="has no parameter 'profil'"):
+        notebooks.execute_notebooks(["01_a"], project / "out", {"profil": "gpu"})
+    assert not (project / "out").exists()
+
+
+def test_out_of_time_is_said_of_several_unless_one_failed(project):
+    late = "from mcmi_core.base.errors import OutOfTime\nraise OutOfTime('1 of 2 runs done')"
+    write(project, "01_a", late)
+    write(project, "02_b", late)
+    write(project, "03_c", "1 / 0")
+    message = r"^01_a: 1 of 2 runs done\n\n02_b: 1 of 2 runs done$"
+    with pytest.raises(OutOfTime, match=message):
+        notebooks.execute_notebooks(["01_a", "02_b"], project / "out", {})
+    with pytest.raises(NotebookFailed, match="03_c"):
+        notebooks.execute_notebooks(["01_a", "03_c"], project / "out", {}, jobs=1)
+
+
+SEVERAL = PROGRAM.replace('notebook("01_a",', 'notebooks(["01_a", "02_b", "03_c"],')
+
+
+def test_an_interrupt_ends_all_kernels_and_starts_no_other(project):
+    for name in ("01_a", "02_b", "03_c"):
+        write(project, name, "import os, time\nprint(os.getpid())", "time.sleep(600)")
+    out = project / "out"
+    command = [sys.executable, "-c", SEVERAL, str(project)]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    kernels = [wait_for_kernel(out / f".unfinished_{name}.ipynb") for name in ("01_a", "02_b")]
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in errors
+    assert "03_c: started" not in errors
+    assert not any(Path("/proc", kernel).exists() for kernel in kernels)
+
+
+def wait_for_kernel(unfinished: Path) -> str:
+    """The process that executes a notebook, which prints its number first."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        try:
+            if kernel := printed(unfinished).strip():
+                return kernel
+        except (FileNotFoundError, nbformat.reader.NotJSONError):
+            continue
+    raise AssertionError(f"no kernel has written to {unfinished}")
 
 
 def test_a_stopped_execution_leaves_no_notebook_and_no_kernel(project):
     write(project, "01_a", "import os, time\nprint(os.getpid())", "time.sleep(600)")
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(project)])
     unfinished = project / "out" / ".unfinished_01_a.ipynb"
-    deadline = time.monotonic() + 60
-    kernel = ""
-    while not kernel and time.monotonic() < deadline:
-        time.sleep(0.2)
-        try:
-            kernel = printed(unfinished).strip()
-        except (FileNotFoundError, nbformat.reader.NotJSONError):
-            continue
+    kernel = wait_for_kernel(unfinished)
     process.kill()
     process.wait()
-    assert kernel
+    deadline = time.monotonic() + 60
     while Path("/proc", kernel, "cmdline").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not Path("/proc", kernel).exists()

@@ -1,18 +1,22 @@
 """Runs end to end: once, resumed exactly, raced, killed, failed and collapsed."""
 
+import math
 import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
-from types import SimpleNamespace
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import pytest
 import torch
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
-from mcmi_core.base.device import CONTEXT_BYTES
 from mcmi_core.base.errors import (
     CompanionError,
     DataError,
@@ -24,7 +28,8 @@ from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
 from mcmi_core.runs import execute as execution
-from mcmi_core.runs.execute import RunsFailed, _groups, _Room, execute
+from mcmi_core.runs.execute import WARM, RunsFailed, _groups, _Plan, _Workers, execute
+from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, load_model
 
@@ -97,7 +102,7 @@ def _ensure_and_count(run, root, epochs):
 def fresh_process():
     """Starts processes that have torch loaded already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mcmi_core.runs.trainer"])
+    context.set_forkserver_preload(WARM)
     return context
 
 
@@ -170,7 +175,7 @@ def test_small_students_are_trained_together(tmp_path):
 )
 def test_groups_give_every_process_work(number, workers, together, sizes):
     runs = [kd_student(seed=seed) for seed in range(number)]
-    groups = _groups(runs, workers, together)
+    groups = _groups(runs, {run.key: axis(run) for run in runs}, workers, together)
     assert [len(group) for group in groups] == sizes
     assert sorted(run.key for group in groups for run in group) == sorted(r.key for r in runs)
 
@@ -179,7 +184,9 @@ def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
     wide = [kd_student(model="mlp:width=5", seed=seed) for seed in range(2)]
     narrow = [kd_student(seed=seed) for seed in range(3)]
     teacher = mll_teacher()
-    assert _groups([*wide, *narrow, teacher], 1, 16) == [[teacher], narrow, wide]
+    axes = {run.key: axis(run) for run in [*wide, *narrow, teacher]}
+    groups = _groups([*wide, *narrow, teacher], axes, 1, 16)
+    assert groups == [(teacher,), tuple(narrow), tuple(wide)]
 
 
 def test_cores_that_others_use_are_left_to_them(store, monkeypatch):
@@ -203,30 +210,171 @@ def test_at_least_one_run_at_a_time(store):
         execute([kd_student()], store, together=0)
 
 
-def test_training_stops_at_a_deadline_and_goes_on_to_the_same_result(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 1)  # one thread, as everywhere in the tests
-    run = kd_student(epochs=100)
-    stopped, whole = Store(tmp_path / "stopped"), Store(tmp_path / "whole")
-    checkpoint = stopped.folder(run) / "checkpoint.safetensors"
-    monkeypatch.setenv("MCMI_DEADLINE", "1")
-    clock = SimpleNamespace(time=checkpoint.exists)  # it is 1 when the student has begun
-    monkeypatch.setattr("mcmi_core.runs.execute.time", clock)
-    with pytest.raises(OutOfTime, match="1 of 2 runs done"):
-        execute([run], stopped, device=CPU)
-    assert checkpoint.exists()
-    monkeypatch.delenv("MCMI_DEADLINE")
-    execute([run], stopped, device=CPU)
-    ensure(run, whole, CPU)
-    assert_same_result(run, stopped, whole)
-
-
-def test_after_the_deadline_only_what_is_finished_is_returned(store, monkeypatch):
+def test_after_the_deadline_only_what_is_finished_is_returned(store):
     ensure(mll_teacher(), store, CPU)
-    monkeypatch.setenv("MCMI_DEADLINE", str(time.time() - 1))
-    execute([mll_teacher()], store)
+    execute([mll_teacher()], store, deadline=time.time() - 1)
     with pytest.raises(OutOfTime, match="1 of 2 runs done"):
-        execute([kd_student()], store)
+        execute([kd_student()], store, deadline=time.time() - 1)
     assert store.record(kd_student()) is None
+
+
+def test_the_deadline_of_a_notebook_is_that_of_its_caller(monkeypatch):
+    monkeypatch.delenv("MCMI_DEADLINE", raising=False)
+    assert execution.deadline_from_environment() == math.inf
+    monkeypatch.setenv("MCMI_DEADLINE", "12.5")
+    assert execution.deadline_from_environment() == 12.5
+
+
+SLOW = """
+import os, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+import torch
+from mcmi_core.base.errors import OutOfTime
+from mcmi_core.runs import execute
+from mcmi_core.runs.store import Store
+from small_runs import mll_teacher
+
+root = Path(os.environ["MCMI_STORE"])
+stuck = root / "stuck"
+step = torch.optim.SGD.step
+
+
+def endless_step(self, *arguments):
+    if list(root.glob("*/checkpoint.safetensors")):
+        stuck.touch()
+        time.sleep(3600)
+    return step(self, *arguments)
+
+
+torch.optim.SGD.step = endless_step  # in workers too, which import this file
+if __name__ == "__main__":
+    deadline = float(sys.argv[1])
+    if deadline == 1:
+        execute.time = SimpleNamespace(time=stuck.exists)  # it is 1 when a worker is stuck
+    runs = [mll_teacher(seed=seed) for seed in range(3)]
+    print("begun", flush=True)
+    try:
+        execute.execute(runs, Store(root), workers=2, device=torch.device("cpu"), deadline=deadline)
+    except (KeyboardInterrupt, OutOfTime) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """Starts a program that trains and gets stuck in its second epoch."""
+    program = tmp_path / "slow.py"
+    program.write_text(SLOW)
+    folders = {"PYTHONPATH": str(Path(__file__).parents[1]), "MCMI_STORE": str(tmp_path / "slow")}
+    started = []
+
+    def start(deadline):
+        command = [sys.executable, str(program), str(deadline)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        settings = {"env": os.environ | folders, "start_new_session": True}
+        process = subprocess.Popen(command, **pipes, **settings)
+        started.append(process)
+        assert process.stdout.readline() == "begun\n"
+        return process
+
+    yield start
+    for process in started:
+        if _group_lives(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _group_lives(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_until(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert condition()
+
+
+@pytest.mark.parametrize(
+    ("deadline", "message"),
+    [(1, "OutOfTime: 0 of 3 runs done\n"), (math.inf, "KeyboardInterrupt: \n")],
+)
+def test_training_stops_in_the_middle_of_an_epoch_and_goes_on_to_the_same_result(
+    slow, tmp_path, deadline, message
+):
+    process = slow(deadline)
+    stopped, whole = Store(tmp_path / "slow"), Store(tmp_path / "whole")
+    _wait_until((stopped.root / "stuck").exists, 60)
+    begun = time.monotonic()
+    if deadline == math.inf:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate(timeout=60)
+    _wait_until(lambda: not _group_lives(process.pid), 5)
+    assert time.monotonic() - begun < 5
+    assert errors == message
+    runs = [mll_teacher(seed=seed) for seed in range(3)]
+    assert sum(run.epochs - stopped.epochs_left(run) for run in runs) >= 1
+    for run in runs:
+        ensure(run, stopped, CPU)
+        ensure(run, whole, CPU)
+        assert_same_result(run, stopped, whole)
+        assert {path.name for path in stopped.folder(run).iterdir()} == {
+            "lock",
+            "record.json",
+            "weights.safetensors",
+        }
+
+
+def test_nothing_is_printed_when_stopped_before_anything_has_begun(slow):
+    process = slow(math.inf)
+    time.sleep(0.3)  # the process that workers are copied from is just importing torch
+    os.killpg(process.pid, signal.SIGINT)
+    begun = time.monotonic()
+    assert process.wait(timeout=60) == 1
+    assert time.monotonic() - begun < 5
+    _wait_until(lambda: not _group_lives(process.pid), 30)
+    assert process.stderr.read() == "KeyboardInterrupt: \n"
+
+
+def test_a_plan_counts_epochs_and_leaves_out_what_cannot_start(store):
+    collapsing = mcmi_teacher("fixed", lam=50.0)
+    stopped = mll_teacher(seed=1)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure(stopped, store, CPU, on_epoch=stop)
+    ensure(mll_teacher(), store, CPU)
+    plan = _Plan([kd_student(collapsing), stopped], store, together=16)
+    assert (plan.number, plan.finished, plan.epochs_left) == (4, 1, 4 + 4 + 3)
+    assert plan.groups(workers=2) == [(collapsing,), (stopped,)]
+    plan.start((collapsing,))
+    plan.count_epoch(collapsing.key)
+    assert (plan.epochs_left, plan.groups(workers=2)) == (3 + 4 + 3, [(stopped,)])
+    outcome = Future()
+    outcome.set_result([])  # it has a record, which says that it collapsed
+    plan.finish((collapsing,), outcome)
+    assert (plan.finished, plan.epochs_left) == (2, 3)
+    assert list(plan.waiting.values()) == [stopped]
+    plan.check_failures()
+
+
+def test_workers_have_the_environment_of_who_asks(monkeypatch):
+    for value in ("one", "two"):
+        monkeypatch.setenv("MCMI_CACHE", value)
+        with _Workers(1, threads=1) as workers:
+            assert workers.submit(os.environ.get, "MCMI_CACHE").result() == value
+
+
+def test_what_is_asked_of_killed_processes_fails_too():
+    with _Workers(1, threads=1) as workers:
+        assert isinstance(workers.submit(os._exit, 1).exception(), BrokenProcessPool)
+        assert isinstance(workers.submit(int).exception(), BrokenProcessPool)
 
 
 def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):
@@ -333,80 +481,10 @@ def test_unfinished_runs_have_no_model(store):
         load_model(mll_teacher(), store, CPU)
 
 
-GIGABYTE = 10**9
-SMALL, MEDIUM, LARGE = (mll_teacher(seed=seed) for seed in range(3))
-STUDENT = kd_student(SMALL)
-NEEDS = {SMALL.key: GIGABYTE, MEDIUM.key: 3 * GIGABYTE, LARGE.key: 90 * GIGABYTE}
-NEEDS[STUDENT.key] = GIGABYTE
-
-
-@pytest.fixture
-def room(monkeypatch):
-    """Of a GPU with 6 gigabytes beside three processes."""
-    monkeypatch.setattr(execution, "free_memory", lambda device: 6 * GIGABYTE + 3 * CONTEXT_BYTES)
-    monkeypatch.setattr("mcmi_core.memory.bytes_needed", lambda run, free: NEEDS[run.key])
-    return _Room(torch.device("cuda"), workers=3)
-
-
-def test_a_run_starts_if_it_fits_beside_those_under_way(room):
-    assert room.admits([MEDIUM], [[MEDIUM]])
-    assert not room.admits([MEDIUM], [[MEDIUM], [SMALL]])
-    assert not room.admits([MEDIUM], [[MEDIUM, SMALL]])
-    assert room.admits([SMALL, SMALL], [[MEDIUM], [SMALL]])
-    assert not room.admits([LARGE], [[SMALL]])
-    assert room.admits([LARGE], [])  # alone, whatever the estimate says
-
-
-def test_a_run_that_cannot_be_estimated_starts_and_says_why(room, monkeypatch):
-    def missing(run, free):
-        raise DataError("missing")
-
-    monkeypatch.setattr("mcmi_core.memory.bytes_needed", missing)
-    assert room.admits([LARGE], [[SMALL]])
-
-
-def test_on_the_cpu_nothing_is_counted(monkeypatch):
-    monkeypatch.setattr("mcmi_core.memory.bytes_needed", None)
-    assert _Room(CPU, workers=1).admits([LARGE], [[SMALL, MEDIUM]])
-
-
-def test_runs_that_wait_for_memory_are_all_done_at_last(store, room, monkeypatch):
-    beside = []
-
-    class Watched(_Room):
-        def __init__(self, device, workers):
-            super().__init__(torch.device("cuda"), workers)
-
-        def admits(self, group, active):
-            admitted = super().admits(group, active)
-            if admitted:
-                beside.append((group[0].key, sorted(run.key for [run] in active)))
-            return admitted
-
-    monkeypatch.setattr(execution, "_Room", Watched)
-    execute([LARGE, MEDIUM, SMALL, STUDENT], store, workers=3, device=CPU)
-    assert all(store.record(run).status == "done" for run in (LARGE, MEDIUM, SMALL, STUDENT))
-    assert [others for key, others in beside if key == LARGE.key] == [[]]
-    assert all(LARGE.key not in others for _, others in beside)
-
-
-def _die(runs, store, device):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_killed_process_is_said_and_waiting_runs_are_left(store, room, monkeypatch):
-    monkeypatch.setattr(execution, "_Room", lambda device, workers: room)
-    monkeypatch.setattr(execution, "_work", _die)
-    with pytest.raises(RunsFailed, match="1 of 2 runs failed: .*its process was killed"):
-        execute([SMALL, MEDIUM], store, workers=1, device=CPU)
-    assert store.records() == []
-
-
 def test_too_little_memory_is_said_and_what_to_do(store, monkeypatch):
     def fail(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has ...")
 
     monkeypatch.setattr("mcmi_core.runs.trainer.ensure_together", fail)
-    monkeypatch.setattr(execution, "_on_epoch", None, raising=False)
     with pytest.raises(CompanionError, match="^CUDA out of memory; run again with fewer workers"):
-        execution._work([SMALL], store, CPU)
+        execution._work((mll_teacher(),), store, CPU)

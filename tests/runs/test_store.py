@@ -91,6 +91,26 @@ def test_checkpoints_round_trip_and_leave_when_the_run_is_finished(store):
     assert store.load_checkpoint(run, CPU) == (None, 0.0)
 
 
+def test_epochs_that_are_left(store):
+    run = mll_teacher(epochs=4)
+    assert store.epochs_left(run) == 4
+    store.save_checkpoint(run, Checkpoint(3, [], {"a": torch.ones(3)}), seconds=1)
+    assert store.epochs_left(run) == 1
+    path = store.folder(run) / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:20])
+    assert store.epochs_left(run) == 4  # its training will say that it is damaged
+    store.finish(run, record_of(run), weights=None)
+    assert store.epochs_left(run) == 0
+
+
+def test_a_finished_run_leaves_nothing_of_processes_that_were_killed(store):
+    run = mll_teacher()
+    store.folder(run).mkdir(parents=True)
+    (store.folder(run) / ".checkpoint.safetensors.x7k2").write_text("half")
+    store.finish(run, record_of(run), weights=None)
+    assert [path.name for path in store.folder(run).iterdir()] == ["record.json"]
+
+
 def test_a_checkpoint_of_another_run_is_refused(store):
     run, other = mll_teacher(), mll_teacher(seed=1)
     store.save_checkpoint(other, Checkpoint(), 0)

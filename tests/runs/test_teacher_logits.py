@@ -3,6 +3,7 @@
 import multiprocessing
 import shutil
 from collections import namedtuple
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,7 +18,9 @@ from mcmi_core.data.loader import training_batches
 from mcmi_core.distillers import DISTILLERS
 from mcmi_core.measures.evaluation import predict_logits
 from mcmi_core.models import create_model
-from mcmi_core.runs import Part, Recipe, Student, teacher_logits
+from mcmi_core.runs import Part, Recipe, Student
+from mcmi_core.runs import teacher_logits as logits_module
+from mcmi_core.runs.execute import WARM
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.teacher_logits import pays_for_one_student, teacher_logits
 from mcmi_core.runs.trainer import ensure
@@ -129,7 +132,7 @@ def test_a_part_has_rows_of_its_own(ask, store):
 def test_they_move_to_the_device_if_half_of_its_free_memory_is_enough(ask, monkeypatch, missing):
     there = ask()
     free = 2 * there.nbytes - missing
-    monkeypatch.setattr(teacher_cache, "free_memory", {META: free}.__getitem__)
+    monkeypatch.setattr(logits_module, "free_memory", {META: free}.__getitem__)
     assert ask(device=META).device == (CPU if missing else META)
 
 
@@ -145,7 +148,7 @@ def predicted(monkeypatch):
         variants.append(variant)
         return predict_logits(model, data, split, device, variant, batch_size)
 
-    monkeypatch.setattr(teacher_cache, "predict_logits", predict)
+    monkeypatch.setattr(logits_module, "predict_logits", predict)
     return variants
 
 
@@ -166,7 +169,7 @@ def test_students_in_processes_side_by_side_are_those_of_one_after_the_other(tra
     one_by_one, side_by_side = trained("one by one"), trained("side by side")
     students = [student(seed=seed) for seed in range(2)]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mcmi_core.runs.trainer"])
+    context.set_forkserver_preload(WARM)
     processes = [context.Process(target=_ensure, args=(run, side_by_side)) for run in students]
     for process in processes:
         process.start()
@@ -215,10 +218,29 @@ def test_every_variant_is_kept_as_soon_as_it_is_computed(ask, store, monkeypatch
             raise KeyboardInterrupt
         return predict_logits(model, data, split, device, variant, batch_size)
 
-    monkeypatch.setattr(teacher_cache, "predict_logits", predict)
+    monkeypatch.setattr(logits_module, "predict_logits", predict)
     with pytest.raises(KeyboardInterrupt):
         ask()
     assert [path.stat().st_size for path in files(store)] == [4 * 600]
+
+
+def test_a_bar_counts_the_variants_that_are_missing(ask, store, monkeypatch):
+    bars = []
+
+    @contextmanager
+    def watched(total, unit):
+        bars.append(SimpleNamespace(n=0, total=total, unit=unit))
+        bars[-1].update = lambda: vars(bars[-1]).update(n=bars[-1].n + 1)
+        yield bars[-1]
+
+    monkeypatch.setattr(logits_module, "progress_bar", watched)
+    ask()
+    [path] = files(store)
+    path.write_bytes(path.read_bytes()[: 7 * 600])
+    ask()
+    ask()
+    counted = [(bar.n, bar.total, bar.unit) for bar in bars]
+    assert counted == [(9, 9, "logits variant"), (2, 2, "logits variant")]
 
 
 def test_a_file_that_is_too_long_is_damaged(ask, store):
