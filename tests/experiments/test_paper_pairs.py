@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mcmi_core.profiles._tables import table_pair
 from small_runs import DATA
 
 from mcmi_core.base.errors import IncompatibleNetworks
@@ -24,7 +25,6 @@ from mcmi_core.profiles import (
     PROFILES,
     get_profile,
 )
-from mcmi_core.profiles._tables import table_pair
 
 PAPER = get_profile("paper")
 
