@@ -85,10 +85,11 @@ class EigenCam(Experiment):
         """
         kinds = [lab.collect_results(self.coverages(centred=centred)) for centred in (False, True)]
         table = pd.concat(kinds).rename(columns={"of_seed": "seed", "what_centred": "centred"})
-        if not table[COVERAGE].between(0, 100).all():
-            raise ValueError(f"coverage must be from 0 to 100 %, got {table[COVERAGE].describe()}")
-        if not (table[INFORMATION] >= 0).all():
-            raise ValueError(f"information must not be negative, got {table[INFORMATION].min()}")
+        wrong = table[COVERAGE][~table[COVERAGE].between(0, 100)]
+        if len(wrong):
+            raise ValueError(f"coverage must be from 0 to 100 %, got {wrong.iloc[0]:g}")
+        if (least := table[INFORMATION].min()) < 0:
+            raise ValueError(f"information must not be negative, got {least:g}")
         if self.stage not in (stages := sorted(set(table.stage_index))):
             raise ValueError(f"no stage {self.stage}; choose from {', '.join(map(str, stages))}")
         columns = ["centred", "stage_index", "positions", "label", "seed", COVERAGE, INFORMATION]
