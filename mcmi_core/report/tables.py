@@ -35,7 +35,8 @@ def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     """A comparison as text: ``mean ± sd`` of both teachers' students, and the gain's interval.
 
     Args:
-        comparison: of :func:`~mcmi_core.experiments.comparison.compare_teachers`.
+        comparison: of :func:`~mcmi_core.experiments.comparison.compare_teachers`; columns before
+            ``pair`` and ``framework`` stay as they are.
         digits: behind the decimal point.
     """
 
@@ -56,7 +57,8 @@ def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
         "n": comparison.n,
         "status": comparison.status,
     }
-    return pd.concat([comparison[SETTING], pd.DataFrame(columns)], axis="columns")
+    setting = comparison.loc[:, : SETTING[-1]]
+    return pd.concat([setting, pd.DataFrame(columns)], axis="columns")
 
 
 def interval_columns(intervals: pd.Series, name: str | None = None) -> pd.DataFrame:
