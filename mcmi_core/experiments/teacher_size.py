@@ -86,7 +86,7 @@ class TeacherSize(Experiment):
         """
         students = lab.collect(self.students())
         return lab.collect(self.teachers()).assign(
-            network=[pair.teacher for pair in self.pairs for _ in range(2 * len(self.seeds))],
+            network=np.repeat([pair.teacher for pair in self.pairs], 2 * len(self.seeds)),
             status=students.status,
             student_accuracy_percent=students.get("test_accuracy_percent", float("nan")),
         )
@@ -105,7 +105,7 @@ class TeacherSize(Experiment):
         return table.assign(decades=np.log10(table.parameters))
 
     def outcomes(self, lab: Lab) -> pd.Series:
-        """Whether all students are done, or how many are not and why, by ``network``."""
+        """Whether all students are done, or how many are not and why, by ``teacher``."""
         return outcome_by(self.all_teachers(lab), "network").rename_axis("teacher")
 
     def summary(self, lab: Lab) -> pd.DataFrame:
