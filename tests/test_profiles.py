@@ -110,19 +110,19 @@ def test_only_synthetic_data_knows_its_posterior():
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_alternatives_are_teachers_of_the_pair_and_its_own_mcmi_is_among_them(name):
-    profile = get_profile(name)
-    pair = profile.alternatives_pair
-    tuned = [pair.fine_tuned(0, objective) for objective in profile.alternative_objectives]
+    experiment = get_profile(name).experiment("10_alternatives")
+    pair = experiment.pair
+    tuned = [pair.fine_tuned(0, objective) for objective in experiment.objectives]
     assert pair.mcmi(0).key in {teacher.key for teacher in tuned}
     families = [teacher.objective.name for teacher in tuned]
     assert set(families) == {"mcmi", "label_smoothing", "entropy"}
     assert len({families.count(family) for family in families}) == 1  # an equal choice for each
-    assert 4 not in profile.alternative_temperatures  # that is the control
-    assert max(profile.alternative_stops) <= pair.recipe.milestones[0]
-    student = pair.distill(pair.from_scratch(0, "mse"), 0, fraction=profile.few)
+    assert 4 not in experiment.temperatures  # that is the control
+    assert max(experiment.stops) <= pair.recipe.milestones[0]
+    student = pair.distill(pair.from_scratch(0, "mse"), 0, fraction=experiment.few)
     assert student.teacher.start is None
     what = pair.on_unseen_training_data(student).what
-    assert what.options == {"fraction": profile.few, "seed": student.part.seed}
+    assert what.options == {"fraction": experiment.few, "seed": student.part.seed}
 
 
 def test_an_early_stopped_teacher_is_the_mll_teacher_at_that_epoch(tmp_path):
@@ -138,12 +138,12 @@ def test_an_early_stopped_teacher_is_the_mll_teacher_at_that_epoch(tmp_path):
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_binary_data_have_two_classes(name):
-    profile = get_profile(name)
-    for pair in (profile.binary_pair, profile.semi_supervised_pair):
+    experiment = get_profile(name).experiment("11_semi_supervised_and_binary")
+    for pair in (experiment.binary_pair, experiment.pair):
         assert pair.mcmi(0).start == pair.mll(0)
-    assert profile.binary_pair.mll(0).data.options["classes"] == 2
-    assert profile.binary_lambdas[0] == profile.binary_pair.lam  # that of the ten classes
-    posterior = load_dataset(profile.binary_pair.data).test.posterior
+    assert experiment.binary_pair.mll(0).data.options["classes"] == 2
+    assert experiment.binary_lambdas[0] == experiment.binary_pair.lam  # that of the ten classes
+    posterior = load_dataset(experiment.binary_pair.data).test.posterior
     assert 0.7 < posterior.max(dim=1).values.mean() < 0.9  # room for a teacher to be wrong
 
 
