@@ -38,7 +38,7 @@ class Experiment:
         """
         raise NotImplementedError
 
-    def pairs(self) -> Iterator[Pair]:
+    def all_pairs(self) -> Iterator[Pair]:
         """All pairs among the settings."""
         for value in self._settings().values():
             for item in value if isinstance(value, tuple) else (value,):
