@@ -10,7 +10,7 @@ from mcmi_core.report.tables import interval_columns
 
 WIDTHS = (8, 64, 512)
 PAIRS = tuple(replace(PAIR, teacher=f"mlp:width={width}") for width in WIDTHS)
-EXPERIMENT = TeacherSize(pairs=PAIRS, seeds=(0, 1, 2))
+EXPERIMENT = TeacherSize(pairs=PAIRS, seeds=(0, 2))
 MLL, MCMI = "MLL", "MCMI tracked λ=0.7"
 PARAMETERS = {8: 100, 64: 1000, 512: 10_000}
 
@@ -77,7 +77,7 @@ def test_the_largest_is_told_by_its_parameters_not_by_its_place():
 
 def test_one_row_per_teacher():
     table = EXPERIMENT.table(made_up_lab(answer))
-    assert len(table) == 3 * 3 * 2
+    assert len(table) == 3 * 2 * 2
     assert list(table.parameters.unique()) == [100, 1000, 10_000]
     assert list(table.decades.unique()) == [2, 3, 4]
     row = table[(table.label == MCMI) & (table.seed == 2) & (table.parameters == 1000)].iloc[0]
@@ -111,7 +111,7 @@ def test_what_a_seed_adds_to_all_settings_is_left_out_of_the_students_interval()
 
 def test_all_runs_are_asked_for_once():
     keys = [run.key for run in EXPERIMENT.runs()]
-    assert len(keys) == len(set(keys)) == 2 * 3 * 3 * 2
+    assert len(keys) == len(set(keys)) == 2 * 3 * 2 * 2
 
 
 def collapse(width, stage):
@@ -120,7 +120,7 @@ def collapse(width, stage):
             teacher = run.of
         else:
             teacher = run.teacher if run.stage == "student" else run
-        if teacher.label == MCMI and teacher.seed == 1 and teacher.model.options["width"] == width:
+        if teacher.label == MCMI and teacher.seed == 2 and teacher.model.options["width"] == width:
             if run.stage == stage:
                 return {"status": "collapsed"}
             if stage == "teacher":
@@ -131,7 +131,7 @@ def collapse(width, stage):
 
 
 @pytest.mark.parametrize(
-    ("stage", "outcome"), [("teacher", "1 of 6 not run"), ("student", "1 of 6 collapsed")]
+    ("stage", "outcome"), [("teacher", "1 of 4 not run"), ("student", "1 of 4 collapsed")]
 )
 def test_a_size_of_which_a_run_collapsed_is_left_out_for_both_methods(stage, outcome):
     lab = made_up_lab(collapse(512, stage))
@@ -144,7 +144,7 @@ def test_a_size_of_which_a_run_collapsed_is_left_out_for_both_methods(stage, out
     findings = {f.claim: f.difference for f in EXPERIMENT.findings(lab)}
     assert findings["size helps MCMI's students more than MLL's"].mean == pytest.approx(3.1)
     assert "MLL: mlp:width=64 teaches better than mlp:width=8" in findings
-    assert {difference.n for difference in findings.values()} == {3}
+    assert {difference.n for difference in findings.values()} == {2}
 
 
 def test_one_size_left_has_no_trend():
