@@ -1,5 +1,6 @@
 """Profiles: the paper's recipe is the paper's, and what is missing is said before training."""
 
+import importlib
 import itertools
 from dataclasses import replace
 
@@ -9,39 +10,56 @@ import torch
 from small_runs import DATA
 
 from mcmi_core.base.errors import CompanionError, DataError
+from mcmi_core.base.paths import PROJECT
 from mcmi_core.data import load_dataset
-from mcmi_core.profiles import CIFAR100, ORACLE, PROFILES, _profile, get_profile
+from mcmi_core.experiments.experiment import Experiment
+from mcmi_core.profiles import PROFILES, get_profile, open_experiment
+from mcmi_core.profiles import profile as profile_module
+from mcmi_core.profiles.paper import CIFAR100
+from mcmi_core.profiles.smoke import ORACLE
 from mcmi_core.runs import Recipe
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure
 
+WITHOUT_RUNS = {"14_bring_your_own_teacher", "99_claims"}
+"""Notebooks that train in front of the reader, or gather what others found."""
 
-def pairs(profile):
-    return [
-        profile.quickstart,
-        *profile.temperature_pairs,
-        *profile.dynamics_pairs,
-        profile.lambda_pair,
-        profile.oracle_pair,
-        profile.cam_pair,
-        profile.zero_shot_pair,
-        *profile.size_pairs,
-        profile.few_shot_pair,
-        profile.alternatives_pair,
-        profile.semi_supervised_pair,
-    ]
+NOTEBOOKS = sorted(path.stem for path in (PROJECT / "notebooks").glob("[0-9]*.ipynb"))
+EXPERIMENTS = [name for name in NOTEBOOKS if name not in WITHOUT_RUNS]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_notebook_has_its_experiment(profile):
+    names = [experiment.name for experiment in get_profile(profile).experiments]
+    assert names == EXPERIMENTS  # each once, in reading order
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiments_file_is_named_as_its_notebook(name):
+    module = importlib.import_module(f"mcmi_core.experiments.{name.partition('_')[2]}")
+    experiment = get_profile("smoke").experiment(name)
+    assert type(experiment).__module__ == module.__name__
+    assert type(experiment).findings is not Experiment.findings
+    assert (PROJECT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8").count(
+        f'open_experiment(\\"{name}\\", profile, train)'
+    ) == 1
 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_run_of_every_profile_is_valid(name):
     profile = get_profile(name)
     assert profile.name == name
-    assert len(profile.oracle_seeds) >= 5
-    assert len(profile.seeds) >= 3
-    for pair in pairs(profile):
-        for teacher in (pair.mll(0), pair.mcmi(0), pair.bayes(0)):
-            student = pair.distill(teacher, 0, fraction=profile.few, omit=(9,))
-            assert (student.teacher, student.data) == (teacher, teacher.data)
+    for experiment in profile.experiments:
+        seeds = {"12_bayes_oracle": 5, "13_proposition_1": 5}.get(experiment.name, 3)
+        assert len(set(experiment.seeds)) == len(experiment.seeds) >= seeds
+        assert list(experiment.all_pairs())
+
+
+def test_every_run_of_smoke_is_asked_for_once_by_an_experiment():
+    for experiment in get_profile("smoke").experiments:
+        keys = [run.key for run in experiment.runs()]
+        assert keys
+        assert len(set(keys)) == len(keys), experiment.name
 
 
 def test_the_paper_profile_is_the_papers_protocol():
@@ -75,26 +93,37 @@ def test_a_lambda_or_a_policy_can_be_varied():
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_zero_shot_compares_the_pairs_own_teacher_and_omits_more_and_more(name):
-    profile = get_profile(name)
-    pair = profile.zero_shot_pair
-    assert (pair.centroids, pair.lam) in profile.zero_shot_teachers
-    for fewer, more in itertools.pairwise(profile.omitted_sets):
+    experiment = get_profile(name).experiment("04_zero_shot")
+    assert (experiment.pair.centroids, experiment.pair.lam) in experiment.teachers
+    for fewer, more in itertools.pairwise(experiment.omitted_sets):
         assert set(fewer) < set(more)
 
 
 def test_the_paper_profile_omits_and_shrinks_what_the_paper_does():
     paper = get_profile("paper")
-    assert str(paper.zero_shot_pair) == "resnet56 → resnet20 on cifar10"
-    assert paper.zero_shot_teachers == tuple(("fixed", lam) for lam in (0.1, 0.15, 0.2, 0.25))
-    assert paper.zero_shot_pair.lam == 0.25
-    assert [len(omitted) for omitted in paper.omitted_sets] == [1, 2, 3, 5, 6]
-    assert [pair.teacher for pair in paper.size_pairs] == [
+    zero_shot = paper.experiment("04_zero_shot")
+    assert str(zero_shot.pair) == "resnet56 → resnet20 on cifar10"
+    assert zero_shot.teachers == tuple(("fixed", lam) for lam in (0.1, 0.15, 0.2, 0.25))
+    assert zero_shot.pair.lam == 0.25
+    assert [len(omitted) for omitted in zero_shot.omitted_sets] == [1, 2, 3, 5, 6]
+    sizes = paper.experiment("05_teacher_size").pairs
+    assert [pair.teacher for pair in sizes] == [
         f"resnet{depth}" for depth in (14, 20, 32, 44, 56, 110)
     ]
-    assert {pair.student for pair in paper.size_pairs} == {"resnet8"}
-    assert paper.few_shot_pair == CIFAR100
+    assert {pair.student for pair in sizes} == {"resnet8"}
+    few_shot = paper.experiment("08_few_shot")
+    assert few_shot.pair == CIFAR100
     fractions = (0.05, 0.1, 0.25, 0.35, 0.5, 0.75)
-    assert paper.few_shot_fractions == {"kd": fractions, "crd": fractions}
+    assert few_shot.fractions == {"kd": fractions, "crd": fractions}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_oracle_experiments_share_their_teachers(name):
+    oracle, proposition = map(get_profile(name).experiment, ("12_bayes_oracle", "13_proposition_1"))
+    assert (oracle.lam_fixed, oracle.lam_tracked) == (0.4, 0.7)
+    assert oracle.pair == proposition.pair == ORACLE
+    assert oracle.seeds == proposition.seeds
+    assert proposition.bits == (1, 2, 3, 4, 6, 8)
 
 
 def test_first_samples_can_be_taken_as_the_authors_do():
@@ -110,19 +139,19 @@ def test_only_synthetic_data_knows_its_posterior():
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_alternatives_are_teachers_of_the_pair_and_its_own_mcmi_is_among_them(name):
-    profile = get_profile(name)
-    pair = profile.alternatives_pair
-    tuned = [pair.fine_tuned(0, objective) for objective in profile.alternative_objectives]
+    experiment = get_profile(name).experiment("10_alternatives")
+    pair = experiment.pair
+    tuned = [pair.fine_tuned(0, objective) for objective in experiment.objectives]
     assert pair.mcmi(0).key in {teacher.key for teacher in tuned}
     families = [teacher.objective.name for teacher in tuned]
     assert set(families) == {"mcmi", "label_smoothing", "entropy"}
     assert len({families.count(family) for family in families}) == 1  # an equal choice for each
-    assert 4 not in profile.alternative_temperatures  # that is the control
-    assert max(profile.alternative_stops) <= pair.recipe.milestones[0]
-    student = pair.distill(pair.from_scratch(0, "mse"), 0, fraction=profile.few)
+    assert 4 not in experiment.temperatures  # that is the control
+    assert max(experiment.stops) <= pair.recipe.milestones[0]
+    student = pair.distill(pair.from_scratch(0, "mse"), 0, fraction=experiment.few)
     assert student.teacher.start is None
     what = pair.on_unseen_training_data(student).what
-    assert what.options == {"fraction": profile.few, "seed": student.part.seed}
+    assert what.options == {"fraction": experiment.few, "seed": student.part.seed}
 
 
 def test_an_early_stopped_teacher_is_the_mll_teacher_at_that_epoch(tmp_path):
@@ -138,18 +167,42 @@ def test_an_early_stopped_teacher_is_the_mll_teacher_at_that_epoch(tmp_path):
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_binary_data_have_two_classes(name):
-    profile = get_profile(name)
-    for pair in (profile.binary_pair, profile.semi_supervised_pair):
+    experiment = get_profile(name).experiment("11_semi_supervised_and_binary")
+    for pair in (experiment.binary_pair, experiment.pair):
         assert pair.mcmi(0).start == pair.mll(0)
-    assert profile.binary_pair.mll(0).data.options["classes"] == 2
-    assert profile.binary_lambdas[0] == profile.binary_pair.lam  # that of the ten classes
-    posterior = load_dataset(profile.binary_pair.data).test.posterior
+    assert experiment.binary_pair.mll(0).data.options["classes"] == 2
+    assert experiment.binary_lambdas[0] == experiment.binary_pair.lam  # that of the ten classes
+    posterior = load_dataset(experiment.binary_pair.data).test.posterior
     assert 0.7 < posterior.max(dim=1).values.mean() < 0.9  # room for a teacher to be wrong
 
 
-def test_unknown_profile():
+def test_unknown_names():
     with pytest.raises(CompanionError, match="unknown profile 'big'; choose from smoke, gpu, pap"):
         get_profile("big")
+    with pytest.raises(CompanionError, match="unknown experiment '04'; choose from 00_quickstart,"):
+        get_profile("smoke").experiment("04")
+    with pytest.raises(CompanionError, match="unknown profile 'big'"):
+        open_experiment("00_quickstart", "big")
+
+
+def test_an_experiment_is_opened_with_the_records_of_its_profile():
+    experiment, lab = open_experiment("00_quickstart", "paper")
+    assert experiment is get_profile("paper").experiment("00_quickstart")
+    assert str(lab) == "profile paper: replaying committed records"
+
+
+def test_training_asks_for_all_runs_at_once(monkeypatch):
+    asked = []
+
+    def execute(runs, store, workers, deadline):
+        asked.append((len(runs), workers))
+
+    monkeypatch.setattr(profile_module, "execute", execute)
+    experiment, lab = open_experiment("00_quickstart", "paper", train=True)
+    assert str(lab) == "profile paper: training what is missing"
+    assert asked == [(len(experiment.runs()), 8)]  # as many workers as the profile has
+    open_experiment("07_imagenet_distillation", "paper", train=True)
+    assert asked[1][1] == 1  # at 224 pixels, one fills a card
 
 
 def test_smoke_needs_nothing():
@@ -158,15 +211,24 @@ def test_smoke_needs_nothing():
 
 @pytest.mark.parametrize("name", ["gpu", "paper"])
 def test_a_missing_gpu_is_said_at_once(name, monkeypatch):
-    monkeypatch.setattr(_profile, "default_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(profile_module, "default_device", lambda: torch.device("cpu"))
     with pytest.raises(CompanionError, match=f"profile '{name}' needs a CUDA GPU"):
         get_profile(name).check()
 
 
 def test_missing_data_is_said_at_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(_profile, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(profile_module, "default_device", lambda: torch.device("cuda"))
     with pytest.raises(DataError, match="cifar10-jpeg"):
         get_profile("gpu").check()
+
+
+def test_imagenet_is_left_to_its_notebook(monkeypatch):
+    checked = []
+    monkeypatch.setattr(profile_module, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(profile_module, "load_dataset", checked.append)
+    get_profile("paper").check()
+    assert {"cifar10", "cifar100", "oracle"} <= set(checked)
+    assert not [data for data in checked if "imagenet" in data]
 
 
 def test_a_pair_reads_like_one():

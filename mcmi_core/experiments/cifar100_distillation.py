@@ -1,18 +1,78 @@
-"""06 · Does MCMI help in every distillation framework? (Table 1)"""
+"""06 · Does MCMI help in every distillation framework? (Table 1)
+
+For every pair, framework and seed: a student of the MLL teacher and one of the MCMI teacher.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.pair import Pair
+import pandas as pd
+
+from mcmi_core.experiments.comparison import (
+    ACCURACY,
+    BEST_ON_TEST,
+    SETTING,
+    Comparison,
+    compare_teachers,
+)
+from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.reference import authors_best, published
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cifar100Distillation(Experiment):
+class Cifar100Distillation(Comparison):
     """Does MCMI help in every distillation framework? (Table 1)"""
 
     name: ClassVar[str] = "06_cifar100_distillation"
+    teacher_metrics: ClassVar[tuple[str, ...]] = (ACCURACY, "train_cmi_nats", "train_ll_nats")
+    mean_is_primary: ClassVar[bool] = True
 
-    pairs: tuple[Pair, ...]
-    frameworks: tuple[str, ...]
-    seeds: tuple[int, ...]
+    def best_on_test(self, lab: Lab) -> pd.DataFrame:
+        """Test accuracy of the best epoch, SELECTED ON TEST: see :func:`compare_teachers`."""
+        return compare_teachers(self.student_table(lab), BEST_ON_TEST)
+
+    def numbers(self, lab: Lab) -> pd.DataFrame:
+        """The last epoch, the best one, and what is published about pair and framework.
+
+        Returns:
+            Columns of :meth:`last`; those of :meth:`best_on_test` as ``selected_on_test_...``;
+            and those of :func:`literature` as ``cifar100_...``, missing where nothing is published.
+        """
+        selected = self.best_on_test(lab).drop(columns=["n", "status"]).set_index(SETTING)
+        columns = ["published_percent", "authors_lam", "authors_percent", "cells"]
+        known = literature().set_index(SETTING)[columns]
+        numbers = self.last(lab).join(selected.add_prefix("selected_on_test_"), on=SETTING)
+        return numbers.join(known.add_prefix("cifar100_"), on=SETTING)
+
+
+def literature() -> pd.DataFrame:
+    """Accuracies on CIFAR-100 that are published, and the best that the MCMI authors' trials have.
+
+    Returns:
+        One row per pair and framework: ``pair``, ``framework`` (or ``teacher``, the teacher
+        itself, and ``student``, from scratch), ``published_percent`` (of MLL teachers' students,
+        last epoch, mean of 5), ``authors_lam``, ``authors_percent`` (the best of ``cells`` single
+        trials, the best epoch SELECTED ON TEST) and others of
+        :mod:`mcmi_core.experiments.reference`.
+    """
+    keys = ["teacher", "student", "distiller"]
+    table = published("cifar100").merge(authors_best(), on=keys, how="outer")
+    table["pair"] = table.teacher + " → " + table.student
+    return table.rename(columns={"distiller": "framework"})
+
+
+def readable_literature(frameworks: tuple[str, ...]) -> pd.DataFrame:
+    """Published accuracies as text, in parentheses the MCMI authors'.
+
+    Args:
+        frameworks: columns, as far as there are figures, after ``teacher`` and ``student``.
+
+    Returns:
+        One row per ``pair``.
+    """
+    table = literature()
+    theirs = table.authors_percent.map(" ({:.1f})".format, na_action="ignore").fillna("")
+    texts = table.published_percent.map("{:.1f}".format, na_action="ignore").fillna("–") + theirs
+    wide = table.assign(text=texts).pivot(index="pair", columns="framework", values="text")
+    order = ["teacher", "student", *(name for name in frameworks if name in wide)]
+    return wide[order].fillna("–")

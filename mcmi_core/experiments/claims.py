@@ -1,7 +1,7 @@
 """99 · The paper's claims, each with the findings that decide it. Nothing is computed here.
 
-A claim is decided by the primary findings of one experiment. One whose runs have no record is not
-measured.
+A claim is decided by the primary findings of one experiment. It is not measured where the runs have
+no record, or where so many collapsed that no primary finding is left.
 """
 
 from collections.abc import Iterable
@@ -52,6 +52,11 @@ CLAIMS = (
 )
 
 
+_COLUMNS = ["claim", "quantity", "mean", "low", "high", "n", "unit", "replicate", "control"]
+_COLUMNS += ["policy", "lam", "data", "networks", "recipe", "verdict", "kind", "profile"]
+"""Of a table of findings, which a claim without any has as well, empty."""
+
+
 def judge(findings: Iterable[Finding]) -> str:
     """One word for a claim that is asked in one or several ways.
 
@@ -67,7 +72,7 @@ def judge(findings: Iterable[Finding]) -> str:
 
 
 def scoreboard(experiments: Iterable[Experiment], lab: Lab) -> pd.DataFrame:
-    """One row per claim and primary finding; a claim without records is ``not measured``.
+    """One row per claim and primary finding; a claim without findings is ``not measured``.
 
     Args:
         experiments: of the profile.
@@ -76,17 +81,27 @@ def scoreboard(experiments: Iterable[Experiment], lab: Lab) -> pd.DataFrame:
     Returns:
         ``statement``, ``paper`` (its figure), ``notebook`` (that decides it), ``decision`` on the
         whole claim, and the columns of :func:`~mcmi_core.experiments.finding.findings_table`.
+
+    Raises:
+        KeyError: a claim's experiment is not among them.
     """
     by_name = {experiment.name: experiment for experiment in experiments}
     parts = []
     for claim in CLAIMS:
+        found = _primary(by_name[claim.experiment], lab)
+        table = findings_table(found) if found else pd.DataFrame(index=[0], columns=_COLUMNS)
+        decision = judge(found) if found else "not measured"
         about = {"statement": claim.statement, "paper": claim.paper, "notebook": claim.experiment}
-        try:
-            found = [f for f in by_name[claim.experiment].findings(lab) if f.primary]
-        except NotMeasured:
-            parts.append(pd.DataFrame([about | {"decision": "not measured"}]))
-            continue
-        parts.append(findings_table(found).assign(**about, decision=judge(found)))
-    first = ["statement", "paper", "notebook", "decision"]
+        parts.append(table.assign(**about, decision=decision))
     board = pd.concat(parts, ignore_index=True)
-    return board[[*first, *board.columns.drop(first)]]
+    numbers = ["mean", "low", "high", "n", "lam"]
+    board = board.astype(dict.fromkeys(numbers, float))
+    return board[["statement", "paper", "notebook", "decision", *_COLUMNS]]
+
+
+def _primary(experiment: Experiment, lab: Lab) -> list[Finding]:
+    """None where runs have no record, or where collapsed ones leave too few seeds."""
+    try:
+        return [finding for finding in experiment.findings(lab) if finding.primary]
+    except NotMeasured:
+        return []

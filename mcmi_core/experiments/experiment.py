@@ -1,6 +1,6 @@
 """What every experiment is: settings, the runs they ask for, and the findings these decide."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -38,7 +38,7 @@ class Experiment:
         """
         raise NotImplementedError
 
-    def pairs(self) -> Iterator[Pair]:
+    def all_pairs(self) -> Iterator[Pair]:
         """All pairs among the settings."""
         for value in self._settings().values():
             for item in value if isinstance(value, tuple) else (value,):
@@ -53,6 +53,15 @@ class Experiment:
         lines = []
         for name, value in self._settings().items():
             if value is not None:
-                items = value if isinstance(value, tuple) else (value,)
-                lines.append(f"{name.replace('_', ' ')}: {', '.join(map(str, items))}")
+                lines.append(f"{name.replace('_', ' ')}: {_written(value)}")
         return "\n".join(lines)
+
+
+def _written(value: object) -> str:
+    """Without the brackets and quotes of Python."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_written(item)}" for key, item in value.items())
+    if isinstance(value, tuple):
+        separator = "; " if any(isinstance(item, tuple) for item in value) else ", "
+        return separator.join(map(_written, value))
+    return str(value)

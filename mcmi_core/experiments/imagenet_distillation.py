@@ -1,19 +1,50 @@
-"""07 · And on ImageNet, top-1 and top-5? (Table 2)"""
+"""07 · And on ImageNet, top-1 and top-5? (Table 2)
+
+For every pair, framework and seed: a student of the MLL teacher and one of the MCMI teacher.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.pair import Pair
+import pandas as pd
+
+from mcmi_core.experiments.comparison import (
+    ACCURACY,
+    BEST_ON_TEST,
+    Comparison,
+    compare_teachers,
+)
+from mcmi_core.experiments.lab import Lab
+
+TOP_5 = "test_top5_accuracy_percent"
+MEASURES = {"top-1": ACCURACY, "top-5": TOP_5, "best epoch's top-1, selected on test": BEST_ON_TEST}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagenetDistillation(Experiment):
+class ImagenetDistillation(Comparison):
     """And on ImageNet, top-1 and top-5? (Table 2)"""
 
     name: ClassVar[str] = "07_imagenet_distillation"
     data_is_checked: ClassVar[bool] = False
+    teacher_metrics: ClassVar[tuple[str, ...]] = (ACCURACY, TOP_5, "train_cmi_nats")
 
-    pairs: tuple[Pair, ...]
-    frameworks: tuple[str, ...]
-    seeds: tuple[int, ...]
+    def table(self, lab: Lab) -> pd.DataFrame:
+        """Top-1 and top-5 of the last epoch, and the best epoch's top-1, percent.
+
+        Returns:
+            ``accuracy`` (which of the three), then the columns of :func:`compare_teachers`.
+        """
+        students, parts = self.student_table(lab), []
+        for name, metric in MEASURES.items():
+            part = compare_teachers(students, metric)
+            part.insert(0, "accuracy", name)
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+    @property
+    def data_text(self) -> str:
+        """Synthetic data by their classes, others by their folder."""
+        pair = self.pairs[0]
+        if pair.posterior_is_known:
+            return f"{pair.mll(0).data.options['classes']} synthetic classes"
+        return pair.data.partition(",")[0]

@@ -1,5 +1,6 @@
 """A teacher and its student on some data, and every run that can be asked of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mcmi_core.base.registry import Component
@@ -145,3 +146,8 @@ class Pair:
         if not self.resample:
             return self.data
         return f"{self.data}{',' if ':' in self.data else ':'}seed={seed}"
+
+
+def distinct_teachers(pairs: Iterable[Pair]) -> list[Pair]:
+    """One pair for each MLL teacher: pairs that share it are one question about teachers."""
+    return list({pair.mll(0).key: pair for pair in pairs}.values())

@@ -1,18 +1,199 @@
-"""05 · Do larger teachers teach better? (Figure 5)"""
+"""05 · Do larger teachers teach better? (Figure 5)
+
+One small student; MLL and MCMI teachers of growing size, λ the same for every size. A trend is the
+slope of a straight line through all sizes, one line per seed, per tenfold number of parameters.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+import pandas as pd
+
+from mcmi_core.base.statistics import (
+    mean_interval,
+    paired_difference,
+    slopes,
+    summarise,
+    within_seed_intervals,
+)
 from mcmi_core.experiments.experiment import Experiment
+from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.seeds_left import outcome_by
+from mcmi_core.runs import Measurement, Run, Student, Teacher
+
+STUDENT, CMI, LL = "student_accuracy_percent", "train_cmi_nats", "train_ll_nats"
+METRICS = (STUDENT, CMI, LL, "test_accuracy_percent")
+TRENDS = {
+    STUDENT: ("student's test accuracy", "points"),
+    CMI: ("teacher's CMI on training data", "nats"),
+    LL: ("teacher's LL on training data", "nats"),
+}
+"""What a trend is asked of, and the unit of its difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherSize(Experiment):
-    """Do larger teachers teach better? (Figure 5)"""
+    """Students of MLL and MCMI teachers, by the number of the teacher's parameters."""
 
     name: ClassVar[str] = "05_teacher_size"
 
     pairs: tuple[Pair, ...]
     """One student with teachers of growing size."""
     seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(students := {pair.student for pair in self.pairs}) > 1:
+            raise ValueError(f"there must be one student, got {', '.join(sorted(students))}")
+        labels = {pair.mcmi(0).label for pair in self.pairs}
+        if len(labels) > 1:
+            raise ValueError(
+                f"MCMI must be the same at every size, got {', '.join(sorted(labels))}"
+            )
+
+    def runs(self) -> list[Run]:
+        """Sizes and students; students bring their teachers with them."""
+        return [*self.sizes(), *self.students()]
+
+    def teachers(self) -> list[Teacher]:
+        """MLL and MCMI, size by size and seed by seed."""
+        teachers = []
+        for pair in self.pairs:
+            for seed in self.seeds:
+                teachers += [pair.mll(seed), pair.mcmi(seed)]
+        return teachers
+
+    def students(self) -> list[Student]:
+        """One of each teacher, in the same order."""
+        students = []
+        for pair in self.pairs:
+            for seed in self.seeds:
+                for teacher in (pair.mll(seed), pair.mcmi(seed)):
+                    students.append(pair.distill(teacher, seed))
+        return students
+
+    def sizes(self) -> list[Measurement]:
+        """The number of parameters of each teacher, in the same order."""
+        return [Measurement(of=teacher, what="network_size") for teacher in self.teachers()]
+
+    def all_teachers(self, lab: Lab) -> pd.DataFrame:
+        """One row per teacher, collapsed ones as well.
+
+        Added columns: ``network``, ``student_accuracy_percent`` (its student's, last epoch, test
+        split) and ``status``: its student's, as a student of a teacher that collapsed is not run.
+        """
+        students = lab.collect(self.students())
+        return lab.collect(self.teachers()).assign(
+            network=np.repeat([pair.teacher for pair in self.pairs], 2 * len(self.seeds)),
+            status=students.status,
+            student_accuracy_percent=students.get("test_accuracy_percent", float("nan")),
+        )
+
+    def table(self, lab: Lab) -> pd.DataFrame:
+        """One row per teacher, as :meth:`all_teachers`, with ``parameters`` and ``decades``.
+
+        ``decades`` is log10 of the number of parameters. A size of which any run collapsed is left
+        out for both methods, so that their trends are over the same sizes.
+        """
+        table = self.all_teachers(lab)
+        whole = (table.status == "done").groupby(table.network).transform("all")
+        sizes = lab.collect_results(self.sizes()).set_index("parent_key").parameters
+        table = table[whole]
+        table = table.assign(parameters=table.key.map(sizes).astype(int))
+        return table.assign(decades=np.log10(table.parameters))
+
+    def outcomes(self, lab: Lab) -> pd.Series:
+        """Whether all students are done, or how many are not and why, by ``teacher``."""
+        return outcome_by(self.all_teachers(lab), "network").rename_axis("teacher")
+
+    def summary(self, lab: Lab) -> pd.DataFrame:
+        """An interval over seeds for each of ``METRICS``, by ``parameters`` and ``label``.
+
+        LL and CMI are the teacher's on the training data, in nats; accuracies are on the test
+        split, in percent. The student's leaves out what a seed adds to all settings alike.
+        """
+        table, by = self.table(lab), ["parameters", "label"]
+        summary = summarise(table, by, list(METRICS))
+        if table.empty:
+            return summary
+        setting = pd.MultiIndex.from_frame(table[by]).map(summary.index.get_loc)
+        within = within_seed_intervals(table.assign(setting=setting), "setting", STUDENT)
+        summary[STUDENT] = pd.Series(list(within.sort_index()), index=summary.index)
+        return summary
+
+    def numbers(self, lab: Lab) -> pd.Series:
+        """The same intervals one below the other, by ``parameters``, ``label`` and ``metric``."""
+        columns = self.summary(lab).items()
+        long = pd.concat(dict(columns), names=["metric"])
+        return long.reorder_levels(["parameters", "label", "metric"])
+
+    def findings(self, lab: Lab) -> list[Finding]:
+        """Trends with size, and the step to the largest teacher.
+
+        Primary: students of MCMI gain with its size, and more than those of MLL.
+        """
+        table = self.table(lab)
+        if table.parameters.nunique() < 2 or table.seed.nunique() < 2:
+            return []
+        return [*self._trends(lab, table), *self._last_steps(lab, table)]
+
+    def _trends(self, lab: Lab, table: pd.DataFrame) -> list[Finding]:
+        mll, mcmi = self._labels()
+        student, cmi, ll = (slopes(table, "decades", metric) for metric in (STUDENT, CMI, LL))
+        smaller = "smaller teachers"
+        mll_gains, mcmi_gains = mean_interval(student[mll]), mean_interval(student[mcmi])
+        gains_more = paired_difference(student[mcmi], student[mll])
+        falls_less = paired_difference(cmi[mcmi], cmi[mll])
+        rows = [
+            (STUDENT, f"students of {mll} gain with its size", mll_gains, mll, smaller),
+            (STUDENT, f"students of {mcmi} gain with its size", mcmi_gains, mcmi, smaller),
+            (STUDENT, "size helps MCMI's students more than MLL's", gains_more, mcmi, mll),
+            (CMI, f"CMI of {mll} falls with size", mean_interval(-cmi[mll]), mll, smaller),
+            (CMI, f"CMI of {mcmi} falls less than that of {mll}", falls_less, mcmi, mll),
+            (LL, f"LL of {mll} rises with size", mean_interval(ll[mll]), mll, smaller),
+        ]
+        findings = []
+        for metric, claim, difference, teacher, control in rows:
+            quantity, unit = TRENDS[metric]
+            findings.append(
+                finding(
+                    lab,
+                    self.pairs[-1],
+                    claim,
+                    difference,
+                    quantity=f"trend of the {quantity} with the teacher's size",
+                    unit=f"{unit} per tenfold size",
+                    teacher=teacher,
+                    control=control,
+                    networks=f"{' / '.join(table.network.unique())} → {self.pairs[0].student}",
+                    primary=(metric, teacher) == (STUDENT, mcmi),
+                )
+            )
+        return findings
+
+    def _last_steps(self, lab: Lab, table: pd.DataFrame) -> list[Finding]:
+        """A line can hide a bend: is the largest teacher still better than the next smaller one?"""
+        by_size = table.sort_values("parameters").network.unique()
+        smaller, largest = by_size[-2:]
+        findings = []
+        for label in self._labels():
+            rows = table[table.label == label]
+            wide = rows.pivot(index="seed", columns="network", values=STUDENT)
+            findings.append(
+                finding(
+                    lab,
+                    self.pairs[-1],
+                    f"{label}: {largest} teaches better than {smaller}",
+                    paired_difference(wide[largest], wide[smaller]),
+                    quantity="student's test accuracy, largest teacher − the next smaller one",
+                    teacher=label,
+                    control=smaller,
+                    networks=f"{smaller} / {largest} → {self.pairs[0].student}",
+                )
+            )
+        return findings
+
+    def _labels(self) -> tuple[str, str]:
+        return self.pairs[0].mll(0).label, self.pairs[0].mcmi(0).label

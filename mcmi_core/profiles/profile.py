@@ -67,5 +67,6 @@ class Profile:
                 "the same notebooks on a CPU"
             )
         checked = [experiment for experiment in self.experiments if experiment.data_is_checked]
-        for data in sorted({pair.data for experiment in checked for pair in experiment.pairs()}):
+        pairs = [pair for experiment in checked for pair in experiment.all_pairs()]
+        for data in sorted({pair.data for pair in pairs}):
             load_dataset(data)

@@ -18,6 +18,7 @@ from mcmi_core.report.notebooks import (
     notebook_path,
     refresh_outputs,
 )
+from mcmi_core.report.scoreboard import markdown_scoreboard
 
 README = PROJECT / "README.md"
 FIGURES = PROJECT / "figures"
@@ -77,21 +78,8 @@ def with_results(readme: str) -> str:
 
 
 def claims_table(profile: str = "smoke") -> str:
-    """The scoreboard of `99_claims`, one row a claim, as a Markdown table."""
-    board = pd.read_csv(FIGURES / profile / "99_claims.csv")
-    lines = ["| claim | paper | here | measured on | verdict | decided in |", "|---|" + "---|" * 5]
-    for (claim, paper), rows in board.groupby(["claim", "paper"], sort=False):
-        found = [
-            f"{row.measured}: {Interval(row.mean, row.low, row.high, int(row.n)):+.2f} {row.unit}, "
-            f"n = {row.n:.0f}"
-            for row in rows.dropna(subset=["mean"]).itertuples()
-        ]
-        verdict, notebook = rows.iloc[0][["verdict", "notebook"]]
-        claim, here = claim.replace("|", "\\|"), "<br>".join(found).replace("|", "\\|") or "–"
-        link = f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)"
-        recipes = "<br>".join(f"`{recipe}`" for recipe in rows.on.dropna().unique()) or "–"
-        lines.append(f"| {claim} | {paper} | {here} | {recipes} | **{verdict}** | {link} |")
-    return "\n".join(lines) + "\n"
+    """The scoreboard of `99_claims`, one row per claim, as a Markdown table."""
+    return markdown_scoreboard(pd.read_csv(FIGURES / profile / "99_claims.csv"))
 
 
 def results_table(profile: str = "smoke") -> str:

@@ -241,7 +241,7 @@ def plot_claims(axes: Axes, board: pd.DataFrame) -> None:
     half = (board.high - board["mean"]).clip(lower=1e-12)
     styles = {"holds": (0, "o"), "partly": (1, "s"), "open": (7, "D"), "does not hold": (3, "X")}
     for word, (color, marker) in styles.items():
-        chosen = board.verdict == word
+        chosen = board.decision == word
         places = [at for at in positions if chosen.iloc[at]]
         values = (board["mean"] / half)[chosen]
         axes.plot(values, places, linestyle="", color=_PALETTE[color], marker=marker, label=word)
@@ -250,8 +250,8 @@ def plot_claims(axes: Axes, board: pd.DataFrame) -> None:
     axes.set_xscale("symlog", linthresh=1)
     axes.margins(x=0.1)
     axes.set_xlabel("Difference / half width of its 95 % interval (grey: not decided)")
-    asked = (board.measured + board.n.map(", n = {:.0f}".format)).fillna("not measured")
-    axes.set_yticks(positions, board.claim + "\n" + asked, fontsize="x-small")
+    asked = (board.claim + board.n.map(", n = {:.0f}".format)).fillna("not measured")
+    axes.set_yticks(positions, board.statement + "\n" + asked, fontsize="x-small")
     axes.invert_yaxis()
     axes.legend(title="claim", fontsize="x-small", title_fontsize="x-small", loc="best")
 

@@ -15,27 +15,29 @@ def readable_findings(findings: Iterable[Finding]) -> pd.DataFrame:
 
     What all findings of a table share (data, replicate) is for the text around it.
     """
+    claim = "claim, true if the difference is positive"
+    columns = [claim, "difference [95 %]", "n", "control", "verdict", "kind"]
     rows = []
     for finding in findings:
         rows.append(
-            {
-                "claim, true if the difference is positive": finding.claim,
-                "difference [95 %]": f"{finding.difference:+.2f} {finding.unit}",
-                "n": finding.difference.n,
-                "control": finding.control,
-                "verdict": finding.verdict,
-                "kind": "primary" if finding.primary else "exploratory",
-            }
+            (
+                finding.claim,
+                f"{finding.difference:+.2f} {finding.unit}",
+                finding.difference.n,
+                finding.control,
+                finding.verdict,
+                "primary" if finding.primary else "exploratory",
+            )
         )
-    table = pd.DataFrame(rows)
-    return table.set_index(table.columns[0])
+    return pd.DataFrame(rows, columns=columns).set_index(claim)
 
 
 def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     """A comparison as text: ``mean ± sd`` of both teachers' students, and the gain's interval.
 
     Args:
-        comparison: of :func:`~mcmi_core.experiments.comparison.compare_teachers`.
+        comparison: of :func:`~mcmi_core.experiments.comparison.compare_teachers`; columns before
+            ``pair`` and ``framework`` stay as they are.
         digits: behind the decimal point.
     """
 
@@ -56,7 +58,8 @@ def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
         "n": comparison.n,
         "status": comparison.status,
     }
-    return pd.concat([comparison[SETTING], pd.DataFrame(columns)], axis="columns")
+    setting = comparison.loc[:, : SETTING[-1]]
+    return pd.concat([setting, pd.DataFrame(columns)], axis="columns")
 
 
 def interval_columns(intervals: pd.Series, name: str | None = None) -> pd.DataFrame:

@@ -1,19 +1,49 @@
-"""The scoreboard: one definition of a verdict, fed from records alone."""
+"""The scoreboard: one definition of a verdict, fed by primary findings alone."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
-import pandas as pd
 import pytest
+from made_up import PAIR, made_up_lab
 
 from mcmi_core.base.errors import NotMeasured
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments import claims
-from mcmi_core.experiments.claims import CLAIMS, Claim, Finding, judge, scoreboard
-from mcmi_core.experiments.lab import Lab
-from mcmi_core.profiles import ORACLE, PROFILES
-from mcmi_core.report.notebooks import list_notebooks
+from mcmi_core.experiments.claims import CLAIMS, Claim, judge, scoreboard
+from mcmi_core.experiments.experiment import Experiment
+from mcmi_core.experiments.finding import Finding, finding, findings_table
+from mcmi_core.profiles import PROFILES
 
 ABOVE, BELOW, ACROSS = Interval(2, 1, 3, 5), Interval(-2, -3, -1, 5), Interval(0.5, -1, 2, 5)
+LAB = made_up_lab(lambda run: None)
+
+
+def found(claim: str, difference: Interval, *, primary: bool = True, **about) -> Finding:
+    about = {"quantity": "accuracy", **about}
+    return finding(LAB, PAIR, claim, difference, primary=primary, **about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeUp(Experiment):
+    """Findings that are given; none: no run has a record."""
+
+    name: ClassVar[str] = "12_b"
+    given: tuple[Finding, ...] | None
+
+    def findings(self, lab):
+        if self.given is None:
+            raise NotMeasured("no record")
+        return list(self.given)
+
+
+class Other(MadeUp):
+    name: ClassVar[str] = "13_c"
+
+
+@pytest.fixture
+def two_claims(monkeypatch):
+    asked = (Claim("first", "+1", "12_b"), Claim("second", "Figure 2", "13_c"))
+    monkeypatch.setattr(claims, "CLAIMS", asked)
 
 
 @pytest.mark.parametrize(
@@ -29,62 +59,72 @@ ABOVE, BELOW, ACROSS = Interval(2, 1, 3, 5), Interval(-2, -3, -1, 5), Interval(0
     ],
 )
 def test_verdicts(differences, word):
-    assert judge(differences) == word
+    assert judge(found("a", difference) for difference in differences) == word
 
 
-def test_every_claim_names_a_notebook_that_exists():
-    assert {claim.notebook for claim in CLAIMS} <= set(list_notebooks())
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_every_claim_names_an_experiment_of_every_profile(profile):
+    names = {experiment.name for experiment in profile.experiments}
+    assert {claim.experiment for claim in CLAIMS} <= names
 
 
-def test_without_records_nothing_is_measured(monkeypatch, tmp_path):
-    monkeypatch.setenv("MCMI_RECORDS", str(tmp_path))
-    board = scoreboard(Lab("smoke"))
-    assert list(board.claim) == [claim.statement for claim in CLAIMS]
-    assert set(board.verdict) == {"not measured"}
-    assert board["mean"].isna().all()
+def test_without_records_nothing_is_measured():
+    board = scoreboard(PROFILES["smoke"].experiments, LAB)
+    assert list(board.statement) == [claim.statement for claim in CLAIMS]
+    assert set(board.decision) == {"not measured"}
+    assert board[["mean", "low", "high", "n", "lam", "claim", "verdict"]].isna().all(axis=None)
 
 
-def test_one_row_per_way_of_asking(monkeypatch):
-    def twice(lab):
-        return [Finding("a", ABOVE, "points", ORACLE), Finding("b", ACROSS, "nats", ORACLE)]
-
-    def never(lab):
-        raise NotMeasured("no record")
-
-    asked = (Claim("first", "+1", "12_b", twice), Claim("second", "+2", "12_b", never))
-    monkeypatch.setattr(claims, "CLAIMS", asked)
-    board = scoreboard(Lab("smoke"))
-    assert list(board.claim) == ["first", "first", "second"]
-    assert list(board.verdict) == ["partly", "partly", "not measured"]
-    assert list(board.n)[:2] == [5, 5] and pd.isna(board.n[2])
-    assert board.on[0] == f"{ORACLE}, 60 epochs"
-
-
-@pytest.mark.parametrize(("smallest", "word"), [(0.0, "holds"), (-1e-6, "does not hold")])
-def test_one_broken_inequality_decides_against_the_proposition(monkeypatch, smallest, word):
-    def collect_results(self, looks):
-        seeds = [look.of.seed for look in looks]
-        table = pd.DataFrame({"of_seed": seeds, "feature_nats": 2.0, "output_nats": 1.0})
-        return table.assign(smallest_gap_nats=smallest)
-
-    monkeypatch.setattr(Lab, "collect_results", collect_results)
-    (finding,) = claims.proposition(Lab("smoke"))
-    assert judge([finding.difference]) == word
+def test_one_row_per_primary_finding(two_claims):
+    first = (
+        found("a", ABOVE),
+        found("b", BELOW, primary=False),
+        found("c", ACROSS, unit="nats", teacher="MLL", control="T = 1"),
+    )
+    board = scoreboard([MadeUp(given=first), Other(given=None)], LAB)
+    assert list(board.statement) == ["first", "first", "second"]
+    assert list(board.paper) == ["+1", "+1", "Figure 2"]
+    assert list(board.notebook) == ["12_b", "12_b", "13_c"]
+    assert list(board.decision) == ["partly", "partly", "not measured"]
+    assert list(board.claim[:2]) == ["a", "c"]
+    assert board.loc[0, ["mean", "low", "high", "n"]].tolist() == [2, 1, 3, 5]
+    assert board.loc[0, ["policy", "lam", "control", "kind"]].tolist() == [
+        "tracked",
+        0.7,
+        "MLL",
+        "primary",
+    ]
+    assert board.loc[1, ["unit", "policy", "control"]].tolist() == ["nats", "–", "T = 1"]
+    assert board.loc[2, ["mean", "claim", "policy", "n"]].isna().all()
 
 
-def test_a_claim_is_decided_by_what_its_runs_say(monkeypatch):
-    """The MCMI teacher's own accuracy, from numbers that are made up: 70 − 69, 72 − 70."""
-    monkeypatch.setitem(PROFILES, "tiny", replace(PROFILES["smoke"], name="tiny", seeds=(0, 1)))
-    accuracy = {("MLL", 0): 70.0, ("MLL", 1): 72.0, ("MCMI", 0): 69.0, ("MCMI", 1): 70.0}
+def test_what_a_claim_decides_is_what_its_experiment_finds(two_claims):
+    """The board has the findings' columns as they are, and adds four."""
+    given = (found("a", ABOVE), found("b", ACROSS))
+    board = scoreboard([MadeUp(given=given), Other(given=(found("c", BELOW),))], LAB)
+    table = findings_table([*given, found("c", BELOW)])
+    added = ["statement", "paper", "notebook", "decision"]
+    assert list(board.columns) == [*added, *table.columns]
+    assert board[table.columns].to_dict("list") == table.to_dict("list")
+    assert list(board.decision) == ["partly", "partly", "does not hold"]
 
-    def collect(self, runs):
-        rows = [{"label": run.label, "seed": run.seed} for run in runs]
-        for row in rows:
-            row["test_accuracy_percent"] = accuracy[row["label"].partition(" ")[0], row["seed"]]
-        return pd.DataFrame(rows)
 
-    monkeypatch.setattr(Lab, "collect", collect)
-    (finding,) = claims.own_accuracy(Lab("tiny"))
-    assert finding.difference.mean == pytest.approx(1.5)
-    assert finding.difference.n == 2
-    assert finding.difference.low < finding.difference.mean < finding.difference.high
+def test_a_claim_whose_runs_collapsed_stays_on_the_board(two_claims):
+    exploratory = (found("a", ABOVE, primary=False),)
+    board = scoreboard([MadeUp(given=exploratory), Other(given=())], LAB)
+    assert list(board.statement) == ["first", "second"]
+    assert list(board.decision) == ["not measured", "not measured"]
+
+
+def test_a_claim_that_nobody_asks(two_claims):
+    with pytest.raises(KeyError, match="13_c"):
+        scoreboard([MadeUp(given=None)], LAB)
+
+
+def test_other_errors_are_not_taken_for_missing_records(two_claims):
+    class Broken(MadeUp):
+        def findings(self, lab):
+            return [replace(found("a", ABOVE), no_such_field=1)]
+
+    with pytest.raises(TypeError):
+        scoreboard([Broken(given=None), Other(given=None)], LAB)

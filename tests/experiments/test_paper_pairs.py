@@ -6,27 +6,26 @@ from small_runs import DATA
 
 from mcmi_core.base.errors import IncompatibleNetworks
 from mcmi_core.distillers import DISTILLERS
+from mcmi_core.experiments.pair import PAPER_FINE_TUNING, PAPER_RECIPE
 from mcmi_core.experiments.paper_pairs import (
     CIFAR100_PAIRS,
     DEFAULT_LAMBDA,
     FRAMEWORKS,
     FURTHER_FRAMEWORKS,
     IMAGENET_PAIRS,
+    imagenet_pair,
     learning_rate,
+    table_pair,
 )
 from mcmi_core.experiments.reference import favoured_lambdas, published
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import HeadedNetwork
-from mcmi_core.profiles import (
-    CIFAR100,
-    PAPER_FINE_TUNING,
-    PAPER_RECIPE,
-    PROFILES,
-    get_profile,
-)
-from mcmi_core.profiles._tables import table_pair
+from mcmi_core.profiles import PROFILES, get_profile
+from mcmi_core.profiles.paper import CIFAR100
 
-PAPER = get_profile("paper")
+TABLE_1, TABLE_2 = map(
+    get_profile("paper").experiment, ("06_cifar100_distillation", "07_imagenet_distillation")
+)
 
 
 def test_the_pairs_are_those_of_the_benchmarks():
@@ -48,7 +47,7 @@ def test_lambda_follows_the_stated_rule():
 
 def test_learning_rates_are_the_papers():
     slow = {"mobilenetv2", "shufflenetv1", "shufflenetv2"}
-    for pair in PAPER.distillation_pairs:
+    for pair in TABLE_1.pairs:
         student = pair.distill(pair.mll(0), 0)
         assert student.recipe.learning_rate == (0.01 if pair.student in slow else 0.05)
         assert pair.mll(0).recipe.learning_rate == 0.05
@@ -61,7 +60,7 @@ def test_learning_rates_are_the_papers():
 
 
 def test_imagenet_has_its_customary_recipe():
-    for pair in PAPER.imagenet_pairs:
+    for pair in TABLE_2.pairs:
         recipe = pair.distill(pair.mll(0), 0).recipe
         assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (100, 256, 0.1)
         assert (recipe.weight_decay, recipe.milestones) == (1e-4, (30, 60, 90))
@@ -78,7 +77,7 @@ def test_imagenet_has_its_customary_recipe():
     ],
 )
 def test_frameworks_have_the_options_of_the_pair(teacher, student, framework, options):
-    (pair,) = [p for p in PAPER.distillation_pairs if (p.teacher, p.student) == (teacher, student)]
+    (pair,) = [p for p in TABLE_1.pairs if (p.teacher, p.student) == (teacher, student)]
     run = pair.distill(pair.mll(0), 0, distiller=framework)
     assert options.items() <= run.distiller.options.items()
     # What is asked for in full is not overridden.
@@ -87,7 +86,7 @@ def test_frameworks_have_the_options_of_the_pair(teacher, student, framework, op
 
 
 def test_table_runs_are_shared_with_the_other_notebooks():
-    (pair,) = [p for p in PAPER.distillation_pairs if p.teacher == "resnet56"]
+    (pair,) = [p for p in TABLE_1.pairs if p.teacher == "resnet56"]
     assert pair.mll(0) == CIFAR100.mll(0)
     assert pair.distill(pair.mll(0), 0) == CIFAR100.distill(CIFAR100.mll(0), 0)
 
@@ -126,17 +125,21 @@ def test_a_framework_that_cannot_compare_says_so():
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_run_of_the_tables_is_valid(name):
     profile = get_profile(name)
-    tables = (
-        (profile.distillation_pairs, profile.distillation_frameworks, profile.distillation_seeds),
-        (profile.imagenet_pairs, profile.imagenet_frameworks, profile.imagenet_seeds),
-    )
-    assert set(FRAMEWORKS) <= set(profile.distillation_frameworks)
-    for pairs, frameworks, seeds in tables:
-        assert len(set(seeds)) == len(seeds) >= 2  # or there is no interval
-        for pair in pairs:
-            for framework in frameworks:
+    tables = map(profile.experiment, ("06_cifar100_distillation", "07_imagenet_distillation"))
+    for table in tables:
+        assert len(set(table.seeds)) == len(table.seeds) >= 2  # or there is no interval
+        for pair in table.pairs:
+            for framework in table.frameworks:
                 student = pair.distill(pair.mcmi(0), 0, distiller=framework)
                 assert student.distiller.name == framework
+    assert set(FRAMEWORKS) <= set(profile.experiment("06_cifar100_distillation").frameworks)
+
+
+def test_the_fine_tuning_of_imagenet_is_a_tenth_of_its_training():
+    for epochs, tenth in ((100, 10), (30, 3), (5, 1)):
+        pair = imagenet_pair(IMAGENET_PAIRS[0], "imagefolder:folder=imagenet", epochs)
+        assert (pair.mll(0).recipe.epochs, pair.mcmi(0).recipe.epochs) == (epochs, tenth)
+        assert pair.mcmi(0).recipe.learning_rate == 0.01
 
 
 def test_a_run_can_override_lambda():

@@ -17,7 +17,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from mcmi_core.base import paths
 from mcmi_core.report import notebooks
 
-LONGEST_CELL = 25
+LONGEST_CELL = {"code": 15, "markdown": 25}
+MOST_CODE = 40
+"""Lines in all of a notebook's cells, blank ones included."""
+
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~])(/(home|work|root|tmp|Users)/|[A-Z]:\\)")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 WARNING = re.compile(r"\b[A-Za-z]*Warning\b")
@@ -84,8 +87,17 @@ def cells_are_plain(notebook):
 
 def cells_are_short(notebook):
     for cell in notebook.cells:
-        if (length := len(cell.source.splitlines())) > LONGEST_CELL:
-            yield f"a cell of {length} lines, more than {LONGEST_CELL}: {cell.source[:60]!r}"
+        length, longest = len(cell.source.splitlines()), LONGEST_CELL[cell.cell_type]
+        if length > longest:
+            kind = cell.cell_type
+            yield f"a {kind} cell of {length} lines, more than {longest}: {cell.source[:60]!r}"
+
+
+def code_is_short(notebook):
+    """An analysis is an experiment's, where it is tested."""
+    lines = sum(len(cell.source.splitlines()) for cell in code_cells(notebook))
+    if lines > MOST_CODE:
+        yield f"{lines} lines of code, more than {MOST_CODE}"
 
 
 def parameters_are_literals(notebook):
@@ -120,6 +132,7 @@ RULES = [
     paths_are_relative,
     cells_are_plain,
     cells_are_short,
+    code_is_short,
     parameters_are_literals,
     begins_with_a_title,
     metadata_is_minimal,
@@ -198,8 +211,10 @@ def raising(notebook: NotebookNode) -> None:
         (with_source(2, "if True:\n    def f(): pass"), "defines f"),
         (with_source(2, "class A: pass"), "defines A"),
         (with_source(2, "%matplotlib inline"), "not plain Python"),
-        (with_source(2, "1\n" * 26), "a cell of 26 lines"),
-        (with_source(0, "# T" + "\n" * 26), "a cell of 26 lines"),
+        (with_source(2, "1\n" * 16), "a code cell of 16 lines"),
+        (with_source(0, "# T" + "\n" * 26), "a markdown cell of 26 lines"),
+        (with_source(2, "1\n" * 39), "41 lines of code, more than 40"),
+        (lambda n: n.cells.extend(new_code_cell("1\n" * 13) for _ in range(3)), "42 lines of code"),
         (lambda n: n.cells[1].update(metadata={}), "0 cells tagged 'parameters'"),
         (lambda n: n.cells[2].metadata.update(tags=["parameters"]), "2 cells tagged"),
         (with_source(1, "rate = 2 * 3"), "parameter that is no literal on one line"),

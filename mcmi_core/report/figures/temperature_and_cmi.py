@@ -1,0 +1,23 @@
+"""01 · Student accuracy as bars and the teacher's CMI as a curve, against the temperature."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mcmi_core.report.plots import plot_bars_and_curve
+
+
+def draw_temperature_and_cmi(cmi: pd.Series, accuracy: pd.Series) -> Figure:
+    """One panel per pair that has accuracies.
+
+    Args:
+        cmi: the teacher's, nats: an interval by ``pair`` and ``temperature``.
+        accuracy: the student's, percent, likewise.
+    """
+    pairs = accuracy.index.unique("pair")
+    size = (4.4 * len(pairs), 3.6)
+    figure, panels = plt.subplots(1, len(pairs), figsize=size, squeeze=False)
+    for axes, pair in zip(panels[0], pairs, strict=True):
+        plot_bars_and_curve(axes, accuracy[pair], cmi[pair])
+        axes.set_title(pair.replace(" on ", "\n"), fontsize="small")
+    return figure

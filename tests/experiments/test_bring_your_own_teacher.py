@@ -1,0 +1,110 @@
+import os
+
+import pytest
+import torch
+from PIL import Image
+
+from mcmi_core.experiments import bring_your_own_teacher as example
+from mcmi_core.objectives import MLLLoss
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return example.open_images("", 8, str(tmp_path_factory.mktemp("workspace")))
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for split in ("train", "test"):
+        for name, level in (("dark", 40), ("bright", 160)):
+            folder = tmp_path / "pictures" / split / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (9, 12), (level, 200 - level, level)).save(folder / "one.png")
+    return tmp_path / "pictures"
+
+
+def test_digits_become_a_folder_of_ten_classes(digits):
+    assert digits.num_classes == 10
+    assert (len(digits.train), len(digits.test)) == (1438, 359)
+    assert digits.train.inputs.shape[1:] == (3, 8, 8)
+    assert digits.augmentation == "crop"  # a flipped digit is no digit
+
+
+def test_your_own_folder(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("MCMI_CACHE", "as it was")
+    monkeypatch.delenv("MCMI_PROGRESS", raising=False)
+    data = example.open_images(str(pictures), 8, str(tmp_path / "workspace"))
+    assert data.augmentation == "crop_flip"
+    assert data.class_names == ("bright", "dark")
+    assert os.environ["MCMI_CACHE"] == "as it was"
+    assert "MCMI_PROGRESS" not in os.environ
+
+
+def test_an_epoch_is_the_same_whenever_it_is_asked_for(digits):
+    batches = example.batches_by_epoch(digits, CPU)
+    first, again, second = (next(batches(number)) for number in (0, 0, 1))
+    assert first.inputs.shape == (64, 3, 8, 8)
+    assert torch.equal(first.inputs, again.inputs)
+    assert not torch.equal(first.indices, second.indices)
+
+
+@pytest.mark.parametrize(("hidden", "linear"), [(None, [8 * 64]), (16, [8 * 64, 16])])
+def test_networks_give_logits(hidden, linear):
+    network = example.small_network(10, 8, width=8, hidden=hidden)
+    assert network(torch.zeros(5, 3, 8, 8)).shape == (5, 10)
+    assert [m.in_features for m in network if isinstance(m, torch.nn.Linear)] == linear
+
+
+def test_learning_lowers_the_loss(digits):
+    images = next(example.batches_by_epoch(digits, CPU)(0))
+    torch.manual_seed(0)
+    network, loss = example.small_network(10, 8, width=2), MLLLoss()
+    before = loss(network(images.inputs), images.labels)
+    example.learn(network, loss, lambda number: [images])
+    assert loss(network(images.inputs), images.labels) < 0.8 * before
+
+
+def test_what_is_exported_is_compared(digits, tmp_path):
+    torch.manual_seed(0)
+    student = example.small_network(10, 8, width=2)
+    example.export_student(student, digits, str(tmp_path))
+    said = example.compare_exported(student, digits, str(tmp_path))
+    assert said == "exported student: logits agree to 1e-4 on every test image"
+    with torch.no_grad():
+        student[-1].bias[3] += 0.01
+    with pytest.raises(AssertionError, match="not equal"):  # weights
+        example.compare_exported(student, digits, str(tmp_path))
+    example.save_file(student.state_dict(), tmp_path / "student.safetensors")
+    with pytest.raises(AssertionError, match="not close"):  # logits
+        example.compare_exported(student, digits, str(tmp_path))
+
+
+def stages(cmi_nats, teacher_percent, student_percent):
+    zero = {"ll_nats": 0.0, "entropy_nats": 0.0}
+    teacher = zero | {"accuracy_percent": teacher_percent}
+    return {
+        "MLL teacher, training images": teacher | {"cmi_nats": 0.1},
+        "MCMI teacher, training images": teacher | {"cmi_nats": cmi_nats},
+        "its student, test images": zero | {"accuracy_percent": student_percent, "cmi_nats": 0.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ((0.2, 95, 85), [True, True, True]),
+        ((0.1, 90, 80), [False, True, True]),
+        ((0.2, 89, 79), [True, False, False]),
+    ],
+)
+def test_each_check_can_fail(numbers, expected):
+    lines = example.checks(stages(*numbers)).splitlines()
+    assert [line.split(": ")[1] for line in lines] == [str(is_so) for is_so in expected]
+
+
+def test_stages_become_a_table():
+    table = example.stage_table(stages(0.256, 95, 85))
+    assert list(table.columns) == ["accuracy_percent", "ll_nats", "cmi_nats", "entropy_nats"]
+    assert table.loc["MCMI teacher, training images", "cmi_nats"] == 0.26

@@ -1,0 +1,78 @@
+"""Table 1: our numbers beside those that are published."""
+
+from dataclasses import replace
+
+import pytest
+from made_up import FIXED_DATA, made_up_lab
+
+from mcmi_core.experiments.cifar100_distillation import (
+    Cifar100Distillation,
+    literature,
+    readable_literature,
+)
+
+PAIR = replace(FIXED_DATA, teacher="resnet32x4", student="resnet8x4")
+EXPERIMENT = Cifar100Distillation(
+    pairs=(PAIR, replace(PAIR, teacher="resnet20", student="resnet8")),
+    frameworks=("kd", "dist"),
+    seeds=(0, 1, 2),
+)
+
+
+def answer(run):
+    """MCMI's students lose 2 points at last, but only 1 at their best epoch."""
+    mcmi = "MCMI" in run.label
+    last, best = 60 - 2 * mcmi, 62 - mcmi
+    test = {"accuracy_percent": last + run.seed}
+    train = {"cmi_nats": 0.1 + mcmi, "ll_nats": -0.1}
+    return {
+        "metrics": {"test": test, "train": train},
+        "history": {"epoch": [1, 2], "test_accuracy_percent": [best + run.seed, last + run.seed]},
+    }
+
+
+def test_the_mean_decides_the_claim():
+    mean, *rows = EXPERIMENT.findings(made_up_lab(answer))
+    assert (mean.primary, mean.difference.mean, mean.verdict) == (True, -2, "does not hold")
+    assert len(rows) == 4 and not any(row.primary for row in rows)
+
+
+def test_teachers_have_cmi_and_ll():
+    table = EXPERIMENT.teacher_table(made_up_lab(answer))
+    assert list(table) == ["test_accuracy_percent", "train_cmi_nats", "train_ll_nats"]
+    mcmi = table.loc[("resnet20 → resnet8", "MCMI tracked λ=0.7", "done")]
+    assert mcmi.train_cmi_nats.mean == pytest.approx(1.1)
+
+
+def test_last_and_best_epoch_and_what_is_published_where_networks_agree():
+    lab = made_up_lab(answer)
+    numbers = EXPERIMENT.numbers(lab)
+    assert list(numbers)[:4] == ["pair", "framework", "mll_mean", "mcmi_mean"]
+    assert list(numbers)[-4:] == [
+        "cifar100_published_percent",
+        "cifar100_authors_lam",
+        "cifar100_authors_percent",
+        "cifar100_cells",
+    ]
+    assert list(numbers.gain_mean) == [-2] * 4
+    assert list(numbers.selected_on_test_gain_mean) == [-1] * 4
+    assert list(EXPERIMENT.best_on_test(lab).mll_mean) == [63] * 4
+    published = numbers.set_index(["pair", "framework"]).cifar100_published_percent
+    assert published.loc[("resnet32x4 → resnet8x4", "kd")] == 73.33
+    assert (
+        published.loc[[("resnet20 → resnet8", "kd"), ("resnet20 → resnet8", "dist")]].isna().all()
+    )
+
+
+def test_literature_has_one_row_per_pair_and_framework():
+    table = literature()
+    assert not table.duplicated(["pair", "framework"]).any()
+    assert table.pair.nunique() == 13
+
+
+def test_published_as_text_in_the_order_of_our_frameworks():
+    table = readable_literature(("crd", "kd", "not published"))
+    assert list(table) == ["teacher", "student", "crd", "kd"]
+    assert table.loc["resnet32x4 → resnet8x4", "kd"] == "73.3 (74.7)"
+    assert table.loc["resnet110 → resnet20", "kd"] == "70.7"
+    assert readable_literature(("dkd",)).loc["resnet50 → vgg8", "dkd"] == "–"

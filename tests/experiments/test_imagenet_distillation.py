@@ -1,0 +1,61 @@
+"""Table 2: top-1, top-5 and the best epoch."""
+
+from dataclasses import replace
+
+import pytest
+from made_up import PAIR, made_up_lab
+
+from mcmi_core.experiments.imagenet_distillation import ImagenetDistillation
+
+TWENTY_CLASSES = replace(PAIR, data="oracle:classes=20,dimension=64")
+EXPERIMENT = ImagenetDistillation(
+    pairs=(TWENTY_CLASSES,), frameworks=("kd", "dkd"), seeds=(0, 1, 2), workers=1
+)
+
+
+def answer(run):
+    """MCMI's students gain 1 point of top-1, 2 of top-5, 3 at the best epoch."""
+    mcmi = "MCMI" in run.label
+    test = {"accuracy_percent": 60 + mcmi, "top5_accuracy_percent": 80 + 2 * mcmi}
+    return {
+        "metrics": {"test": test, "train": {"cmi_nats": 0.1}},
+        "history": {"epoch": [1, 2], "test_accuracy_percent": [70 + 3 * mcmi, 60 + mcmi]},
+    }
+
+
+def test_three_accuracies():
+    table = EXPERIMENT.table(made_up_lab(answer))
+    assert list(table)[:3] == ["accuracy", "pair", "framework"]
+    assert list(table.accuracy.unique()) == [
+        "top-1",
+        "top-5",
+        "best epoch's top-1, selected on test",
+    ]
+    assert list(table.gain_mean) == [1, 1, 2, 2, 3, 3]
+    assert table.index.is_unique
+
+
+def test_all_findings_are_exploratory():
+    mean, *rows = EXPERIMENT.findings(made_up_lab(answer))
+    assert mean.difference.mean == pytest.approx(1)
+    assert mean.claim == "MCMI's students beat MLL's, mean over frameworks"
+    assert [row.difference.mean for row in rows] == [1, 1]
+    assert not any(finding.primary for finding in (mean, *rows))
+
+
+def test_teachers_have_top_5():
+    table = EXPERIMENT.teacher_table(made_up_lab(answer))
+    assert list(table)[1] == "test_top5_accuracy_percent"
+    assert [interval.mean for interval in table["test_top5_accuracy_percent"]] == [80, 82]
+
+
+def test_the_data_are_named_by_classes_or_folder():
+    assert EXPERIMENT.data_text == "20 synthetic classes"
+    folder = replace(TWENTY_CLASSES, data="imagefolder:folder=imagenet,image_size=224")
+    assert replace(EXPERIMENT, pairs=(folder,)).data_text == "imagefolder:folder=imagenet"
+    assert EXPERIMENT.note(made_up_lab(answer)).startswith("20 synthetic classes, 20 epochs")
+
+
+def test_its_data_is_not_loaded_beforehand_and_few_run_at_a_time():
+    assert not EXPERIMENT.data_is_checked
+    assert EXPERIMENT.workers == 1

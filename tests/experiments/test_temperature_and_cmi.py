@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import pytest
+from made_up import FIXED_DATA, PAIR, accuracy, made_up_lab
+
+from mcmi_core.base.errors import NotMeasured
+from mcmi_core.experiments.temperature_and_cmi import TemperatureAndCmi
+
+OTHER = replace(FIXED_DATA, teacher="mlp:width=16")
+EXPERIMENT = TemperatureAndCmi(pairs=(PAIR, OTHER), temperatures=(1.0, 2.0, 4.0), seeds=(0, 1, 2))
+CMI = {"oracle": [0.1, 0.5, 0.3], "digits": [0.3, 0.2, 0.1]}
+"""By temperature: at T = 4 it is higher than at T = 1 by 0.2 on one, and lower by as much on the
+other."""
+STUDENT = {1.0: 60, 2.0: 61, 4.0: 63}
+
+
+def answer(run):
+    """Every seed adds a hundredth of a nat at T = 4, and a point to all its students."""
+    if run.stage == "measurement":
+        first, second, last = CMI[run.of.data.name]
+        cmi = [first, second, last + run.of.seed / 100]
+        return {"result": {"temperature": [1.0, 2.0, 4.0], "cmi_nats": cmi}}
+    if run.stage == "student":
+        return accuracy(STUDENT[run.distiller.options["temperature"]] + run.seed)
+    return accuracy(70)
+
+
+def test_cmi_at_the_customary_temperature_against_that_at_1():
+    oracle, digits = EXPERIMENT.findings(made_up_lab(answer))
+    assert oracle.claim == "mlp:width=64 on oracle: CMI at T = 4 is above that at T = 1"
+    assert oracle.difference.mean == pytest.approx(0.21)
+    assert digits.difference.mean == pytest.approx(-0.19)
+    assert (oracle.verdict, digits.verdict) == ("holds", "does not hold")
+    assert {f.control for f in (oracle, digits)} == {"T = 1"}
+    assert (oracle.policy, oracle.lam, oracle.unit, oracle.primary) == ("–", None, "nats", True)
+    assert oracle.networks == "mlp:width=64"
+    assert (oracle.replicate, digits.replicate) == ("data and weights", "weights")
+
+
+def test_pairs_that_share_a_teacher_are_one_question():
+    shared = replace(PAIR, student="mlp:width=4")
+    experiment = replace(EXPERIMENT, pairs=(PAIR, shared))
+    assert len(experiment.findings(made_up_lab(answer))) == 1
+    assert len(experiment.accuracy(made_up_lab(answer)).index.unique("pair")) == 2
+
+
+def test_intervals_by_pair_and_temperature():
+    lab = made_up_lab(answer)
+    cmi, students = EXPERIMENT.cmi(lab), EXPERIMENT.accuracy(lab)
+    settings = [(str(pair), t) for pair in (PAIR, OTHER) for t in (1.0, 2.0, 4.0)]
+    assert list(cmi.index) == list(students.index) == settings
+    assert cmi.index.names == students.index.names == ["pair", "temperature"]
+    assert cmi[str(PAIR), 4.0].mean == pytest.approx(0.31)
+    spread = students[str(PAIR), 2.0]
+    assert spread.mean == pytest.approx(62)
+    assert spread.high - spread.low == pytest.approx(0)  # a seed adds the same at every T
+
+
+def test_where_the_maxima_lie():
+    table = EXPERIMENT.maxima(made_up_lab(answer))
+    assert table["T of the largest CMI"].to_dict() == {str(PAIR): 2, str(OTHER): 1}
+    assert list(table["T of the best student"]) == [4, 4]
+    assert list(table["its gain over T = 1, points"]) == pytest.approx([3, 3])
+
+
+def test_all_runs_are_asked_for_once():
+    runs = EXPERIMENT.runs()
+    assert len(runs) == len({run.key for run in runs}) == 2 * 3 * (1 + 3)
+    asked = {run.key for run in runs}
+    for pair in (PAIR, OTHER):
+        assert {run.key for run in EXPERIMENT.sweeps(pair)} < asked
+        assert {run.key for run in EXPERIMENT.students(pair)} < asked
+
+
+def collapsed_teachers(*seeds):
+    """Of the oracle; what would come of them has no record."""
+
+    def answer_or_collapse(run):
+        first = run.chain()[0]
+        if first.data.name == "oracle" and first.seed in seeds:
+            return {"status": "collapsed"} if run.stage == "teacher" else None
+        return answer(run)
+
+    return answer_or_collapse
+
+
+def test_a_seed_whose_student_collapsed_is_left_out_of_the_accuracy():
+    one_student = EXPERIMENT.students(PAIR)[0]
+
+    def answer_but_one(run):
+        return {"status": "collapsed"} if run.key == one_student.key else answer(run)
+
+    lab = made_up_lab(answer_but_one)
+    students = EXPERIMENT.accuracy(lab)
+    assert {interval.n for interval in students[str(PAIR)]} == {2}
+    assert {interval.n for interval in students[str(OTHER)]} == {3}
+    assert {interval.n for interval in EXPERIMENT.cmi(lab)[str(PAIR)]} == {3}
+    assert EXPERIMENT.outcomes(lab).to_dict() == {
+        str(PAIR): "1 of 9 collapsed",
+        str(OTHER): "all done",
+    }
+
+
+def test_a_pair_with_one_teacher_left_has_no_finding():
+    lab = made_up_lab(collapsed_teachers(0, 1))
+    (only,) = EXPERIMENT.findings(lab)
+    assert only.data == "digits"
+    assert list(EXPERIMENT.accuracy(lab).index.unique("pair")) == [str(OTHER)]
+    assert list(EXPERIMENT.maxima(lab).index) == [str(OTHER)]
+    assert EXPERIMENT.outcomes(lab)[str(PAIR)] == "6 of 9 not run"
+
+
+def test_a_pair_with_two_teachers_left_has_one():
+    first, _ = EXPERIMENT.findings(made_up_lab(collapsed_teachers(0)))
+    assert first.difference.n == 2
+    assert first.difference.mean == pytest.approx(0.215)
+
+
+@pytest.mark.parametrize("temperatures", [(1.0, 2.0), (2.0, 4.0)])
+def test_without_the_compared_temperatures(temperatures):
+    with pytest.raises(ValueError, match="must include 1 and 4, which are compared, got"):
+        replace(EXPERIMENT, temperatures=temperatures)
+
+
+def test_nothing_is_concluded_from_missing_records():
+    with pytest.raises(NotMeasured):
+        EXPERIMENT.findings(made_up_lab(lambda run: None))
