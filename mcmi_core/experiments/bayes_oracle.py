@@ -173,7 +173,8 @@ class BayesOracle(Experiment):
         findings, own = [], self.pair.mcmi(0).label
         for split in ("train", "test"):
             inputs = {"train": "training", "test": "test"}[split]
-            for label, difference in self.closeness(lab, split).drop(TRUTH).items():
+            closeness = self.closeness(lab, split).drop(TRUTH, errors="ignore")
+            for label, difference in closeness.items():
                 findings.append(
                     finding(
                         lab,
