@@ -1,8 +1,8 @@
 """CMI and LL as torchmetrics metrics: for anybody's training loop, summed over processes.
 
-Exact for any split into batches and processes. They keep the sums of
-:class:`~mcmi_core.output_sums.OutputSums`, all of them, so that a ``MetricCollection`` of both recognises
-them as one group and looks at each batch once. Import them from :mod:`mcmi_core.cmi`.
+Exact for any split into batches and processes. They keep all sums of
+:class:`~mcmi_core.output_sums.OutputSums`, so that a ``MetricCollection`` of both recognises them
+as one group and looks at each batch once. Import them from :mod:`mcmi_core.cmi`.
 """
 
 from dataclasses import fields

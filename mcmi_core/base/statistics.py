@@ -90,53 +90,52 @@ def within_seed_intervals(table: pd.DataFrame, setting: str, metric: str) -> pd.
     return pd.Series(intervals)
 
 
-def summarise(table: pd.DataFrame, by: list[str], metrics: list[str]) -> pd.DataFrame:
+def summarise(done: pd.DataFrame, by: list[str], metrics: list[str]) -> pd.DataFrame:
     """Mean and 95 % t-interval over seeds of several metrics.
 
+    Runs that collapsed have no metrics; the other seeds still count.
+
     Args:
-        table: one row per run.
+        done: one row per run that is done.
         by: columns whose values make a setting; the other rows of a setting are its seeds.
         metrics: columns to summarise.
 
     Returns:
-        One row per setting, in order of appearance; each metric as an :class:`Interval`.
-
-    Raises:
-        ValueError: a setting with fewer than two seeds.
+        One row per setting with two seeds or more, in order of appearance; each metric as an
+        :class:`Interval`.
     """
-    groups = table.groupby(by, sort=False)[metrics]
+    seeds = done.groupby(by)[by[0]].transform("size")
+    groups = done[seeds >= 2].groupby(by, sort=False)[metrics]
     return groups.agg(lambda values: [mean_interval(values)]).map(lambda cell: cell[0])
 
 
-def gains(
-    table: pd.DataFrame, metric: str, control: str, by: list[str] | None = None
-) -> pd.Series:
-    """Paired difference of each method to a control method, over seeds.
+def gains(done: pd.DataFrame, metric: str, control: str, by: list[str] | None = None) -> pd.Series:
+    """Paired difference of each method to a control, over the seeds that have both.
+
+    Runs that collapsed have no metrics; the other seeds still count.
 
     Args:
-        table: one row per run, with columns ``label`` (the method), ``seed`` and ``metric``.
+        done: one row per run that is done, with columns ``label`` (the method), ``seed`` and
+            ``metric``.
         metric: the column to compare.
         control: label of the method to compare with.
         by: further columns that split the table into separate comparisons.
 
     Returns:
-        :class:`Interval` of metric(method) − metric(control), indexed by ``by`` and ``label``.
-
-    Raises:
-        ValueError: no such control, fewer than two seeds, or a seed that lacks the control or a
-            method.
+        :class:`Interval` of metric(method) − metric(control), indexed
+        by ``by`` and ``label``, for each that two seeds or more are left for.
     """
-    groups = table.groupby(by) if by else [((), table)]
-    differences = {}
-    for setting, rows in groups:
-        wide = rows.pivot(index="seed", columns="label", values=metric)
-        if control not in wide:
-            raise ValueError(f"no method {control!r} to compare with; there are {', '.join(wide)}")
-        for label in wide.columns.drop(control):
-            differences[(*setting, label)] = paired_difference(wide[label], wide[control])
     names = [*(by or []), "label"]
-    index = pd.MultiIndex.from_tuples(differences, names=names)
-    return pd.Series(list(differences.values()), index if by else index.get_level_values("label"))
+    differences = {}
+    for setting, rows in done.groupby(by) if by else [((), done)]:
+        wide = rows.pivot(index="seed", columns="label", values=metric)
+        for label in wide.columns.drop(control, errors="ignore"):
+            both = wide.reindex(columns=[control, label]).dropna()
+            if len(both) >= 2:
+                differences[(*setting, label)] = paired_difference(both[label], both[control])
+    index = pd.MultiIndex.from_tuples(list(differences), names=names)
+    index = index if by else index.get_level_values("label")
+    return pd.Series(list(differences.values()), index, dtype=object)
 
 
 def selection_effects(

@@ -19,8 +19,8 @@ from mcmi_core.base.statistics import (
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.seeds_left import outcome_by
 from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher
 
 KD_TEMPERATURE = 4
@@ -180,7 +180,7 @@ class Alternatives(Experiment):
     def left_out(self, lab: Lab) -> str:
         """Methods that :meth:`finished` leaves out, or of which it lacks seeds, and why."""
         outcomes = outcome_by(self.table(lab), "method")
-        failed = outcomes[outcomes != "all done"]
+        failed = outcomes[outcomes != "done"]
         return ", ".join(f"{method} ({why})" for method, why in failed.items()) or "none"
 
     def summary(self, runs: pd.DataFrame) -> pd.DataFrame:

@@ -10,11 +10,12 @@ from typing import ClassVar
 
 import pandas as pd
 
+from mcmi_core.base.statistics import gains, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.seeds_left import gains_left, outcome_by, summarise_left
 from mcmi_core.runs import BayesTeacher, Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
@@ -118,17 +119,17 @@ class BayesOracle(Experiment):
 
         Nats or percent as their names say; ``bcpd_kl`` is the mean KL(P* ‖ P) to the truth.
         """
-        return summarise_left(_done(self.teacher_table(lab)), ["label"], list(TEACHER_METRICS))
+        return summarise(_done(self.teacher_table(lab)), ["label"], list(TEACHER_METRICS))
 
     def accuracy(self, lab: Lab) -> pd.DataFrame:
         """Students' test accuracy, percent: intervals by teacher's label and by fraction."""
         done = _done(self.student_table(lab))
-        return self._by_fraction(summarise_left(done, ["fraction", "label"], [ACCURACY])[ACCURACY])
+        return self._by_fraction(summarise(done, ["fraction", "label"], [ACCURACY])[ACCURACY])
 
     def gain(self, lab: Lab) -> pd.DataFrame:
         """Students' accuracy above that of MLL's student, points: as :meth:`accuracy`."""
         done = _done(self.student_table(lab))
-        return self._by_fraction(gains_left(done, ACCURACY, control="MLL", by=["fraction"]))
+        return self._by_fraction(gains(done, ACCURACY, control="MLL", by=["fraction"]))
 
     def _by_fraction(self, intervals: pd.Series) -> pd.DataFrame:
         table = intervals.unstack("fraction")
@@ -138,7 +139,7 @@ class BayesOracle(Experiment):
         """KL(P* ‖ MLL) − KL(P* ‖ teacher), nats, on ``train`` or ``test``: intervals by label."""
         done = _done(self.teacher_table(lab))
         closeness = done.assign(closeness=-done[f"{split}_bcpd_kl_nats"])
-        return gains_left(closeness, "closeness", control="MLL")
+        return gains(closeness, "closeness", control="MLL")
 
     def students_as_text(self, lab: Lab) -> pd.DataFrame:
         """Accuracy and gain by teacher and fraction, and what became of the students' runs.

@@ -1,18 +1,17 @@
 """MLL against MCMI teachers, framework by framework: the numbers of the paper's Tables 1 and 2."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import Interval, mean_interval, paired_difference
+from mcmi_core.base.statistics import Interval, mean_interval, paired_difference, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome, seeds_text
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.seeds_left import summarise_left
 from mcmi_core.runs import Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
@@ -54,8 +53,8 @@ class Comparison(Experiment):
         table = lab.collect(run for _, run in plan)
         table["pair"] = [pair_name(pair) for pair, _ in plan]
         by, metrics = ["pair", "label"], list(self.teacher_metrics)
-        statuses = table.groupby(by, sort=False).status.agg(status_text).to_frame()
-        intervals = summarise_left(table[table.status == "done"], by, metrics)
+        statuses = table.groupby(by, sort=False).status.agg(outcome).to_frame()
+        intervals = summarise(table[table.status == "done"], by, metrics)
         return statuses.join(intervals).set_index("status", append=True)
 
     def student_table(self, lab: Lab) -> pd.DataFrame:
@@ -190,7 +189,7 @@ def compare_teachers(students: pd.DataFrame, metric: str) -> pd.DataFrame:
                 **{f"{name.lower()}_sd": wide[name].std() for name in wide},
                 **{f"gain_{part}": getattr(gain, part) for part in ("mean", "low", "high")},
                 "n": gain.n,
-                "status": status_text(group.status),
+                "status": outcome(group.status),
             }
         )
     return pd.DataFrame(rows)
@@ -220,17 +219,6 @@ def mean_gain(students: pd.DataFrame, metric: str) -> pd.Series:
     kept = students.assign(teacher=teacher)[whole]
     means = kept.groupby(["seed", "teacher"])[metric].mean().unstack()
     return means["MCMI"] - means["MLL"]
-
-
-def status_text(statuses: pd.Series) -> str:
-    """``done``, or how many runs are not, and why: ``2 of 10 collapsed``."""
-    counts = statuses[statuses != "done"].value_counts()
-    return "; ".join(f"{n} of {len(statuses)} {name}" for name, n in counts.items()) or "done"
-
-
-def seeds_text(statuses: pd.Series, seeds: Collection[int]) -> str:
-    """``n = 3 seeds`` if all runs are done; ``n ≤ 3 seeds`` if some lack a run."""
-    return f"n {'=' if (statuses == 'done').all() else '≤'} {len(seeds)} seeds"
 
 
 def _teacher_kind(students: pd.DataFrame) -> pd.Series:

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import Interval
+from mcmi_core.base.statistics import Interval, gains, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.seeds_left import gains_left, outcome_by, summarise_left
 from mcmi_core.runs import Measurement, Run, Teacher
 
 COVERAGE, INFORMATION = "coverage_percent", "place_information_nats"
@@ -68,7 +68,7 @@ class EigenCam(Experiment):
     def teacher_summary(self, lab: Lab, metrics: list[str]) -> pd.DataFrame:
         """An interval over seeds for each metric, by ``label``, where two seeds are done."""
         table = self.teacher_table(lab)
-        return summarise_left(table[table.status == "done"], ["label"], metrics)
+        return summarise(table[table.status == "done"], ["label"], metrics)
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """Whether all teachers are done, or how many collapsed, by ``label``."""
@@ -109,7 +109,7 @@ class EigenCam(Experiment):
         table = self.coverage_table(lab)
         shown = table[table.stage_index.isin((self.stage, table.stage_index.max()))]
         by = ["centred", "stage_index", "positions", "label"]
-        summary = summarise_left(shown, by, [COVERAGE, INFORMATION])
+        summary = summarise(shown, by, [COVERAGE, INFORMATION])
         formats = {COVERAGE: "{:.1f}", INFORMATION: "{:.4f}"}
         return pd.DataFrame({name: summary[name].map(formats[name].format) for name in formats})
 
@@ -131,7 +131,7 @@ class EigenCam(Experiment):
             for metric in (COVERAGE, INFORMATION):
                 for control in (mll, untreated):
                     compared = rows[rows.label.isin((control, mcmi))]
-                    difference = gains_left(compared, metric, control).get(mcmi)
+                    difference = gains(compared, metric, control).get(mcmi)
                     if difference is not None:
                         findings.append(self._finding(lab, metric, control, centred, difference))
         return findings

@@ -14,6 +14,7 @@ from mcmi_core.base.statistics import gains, paired_difference, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.reference import authors_few_shot
 from mcmi_core.runs import Run, Student
@@ -54,9 +55,14 @@ class FewShot(Experiment):
         return students
 
     def table(self, lab: Lab) -> pd.DataFrame:
-        """One row per student, with columns ``distiller`` and ``fraction``."""
+        """One row per student that is done, with columns ``distiller`` and ``fraction``."""
         columns = {"distiller_name": "distiller", "part_fraction": "fraction"}
-        return lab.collect(self.students()).rename(columns=columns)
+        table = lab.collect(self.students()).rename(columns=columns)
+        return table[table.status == "done"]
+
+    def outcomes(self, lab: Lab) -> pd.Series:
+        """What became of the students of each teacher."""
+        return outcome_by(lab.collect(self.students()), "label")
 
     def accuracy(self, lab: Lab) -> pd.Series:
         """Test accuracy, percent: an interval by ``distiller``, ``fraction`` and ``label``."""
@@ -87,6 +93,10 @@ class FewShot(Experiment):
                 continue
             wide = rows.pivot(index="seed", columns=["fraction", "label"], values=ACCURACY)
             mcmi = self.pair.mcmi(0).label
+            asked = [(fraction, label) for fraction in (few, many) for label in (mcmi, "MLL")]
+            wide = wide.reindex(columns=asked).dropna()
+            if len(wide) < 2:
+                continue
             gain_of = {f: wide[f, mcmi] - wide[f, "MLL"] for f in (few, many)}
             findings.append(
                 finding(

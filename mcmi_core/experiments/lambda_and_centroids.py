@@ -9,12 +9,11 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import Interval, selection_effects
+from mcmi_core.base.statistics import Interval, gains, selection_effects, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.seeds_left import gains_left, summarise_left
 from mcmi_core.runs import Run, Student, Teacher
 
 POLICIES = ("fixed", "tracked")
@@ -115,9 +114,9 @@ class LambdaAndCentroids(Experiment):
         """
         table = self.table(lab)
         done = table[table.status == "done"]
-        summary = summarise_left(done, ["policy", "λ", "label"], list(LEVELS)).reset_index()
+        summary = summarise(done, ["policy", "λ", "label"], list(LEVELS)).reset_index()
         for name, metric in GAINS.items():
-            summary[name] = summary.label.map(gains_left(done, metric, control="MLL"))
+            summary[name] = summary.label.map(gains(done, metric, control="MLL"))
         return summary.drop(columns="label").set_index(["policy", "λ"])
 
     def numbers(self, lab: Lab) -> pd.Series:
@@ -176,7 +175,7 @@ class LambdaAndCentroids(Experiment):
     def findings(self, lab: Lab) -> list[Finding]:
         """The student's gain at every λ and policy; all exploratory."""
         table = self.table(lab)
-        gain = gains_left(table, "student_accuracy_percent", control="MLL")
+        gain = gains(table, "student_accuracy_percent", control="MLL")
         return [
             finding(
                 lab,

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import paired_difference
+from mcmi_core.base.statistics import paired_difference, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair, distinct_teachers
-from mcmi_core.experiments.seeds_left import outcome_by, summarise_left
 from mcmi_core.runs import Run, Teacher
 
 CMI, LL = "train_cmi_nats", "train_ll_nats"
@@ -72,7 +72,7 @@ class MllTrainingDynamics(Experiment):
         for pair in distinct_teachers(self.pairs):
             rows = history[history.teacher == _name(pair)]
             chosen.append(rows[rows.epoch.isin(two_epochs(pair))])
-        return summarise_left(pd.concat(chosen), ["teacher", "epoch"], [CMI, LL])
+        return summarise(pd.concat(chosen), ["teacher", "epoch"], [CMI, LL])
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """Whether all runs are done, or how many collapsed, by ``teacher``."""

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import mean_interval
+from mcmi_core.base.statistics import gains, mean_interval, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.seeds_left import gains_left, outcome_by, summarise_left
 from mcmi_core.runs import Measurement, Run, Teacher
 
 SIDES = {"output_nats": "I(X; Ŷ | Y)", "feature_nats": "I(X; f | Y)"}
@@ -78,13 +78,13 @@ class Proposition1(Experiment):
         """Both sides, nats: intervals by ``label``, ``layer`` and ``bits``."""
         table = self.table(lab)
         quantised = table[table.bits.notna()]
-        return summarise_left(quantised, ["label", "layer", "bits"], list(SIDES))
+        return summarise(quantised, ["label", "layer", "bits"], list(SIDES))
 
     def unquantised_as_text(self, lab: Lab) -> pd.DataFrame:
         """Both sides and their gap, nats, for features as they are; and what became of the runs."""
         table, teachers = self.table(lab), lab.collect(self.teachers())
         sides = [*SIDES, "gap_nats"]
-        summary = summarise_left(table[table.bits.isna()], ["layer", "label"], sides)
+        summary = summarise(table[table.bits.isna()], ["layer", "label"], sides)
         outcomes = outcome_by(teachers, "label")
         rows = pd.MultiIndex.from_product(
             [outcomes.index, table.layer.unique()], names=["label", "layer"]
@@ -120,7 +120,7 @@ class Proposition1(Experiment):
         findings, table = [], self.table(lab)
         most = max(self.bits)
         for side, formula in SIDES.items():
-            differences = gains_left(table[table.bits == most], side, control="MLL", by=["layer"])
+            differences = gains(table[table.bits == most], side, control="MLL", by=["layer"])
             for (layer, label), difference in differences.items():
                 findings.append(
                     finding(

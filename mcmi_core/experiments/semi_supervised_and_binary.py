@@ -11,12 +11,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import paired_difference, within_seed_intervals
+from mcmi_core.base.statistics import gains, paired_difference, summarise, within_seed_intervals
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.seeds_left import gains_left, outcome_by, summarise_left
 from mcmi_core.runs import BayesTeacher, Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
@@ -119,7 +119,7 @@ class SemiSupervisedAndBinary(Experiment):
 
     def gain(self, lab: Lab) -> pd.Series:
         """Gain of MCMI's student over MLL's, points: an interval by ``regime``."""
-        gain = gains_left(self.table(lab), ACCURACY, control="MLL", by=["regime"])
+        gain = gains(self.table(lab), ACCURACY, control="MLL", by=["regime"])
         gain = gain.droplevel("label")
         return gain.reindex([regime for regime in self.regimes(0) if regime in gain])
 
@@ -162,8 +162,8 @@ class SemiSupervisedAndBinary(Experiment):
         table = self.binary_table(lab)
         done = table[table.status == "done"]
         metrics = [*BINARY_LEVELS, "student_accuracy_percent"]
-        summary = summarise_left(done, ["label"], metrics)
-        gain = gains_left(done, "student_accuracy_percent", control="MLL")
+        summary = summarise(done, ["label"], metrics)
+        gain = gains(done, "student_accuracy_percent", control="MLL")
         return summary.assign(student_gain_points=gain.reindex(summary.index))
 
     def numbers(self, lab: Lab) -> pd.Series:
@@ -222,7 +222,7 @@ class SemiSupervisedAndBinary(Experiment):
     def _binary_findings(self, lab: Lab) -> list[Finding]:
         """Gains of students; and which teachers are closer to the truth, itself left out."""
         table, pair, findings = self.binary_table(lab), self.binary_pair, []
-        gain = gains_left(table, "student_accuracy_percent", control="MLL")
+        gain = gains(table, "student_accuracy_percent", control="MLL")
         for label, difference in gain.items():
             networks = f"{label} → {pair.student}" if label == TRUTH else None
             findings.append(
@@ -237,7 +237,7 @@ class SemiSupervisedAndBinary(Experiment):
                 )
             )
         closeness = table.assign(closeness=-table.train_bcpd_kl_nats)
-        for label, nearer in gains_left(closeness, "closeness", control="MLL").items():
+        for label, nearer in gains(closeness, "closeness", control="MLL").items():
             if label == TRUTH:
                 continue
             findings.append(

@@ -20,8 +20,8 @@ from mcmi_core.base.statistics import (
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.seeds_left import outcome_by
 from mcmi_core.runs import Measurement, Run, Student, Teacher
 
 STUDENT, CMI, LL = "student_accuracy_percent", "train_cmi_nats", "train_ll_nats"

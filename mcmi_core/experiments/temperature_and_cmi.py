@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import paired_difference, within_seed_intervals
+from mcmi_core.base.statistics import paired_difference, summarise, within_seed_intervals
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair, distinct_teachers
-from mcmi_core.experiments.seeds_left import outcome_by, summarise_left
 from mcmi_core.runs import Measurement, Run, Student
 
 ACCURACY = "test_accuracy_percent"
@@ -76,7 +76,7 @@ class TemperatureAndCmi(Experiment):
 
     def cmi(self, lab: Lab) -> pd.Series:
         """The teachers' CMI, nats: an interval over seeds by ``pair`` and ``temperature``."""
-        return summarise_left(self.cmi_table(lab), ["pair", "temperature"], ["cmi_nats"]).cmi_nats
+        return summarise(self.cmi_table(lab), ["pair", "temperature"], ["cmi_nats"]).cmi_nats
 
     def accuracy(self, lab: Lab) -> pd.Series:
         """The students' accuracy, percent: an interval by ``pair`` and ``temperature``.

@@ -12,13 +12,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import Interval, paired_difference
-from mcmi_core.experiments.comparison import seeds_text, status_text
+from mcmi_core.base.statistics import Interval, gains, paired_difference, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.outcomes import outcome, seeds_text
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.seeds_left import gains_left, summarise_left
 from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher
 
 MASKED = "MLL masked"
@@ -137,9 +136,9 @@ class ZeroShot(Experiment):
         """
         table = self.table(lab)
         done = table[table.status == "done"]
-        statuses = table.groupby(SETTING, sort=False).status.agg(status_text).to_frame()
-        summary = statuses.join(summarise_left(done, SETTING, METRICS))
-        gain = gains_left(done, "accuracy_percent", control="MLL", by=["omitted"])
+        statuses = table.groupby(SETTING, sort=False).status.agg(outcome).to_frame()
+        summary = statuses.join(summarise(done, SETTING, METRICS))
+        gain = gains(done, "accuracy_percent", control="MLL", by=["omitted"])
         summary.insert(2, "gain_points", gain)
         return summary.set_index("status", append=True)
 
@@ -174,8 +173,8 @@ class ZeroShot(Experiment):
         """
         table = self.table(lab)
         done = table[table.status == "done"].assign(trust=-table.calibration_error_percent)
-        gain = gains_left(done, "accuracy_percent", control="MLL", by=["omitted"])
-        trust = gains_left(done, "trust", control="MLL", by=["omitted"])
+        gain = gains(done, "accuracy_percent", control="MLL", by=["omitted"])
+        trust = gains(done, "trust", control="MLL", by=["omitted"])
         findings = []
         for omitted, label in table[SETTING].drop_duplicates().itertuples(index=False):
             if label == MASKED or (omitted, label) not in gain:

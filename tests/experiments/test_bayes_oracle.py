@@ -100,7 +100,7 @@ def test_tables():
         ("gain over MLL, points", "5% of the data"),
         ("runs", ""),
     ]
-    assert list(text.loc[MLL])[2:] == ["", "", "all done"]
+    assert list(text.loc[MLL])[2:] == ["", "", "done"]
     assert list(text.loc[TRUTH])[:3] == [
         "65.0 [62.5, 67.5]",
         "69.0 [66.5, 71.5]",

@@ -35,6 +35,21 @@ def test_gain_at_every_fraction_and_between_fractions():
     ]
 
 
+@pytest.mark.parametrize(("lost", "left"), [({2}, 2), ({1, 2}, 0)])
+def test_seeds_whose_teacher_collapsed_do_not_count(lost, left):
+    def some_collapse(run):
+        if "MCMI" in run.label and run.seed in lost:
+            return {"status": "collapsed"} if run.stage == "teacher" else None
+        return answer(run)
+
+    lab = made_up_lab(some_collapse)
+    findings = EXPERIMENT.findings(lab)
+    assert {finding.difference.n for finding in findings} == ({left} if left else set())
+    assert len(findings) == (4 if left else 0)
+    collapsed = EXPERIMENT.outcomes(lab)["MCMI tracked λ=0.7"]
+    assert collapsed == f"{3 * len(lost)} of 9 not run"
+
+
 def test_all_students_of_a_seed_are_asked_for():
     runs = EXPERIMENT.runs()
     assert len(runs) == len({run.key for run in runs}) == 3 * 2 * 3
@@ -58,9 +73,9 @@ def test_ours_stand_beside_the_authors_at_equal_fractions():
         [Interval(60, 59, 61, 3), Interval(64, 63, 65, 3)],
         index(("kd", 0.05, "MLL"), ("kd", 0.05, "MCMI tracked λ=0.7")),
     )
+    intervals = [(52, 51, 53, 5), (58, 57, 59, 5), (1, 0, 2, 5), (3, 2, 4, 5)]
     authors = pd.Series(
-        [Interval(52, 51, 53, 5), Interval(58, 57, 59, 5), Interval(1, 0, 2, 5)]
-        + [Interval(3, 2, 4, 5)],
+        [Interval(*interval) for interval in intervals],
         index(
             ("kd", 0.05, "MLL"),
             ("kd", 0.05, "MCMI fixed λ=0.15"),

@@ -93,7 +93,7 @@ def test_teachers_that_collapsed_are_left_out(seeds, left):
     assert not (history.data_name.eq("oracle") & history.seed.isin(seeds)).any()
     moments = EXPERIMENT.two_moments(lab).index.unique("teacher")
     assert ("mlp:width=64 on oracle" in moments) == bool(left)
-    assert list(EXPERIMENT.outcomes(lab)) == [f"{len(seeds)} of 3 collapsed", "all done"]
+    assert list(EXPERIMENT.outcomes(lab)) == [f"{len(seeds)} of 3 collapsed", "done"]
 
 
 def test_nothing_is_concluded_from_missing_records():

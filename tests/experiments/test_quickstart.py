@@ -49,3 +49,14 @@ def test_a_student_stands_beside_its_own_teacher():
 def test_nothing_is_concluded_from_missing_records():
     with pytest.raises(NotMeasured, match="6 of 6 runs have no record in the 'made up' records"):
         EXPERIMENT.findings(made_up_lab(lambda run: None))
+
+
+def test_a_teacher_that_collapsed_leaves_its_seed_out():
+    def collapse(run, seeds):
+        if "MCMI" in run.label and run.seed in seeds:
+            return {"status": "collapsed"} if run.stage == "teacher" else None
+        return answer(run)
+
+    findings = EXPERIMENT.findings(made_up_lab(lambda run: collapse(run, {0})))
+    assert [finding.difference.n for finding in findings] == [2, 2]
+    assert EXPERIMENT.findings(made_up_lab(lambda run: collapse(run, {0, 1}))) == []

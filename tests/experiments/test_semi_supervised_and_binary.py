@@ -141,7 +141,7 @@ def test_seeds_that_are_left_count():
     assert EXPERIMENT.accuracy(lab).loc[FEW, "MLL"].n == 2
     outcomes = EXPERIMENT.outcomes(lab)
     assert outcomes["oracle", "MCMI tracked λ=0.7"] == "4 of 12 collapsed"
-    assert outcomes["oracle", "MLL"] == "all done"
+    assert outcomes["oracle", "MLL"] == "done"
 
 
 def test_one_seed_is_none():

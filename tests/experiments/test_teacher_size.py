@@ -140,7 +140,7 @@ def test_a_size_of_which_a_run_collapsed_is_left_out_for_both_methods(stage, out
         MLL: [100, 1000],
         MCMI: [100, 1000],
     }
-    assert list(EXPERIMENT.outcomes(lab)) == ["all done", "all done", outcome]
+    assert list(EXPERIMENT.outcomes(lab)) == ["done", "done", outcome]
     findings = {f.claim: f.difference for f in EXPERIMENT.findings(lab)}
     assert findings["size helps MCMI's students more than MLL's"].mean == pytest.approx(3.1)
     assert "MLL: mlp:width=64 teaches better than mlp:width=8" in findings
