@@ -19,6 +19,7 @@ def readable_findings(findings: Iterable[Finding]) -> pd.DataFrame:
     columns = [claim, "difference [95 %]", "n", "control", "verdict", "kind"]
     rows = []
     for finding in findings:
+        decimals = 3 if finding.unit == "nats" else 2
         rows.append(
             (
                 finding.claim,
