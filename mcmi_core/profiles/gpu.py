@@ -2,22 +2,7 @@
 
 from dataclasses import replace
 
-from mcmi_core.experiments import (
-    Alternatives,
-    BayesOracle,
-    Cifar100Distillation,
-    EigenCam,
-    FewShot,
-    ImagenetDistillation,
-    LambdaAndCentroids,
-    MllTrainingDynamics,
-    Proposition1,
-    Quickstart,
-    SemiSupervisedAndBinary,
-    TeacherSize,
-    TemperatureAndCmi,
-    ZeroShot,
-)
+from mcmi_core import experiments
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.paper_pairs import (
     CIFAR100_PAIRS,
@@ -72,8 +57,8 @@ GPU = Profile(
     needs_gpu=True,
     workers=8,
     experiments=(
-        Quickstart(pair=TINY_IMAGENET, seeds=SEEDS),
-        TemperatureAndCmi(
+        experiments.Quickstart(pair=TINY_IMAGENET, seeds=SEEDS),
+        experiments.TemperatureAndCmi(
             pairs=(
                 TINY_IMAGENET,
                 replace(TINY_IMAGENET, teacher="resnet110", student="resnet32"),
@@ -82,23 +67,23 @@ GPU = Profile(
             temperatures=(1.0, 2.0, 4.0, 8.0, 16.0),
             seeds=SEEDS,
         ),
-        MllTrainingDynamics(
+        experiments.MllTrainingDynamics(
             pairs=(TINY_IMAGENET, replace(TINY_IMAGENET, teacher="resnet20")), seeds=SEEDS
         ),
-        EigenCam(pair=TINY_IMAGENET, stage=3, seeds=SEEDS),
-        ZeroShot(
+        experiments.EigenCam(pair=TINY_IMAGENET, stage=3, seeds=SEEDS),
+        experiments.ZeroShot(
             pair=CIFAR10_JPEG,
             teachers=ZERO_SHOT_TEACHERS,
             omitted_sets=OMITTED_SETS,
             seeds=SEEDS,
         ),
-        TeacherSize(
+        experiments.TeacherSize(
             pairs=tuple(
                 replace(TINY_IMAGENET, teacher=name, student="resnet8") for name in RESNETS
             ),
             seeds=SEEDS,
         ),
-        Cifar100Distillation(
+        experiments.Cifar100Distillation(
             pairs=tuple(
                 table_pair(row, TINY_IMAGENET.data, TINY_IMAGENET.recipe, TINY_IMAGENET.fine_tuning)
                 for row in CIFAR100_PAIRS
@@ -107,7 +92,7 @@ GPU = Profile(
             frameworks=FRAMEWORKS,
             seeds=SEEDS,
         ),
-        ImagenetDistillation(
+        experiments.ImagenetDistillation(
             pairs=tuple(
                 imagenet_pair(row, f"{TINY_IMAGENET.data},image_size=64", epochs=30)
                 for row in IMAGENET_PAIRS
@@ -115,29 +100,29 @@ GPU = Profile(
             frameworks=IMAGENET_FRAMEWORKS,
             seeds=SEEDS,
         ),
-        FewShot(
+        experiments.FewShot(
             pair=TINY_IMAGENET,
             fractions={"kd": FRACTIONS, "crd": FRACTIONS},
             seeds=SEEDS,
         ),
-        LambdaAndCentroids(
+        experiments.LambdaAndCentroids(
             pair=TINY_IMAGENET, lambdas=(0.0, 0.05, 0.1, 0.15, 0.25, 0.4, 0.8), seeds=SEEDS
         ),
-        Alternatives(
+        experiments.Alternatives(
             pair=TINY_IMAGENET,
             objectives=ALTERNATIVE_OBJECTIVES,
             temperatures=(2.0, 8.0, 16.0),
             stops=(10, 20, 37),
             seeds=SEEDS,
         ),
-        SemiSupervisedAndBinary(
+        experiments.SemiSupervisedAndBinary(
             pair=TINY_IMAGENET,
             seeds=SEEDS,
             binary_pair=BINARY_ORACLE,
             binary_lambdas=(0.7, 1.0, 1.5),
             binary_seeds=tuple(range(10)),
         ),
-        BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
-        Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
+        experiments.BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
+        experiments.Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
     ),
 )

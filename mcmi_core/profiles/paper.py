@@ -2,22 +2,7 @@
 
 from dataclasses import replace
 
-from mcmi_core.experiments import (
-    Alternatives,
-    BayesOracle,
-    Cifar100Distillation,
-    EigenCam,
-    FewShot,
-    ImagenetDistillation,
-    LambdaAndCentroids,
-    MllTrainingDynamics,
-    Proposition1,
-    Quickstart,
-    SemiSupervisedAndBinary,
-    TeacherSize,
-    TemperatureAndCmi,
-    ZeroShot,
-)
+from mcmi_core import experiments
 from mcmi_core.experiments.pair import PAPER_FINE_TUNING, PAPER_RECIPE, Pair
 from mcmi_core.experiments.paper_pairs import (
     CIFAR100_PAIRS,
@@ -65,8 +50,8 @@ PAPER = Profile(
     needs_gpu=True,
     workers=8,
     experiments=(
-        Quickstart(pair=CIFAR100, seeds=SEEDS),
-        TemperatureAndCmi(
+        experiments.Quickstart(pair=CIFAR100, seeds=SEEDS),
+        experiments.TemperatureAndCmi(
             pairs=(
                 CIFAR100,
                 replace(CIFAR100, teacher="resnet110", student="resnet32"),
@@ -75,19 +60,21 @@ PAPER = Profile(
             temperatures=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0),
             seeds=SEEDS,
         ),
-        MllTrainingDynamics(pairs=(CIFAR100, replace(CIFAR100, teacher="resnet20")), seeds=SEEDS),
-        EigenCam(pair=CIFAR100, stage=3, seeds=SEEDS),
-        ZeroShot(
+        experiments.MllTrainingDynamics(
+            pairs=(CIFAR100, replace(CIFAR100, teacher="resnet20")), seeds=SEEDS
+        ),
+        experiments.EigenCam(pair=CIFAR100, stage=3, seeds=SEEDS),
+        experiments.ZeroShot(
             pair=CIFAR10,
             teachers=ZERO_SHOT_TEACHERS,
             omitted_sets=OMITTED_SETS,
             seeds=SEEDS,
         ),
-        TeacherSize(
+        experiments.TeacherSize(
             pairs=tuple(replace(CIFAR100, teacher=name, student="resnet8") for name in RESNETS),
             seeds=SEEDS,
         ),
-        Cifar100Distillation(
+        experiments.Cifar100Distillation(
             pairs=tuple(
                 table_pair(row, CIFAR100.data, PAPER_RECIPE, PAPER_FINE_TUNING)
                 for row in CIFAR100_PAIRS
@@ -95,35 +82,35 @@ PAPER = Profile(
             frameworks=FRAMEWORKS + FURTHER_FRAMEWORKS,
             seeds=SEEDS,
         ),
-        ImagenetDistillation(
+        experiments.ImagenetDistillation(
             pairs=tuple(imagenet_pair(row, IMAGENET) for row in IMAGENET_PAIRS),
             frameworks=IMAGENET_FRAMEWORKS,
             seeds=(0, 1, 2),
             workers=1,  # at 224 pixels, one fills a card
         ),
-        FewShot(
+        experiments.FewShot(
             pair=CIFAR100,
             fractions={"kd": FRACTIONS, "crd": FRACTIONS},
             seeds=SEEDS,
         ),
-        LambdaAndCentroids(
+        experiments.LambdaAndCentroids(
             pair=CIFAR100, lambdas=(0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 0.8), seeds=SEEDS
         ),
-        Alternatives(
+        experiments.Alternatives(
             pair=CIFAR100,
             objectives=ALTERNATIVE_OBJECTIVES,
             temperatures=(2.0, 8.0, 16.0),
             stops=(40, 80, 149),
             seeds=SEEDS,
         ),
-        SemiSupervisedAndBinary(
+        experiments.SemiSupervisedAndBinary(
             pair=CIFAR100,
             seeds=SEEDS,
             binary_pair=BINARY_ORACLE,
             binary_lambdas=(0.7, 1.0, 1.5),
             binary_seeds=tuple(range(20)),
         ),
-        BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
-        Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
+        experiments.BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
+        experiments.Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
     ),
 )

@@ -2,22 +2,7 @@
 
 from dataclasses import replace
 
-from mcmi_core.experiments import (
-    Alternatives,
-    BayesOracle,
-    Cifar100Distillation,
-    EigenCam,
-    FewShot,
-    ImagenetDistillation,
-    LambdaAndCentroids,
-    MllTrainingDynamics,
-    Proposition1,
-    Quickstart,
-    SemiSupervisedAndBinary,
-    TeacherSize,
-    TemperatureAndCmi,
-    ZeroShot,
-)
+from mcmi_core import experiments
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
 from mcmi_core.profiles.profile import Profile
@@ -77,37 +62,41 @@ SMOKE = Profile(
     needs_gpu=False,
     workers=None,
     experiments=(
-        Quickstart(pair=ORACLE, seeds=SEEDS),
-        TemperatureAndCmi(
+        experiments.Quickstart(pair=ORACLE, seeds=SEEDS),
+        experiments.TemperatureAndCmi(
             pairs=(ORACLE, DIGITS),
             temperatures=(1.0, 2.0, 4.0, 8.0),
             seeds=SEEDS,
         ),
-        MllTrainingDynamics(pairs=(ORACLE, DIGITS), seeds=SEEDS),
-        EigenCam(pair=replace(DIGITS, lam=1.0, centroids="tracked"), stage=2, seeds=SEEDS),
-        ZeroShot(
+        experiments.MllTrainingDynamics(pairs=(ORACLE, DIGITS), seeds=SEEDS),
+        experiments.EigenCam(
+            pair=replace(DIGITS, lam=1.0, centroids="tracked"), stage=2, seeds=SEEDS
+        ),
+        experiments.ZeroShot(
             pair=ORACLE,
             teachers=(("fixed", 0.4), ("tracked", 0.7), ("tracked", 1.0)),
             omitted_sets=((9,), (9, 7, 5)),
             seeds=SEEDS,
         ),
-        TeacherSize(
+        experiments.TeacherSize(
             pairs=tuple(replace(ORACLE, teacher=f"mlp:width={w}") for w in (32, 128, 512)),
             seeds=SEEDS,
         ),
-        Cifar100Distillation(
+        experiments.Cifar100Distillation(
             pairs=(IMAGE_ORACLE,),
             frameworks=FRAMEWORKS,
             seeds=SEEDS,
         ),
-        ImagenetDistillation(pairs=(TWENTY_CLASSES,), frameworks=("kd", "dkd"), seeds=SEEDS),
-        FewShot(
+        experiments.ImagenetDistillation(
+            pairs=(TWENTY_CLASSES,), frameworks=("kd", "dkd"), seeds=SEEDS
+        ),
+        experiments.FewShot(
             pair=ORACLE,
             fractions={"kd": (0.05, 0.1, 0.25), "crd:num_negatives=256": (0.05,)},
             seeds=SEEDS,
         ),
-        LambdaAndCentroids(pair=ORACLE, lambdas=(0.0, 0.4, 0.7, 1.0), seeds=SEEDS),
-        Alternatives(
+        experiments.LambdaAndCentroids(pair=ORACLE, lambdas=(0.0, 0.4, 0.7, 1.0), seeds=SEEDS),
+        experiments.Alternatives(
             pair=ORACLE,
             objectives=(
                 "mcmi:lam=0.7,centroids=tracked",
@@ -121,14 +110,14 @@ SMOKE = Profile(
             stops=(10, 25),
             seeds=SEEDS,
         ),
-        SemiSupervisedAndBinary(
+        experiments.SemiSupervisedAndBinary(
             pair=ORACLE,
             seeds=SEEDS,
             binary_pair=BINARY_ORACLE,
             binary_lambdas=(0.7, 1.5),
             binary_seeds=(0, 1, 2),
         ),
-        BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
-        Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
+        experiments.BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
+        experiments.Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
     ),
 )
