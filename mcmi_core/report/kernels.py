@@ -23,11 +23,9 @@ from traitlets import default
 
 WARM = [
     "mcmi_core.report.kernels",
-    "IPython.core.interactiveshell",
     "matplotlib.pyplot",
     "mcmi_core.report.plots",
     "mcmi_core.report.tables",
-    "mcmi_core.experiments.lab",
     "mcmi_core.experiments.claims",
     "mcmi_core.profiles",
 ]

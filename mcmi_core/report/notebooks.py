@@ -20,6 +20,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
@@ -121,11 +122,15 @@ def execute_notebooks(
     names = list(names)
     for name in names:
         _read(notebook_path(name), parameters)
+
+    def execute_in_thread(name: str) -> Path:
+        try:
+            return execute_notebook(name, output_folder, parameters, deadline)
+        finally:
+            ensure_event_loop().close()  # Papermill made it for this thread
+
     with ThreadPoolExecutor(jobs) as pool:
-        asked = [
-            pool.submit(execute_notebook, name, output_folder, parameters, deadline)
-            for name in names
-        ]
+        asked = [pool.submit(execute_in_thread, name) for name in names]
         try:
             wait(asked)
         except BaseException:  # such as Ctrl-C

@@ -1,5 +1,6 @@
 """Executing notebooks: each way to fail is a failure, and a refreshed notebook is reproducible."""
 
+import importlib
 import json
 import os
 import pty
@@ -15,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mcmi_core.base import paths
 from mcmi_core.base.errors import OutOfTime
-from mcmi_core.report import notebooks
+from mcmi_core.report import kernels, notebooks
 from mcmi_core.report.notebooks import NotebookFailed
 
 PARAMETERS = 'profile = "smoke"  # Größe\ntrain = False\nrates = [0.1, 0.2]'
@@ -155,7 +156,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from mcmi_core.base import paths
-from mcmi_core.report import notebooks
+from mcmi_core.report import kernels, notebooks
+kernels.WARM[1:] = []
 project = paths.PROJECT = Path(sys.argv[1])
 print("first", file=sys.stderr, flush=True)
 notebooks.execute_notebook("01_a", project / "out", {})
@@ -204,6 +206,18 @@ def test_several_are_executed_and_those_that_fail_are_named_at_the_end(project):
     assert printed(out / "02_b.ipynb") == "gpu\n"
     assert not (out / "01_a.ipynb").exists()
     assert notebooks.execute_notebooks(["02_b"], out, {}) == [out / "02_b.ipynb"]
+
+
+def test_a_kernel_is_told_that_it_is_a_notebook_whenever_its_packages_were_imported(project):
+    check = "import matplotlib, pandas\n"
+    check += "print(pandas.get_option('display.max_columns'), matplotlib.get_backend())"
+    write(project, "01_a", check)
+    assert printed(execute(project, "01_a")) == "20 module://matplotlib_inline.backend_inline\n"
+
+
+def test_what_is_imported_for_all_kernels_exists():
+    for name in kernels.WARM:  # the process that imports them passes over what is missing
+        importlib.import_module(name)
 
 
 def test_several_are_checked_before_the_first_is_executed(project):
