@@ -75,9 +75,7 @@ def test_a_number_that_changes_in_one_record_is_noticed(tmp_path):
     """Wherever it is shown or plotted, and nowhere else."""
     committed = copy_of_quickstart(tmp_path / "committed")
     changed = copy_of_quickstart(tmp_path / "changed")
-    profile = get_profile("smoke")
-    pair, seed = profile.quickstart, profile.seeds[0]
-    student = pair.distill(pair.mcmi(seed), seed, fraction=profile.few)
+    student = get_profile("smoke").experiment("00_quickstart").students()[1]
     path = changed / "records" / "smoke" / f"{student.id}.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     record["metrics"]["test"]["accuracy_percent"] += 1
@@ -90,9 +88,10 @@ def test_a_number_that_changes_in_one_record_is_noticed(tmp_path):
     code = [c for c in nbformat.read(QUICKSTART, as_version=4).cells if c.cell_type == "code"]
     assert len(before) == len(after) == len(code)
     expected = {
-        "summarise(teacher_table": "PASSED",
-        "summarise(student_table": "FAILED",
+        "summarise(teachers": "PASSED",
+        "summarise(students": "FAILED",
         "save_figure(figure": "FAILED",  # by its digests alone
+        "readable_findings(experiment": "FAILED",
     }
     for number, cell in enumerate(code):
         for text in expected.keys() & set(re.findall(r"\w+\(\w+", cell.source)):

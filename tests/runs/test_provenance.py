@@ -88,7 +88,7 @@ def test_commit_of_unchanged_files(project):
 @needs_git
 @pytest.mark.parametrize(
     ("path", "mark"),
-    [("mcmi_core/training/loop.py", "+"), ("mcmi_core/new.py", "+"), ("README.md", "")],
+    [("mcmi_core/train.py", "+"), ("mcmi_core/new.py", "+"), ("README.md", "")],
 )
 def test_a_plus_marks_a_package_that_differs_from_its_commit(path, mark, project):
     """Edits and new files of the package count; others, such as notes, do not."""

@@ -1,0 +1,32 @@
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from mcmi_core.base.statistics import Interval
+from mcmi_core.report.figures.few_shot import draw_few_shot
+
+
+def accuracy(*rows) -> pd.Series:
+    names = ["distiller", "fraction", "label"]
+    index = pd.MultiIndex.from_tuples([row[:3] for row in rows], names=names)
+    return pd.Series([Interval(row[3], row[3] - 1, row[3] + 1, 3) for row in rows], index)
+
+
+def test_a_column_per_framework_ours_above_the_authors():
+    ours = accuracy(
+        *(("kd", 0.05, "MLL", 60), ("kd", 0.1, "MLL", 63), ("crd", 0.05, "MLL", 53)),
+        *(("kd", 0.05, "MCMI tracked λ=0.7", 64), ("kd", 0.1, "MCMI tracked λ=0.7", 65)),
+    )
+    authors = accuracy(("kd", 0.5, "MLL", 70), ("crd", 0.5, "MLL", 71))
+    figure = draw_few_shot(ours, authors, ours_on="oracle data")
+    above, below = figure.axes[:2], figure.axes[2:]
+    assert [axes.get_title() for axes in above] == [
+        "KD, ours: oracle data",
+        "CRD, ours: oracle data",
+    ]
+    assert below[0].get_title().startswith("KD, authors': CIFAR-100")
+    kd = dict(zip(*reversed(above[0].get_legend_handles_labels()), strict=True))
+    assert set(kd) == {"MLL", "MCMI tracked λ=0.7"}
+    assert list(kd["MLL"].lines[0].get_xydata().ravel()) == [0.05, 60, 0.1, 63]
+    ticks = [label.get_text() for label in below[1].get_xticklabels()]
+    assert ticks == ["5", "10", "50"]  # percent, ours and theirs
+    plt.close(figure)
