@@ -23,17 +23,20 @@ ENVIRONMENT := $(if $(filter .venv/bin,$(BIN)),.venv/.installed)
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 NAMES := $(NOTEBOOKS:notebooks/%.ipynb=%)
 BUILT := $(NAMES:%=build/$(PROFILE)/%.ipynb)
-CORE := $(wildcard mcmi_core/*.py mcmi_core/*/*.py)
+CORE := $(wildcard mcmi_core/*.py mcmi_core/*/*.py mcmi_core/*/*/*.py)
 
 .PHONY: help env figures replay test lint format lock evidence bench bench-torchdistill clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
+# What was written, with sizes; a single notebook may have drawn nothing.
+list = du -ah $(1)/*.ipynb $(1)/figures/* 2>/dev/null || true
+
 # --- results ---------------------------------------------------------------------------------
 
 figures: $(BUILT)  ## train and execute every notebook into build/PROFILE [PROFILE=smoke|gpu|paper]
-	@$(MCMI) notebook summary --output build/$(PROFILE)
+	@$(call list,build/$(PROFILE))
 
 $(BUILT): export MCMI_CORES ?= $(shell expr \( $$(nproc) + 1 \) / 2)
 $(BUILT): build/$(PROFILE)/%.ipynb: notebooks/%.ipynb $(CORE) $(ENVIRONMENT) | check
@@ -47,7 +50,7 @@ check: $(ENVIRONMENT)
 replay: $(ENVIRONMENT)  ## execute every notebook from the committed records, without training
 	rm -rf build/replay
 	$(MCMI) notebook run $(NAMES) --profile $(PROFILE) --output build/replay
-	@$(MCMI) notebook summary --output build/replay
+	@$(call list,build/replay)
 
 evidence: $(ENVIRONMENT)  ## update outputs, figures/ and records/PROFILE [ONLY=04_zero_shot MINUTES=9]
 	$(MCMI) evidence --profile $(PROFILE) $(ONLY:%=--only %) $(MINUTES:%=--minutes %)

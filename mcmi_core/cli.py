@@ -362,26 +362,19 @@ def show_run(run: RunId) -> None:
 
 
 @notebook_app.command("run")
-def run_notebook(
-    name: Annotated[str, typer.Argument(autocompletion=_notebooks, help="such as 00_quickstart")],
-    output: Annotated[Path, typer.Option(help="folder for the notebook, figures and records")],
+def run_notebooks(
+    names: Annotated[
+        list[str], typer.Argument(autocompletion=_notebooks, help="such as 00_quickstart")
+    ],
+    output: Annotated[Path, typer.Option(help="folder for notebooks, figures and records")],
     profile: ProfileName = "smoke",
     train: Annotated[bool, typer.Option(help="train what is missing, not only replay")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="notebooks at a time")] = 3,
 ) -> None:
-    """Execute one notebook; its figures land in OUTPUT/figures."""
-    from mcmi_core.report.notebooks import execute_notebook
+    """Execute notebooks into OUTPUT, their figures into OUTPUT/figures."""
+    from mcmi_core.report.notebooks import execute_notebooks
 
-    execute_notebook(name, output, {"profile": profile, "train": train})
-
-
-@notebook_app.command("summary")
-def notebook_summary(
-    output: Annotated[Path, typer.Option(help="folder that notebooks were executed into")],
-) -> None:
-    """Name every figure and table that was written."""
-    from mcmi_core.report.notebooks import summary
-
-    typer.echo(summary(output))
+    execute_notebooks(names, output, {"profile": profile, "train": train}, jobs=jobs)
 
 
 @app.command()

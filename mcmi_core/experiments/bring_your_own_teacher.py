@@ -53,7 +53,7 @@ def open_images(folder: str, image_size: int, workspace: str) -> Dataset:
         DataError: a folder that is missing or empty, or an image that cannot be decoded.
     """
     path = Path(folder).resolve() if folder else write_digits_as_folder(Path(workspace, "digits"))
-    with _environment(MCMI_CACHE=workspace, MCMI_PROGRESS=os.devnull):  # no bar for a second's work
+    with _environment(MCMI_CACHE=workspace):
         data = load_dataset(f"imagefolder:folder={path},image_size={image_size}")
     return data if folder else replace(data, augmentation="crop")
 

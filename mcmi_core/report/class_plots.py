@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -21,25 +22,20 @@ def plot_confusion(axes: Axes, matrix: pd.DataFrame, omitted: Collection[int] = 
         omitted: classes that the student never saw.
     """
     names = [f"{label}*" if label in omitted else f"{label}" for label in matrix.index]
-    sns.heatmap(
-        matrix,
-        ax=axes,
-        cmap="Blues",
-        vmin=0,
-        vmax=100,
-        square=True,
-        cbar=False,
-        annot=len(matrix) <= _ANNOTATED,
-        fmt=".0f",
-        annot_kws={"fontsize": "x-small"},
-        xticklabels=names,
-        yticklabels=names,
-    )
+    mesh = axes.pcolormesh(matrix, cmap="Blues", vmin=0, vmax=100)
+    if len(matrix) <= _ANNOTATED:
+        for (row, column), percent in np.ndenumerate(matrix):
+            place, dark = (column + 0.5, row + 0.5), mesh.norm(percent) > 0.5
+            style = {"ha": "center", "va": "center", "fontsize": "x-small"}
+            axes.text(*place, f"{percent:.0f}", color="white" if dark else "0.15", **style)
+    axes.set(xlim=(0, matrix.shape[1]), ylim=(len(names), 0), aspect="equal")
+    axes.set_xticks(np.arange(matrix.shape[1]) + 0.5, names)
+    axes.set_yticks(np.arange(len(names)) + 0.5, names)
+    axes.tick_params(length=0)
     for row, label in enumerate(matrix.index):
         if label in omitted:
             frame = Rectangle((0, row), matrix.shape[1], 1, fill=False, edgecolor=_OMITTED)
             axes.add_patch(frame).set_clip_on(False)
-    axes.tick_params(axis="y", rotation=0)
     axes.grid(False)
     axes.set(xlabel="Predicted class", ylabel="True class (* omitted)")
 

@@ -172,17 +172,6 @@ def refresh_outputs(name: str, parameters: Mapping[str, Any]) -> Path:
     return path
 
 
-def summary(output_folder: Path) -> str:
-    """A table of the executed notebooks, figures and tables in a folder, with their sizes in kB."""
-    notebooks, figures = output_folder.glob("[0-9]*.ipynb"), output_folder.glob("figures/*.*")
-    files = [*sorted(notebooks), *sorted(figures)]
-    if not files:
-        return f"nothing written yet in {output_folder}"
-    rows = [(os.path.relpath(path), f"{path.stat().st_size / 1000:,.0f} kB") for path in files]
-    width = max(len(path) for path, _ in rows)
-    return "\n".join(f"{path:<{width}}  {size:>9}" for path, size in rows)
-
-
 def _read(
     path: Path, parameters: Mapping[str, Any]
 ) -> tuple[NotebookNode, NotebookNode, dict[str, ast.expr]]:

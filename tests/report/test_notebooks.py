@@ -332,18 +332,3 @@ def test_a_failed_refresh_changes_nothing(project):
         notebooks.refresh_outputs("01_a", {"profile": "gpu"})
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["01_a.ipynb"]
-
-
-def test_summary_names_every_file_with_its_size(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    output = Path("build/smoke")
-    assert notebooks.summary(output) == "nothing written yet in build/smoke"
-    (output / "failed").mkdir(parents=True)
-    (output / "failed" / "02_b.ipynb").touch()
-    (output / "figures").mkdir()
-    (output / "01_a.ipynb").write_bytes(b"x" * 1_234_000)
-    (output / "figures" / "01_a.png").write_bytes(b"x" * 20_000)
-    assert notebooks.summary(output).splitlines() == [
-        "build/smoke/01_a.ipynb         1,234 kB",
-        "build/smoke/figures/01_a.png      20 kB",
-    ]
