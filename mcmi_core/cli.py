@@ -309,7 +309,7 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     """
     from mcmi_core.base.device import default_device
     from mcmi_core.profiles import get_profile
-    from mcmi_core.runs.execute import _cores as cores
+    from mcmi_core.runs.execute import cores
     from mcmi_core.runs.plan import plan as plan_runs
     from mcmi_core.runs.provenance import hardware
     from mcmi_core.runs.store import Store

@@ -23,7 +23,7 @@ def readable_findings(findings: Iterable[Finding]) -> pd.DataFrame:
         rows.append(
             (
                 finding.claim,
-                f"{finding.difference:+.2f} {finding.unit}",
+                f"{finding.difference:+.{decimals}f} {finding.unit}",
                 finding.difference.n,
                 finding.control,
                 finding.verdict,

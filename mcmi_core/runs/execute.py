@@ -1,13 +1,11 @@
-"""Many runs, in parallel processes: a plan of what can start, and processes that do it."""
+"""Many runs, in parallel processes."""
 
 import math
 import multiprocessing
 import os
 import signal
 import threading
-import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
@@ -17,23 +15,15 @@ from multiprocessing.queues import SimpleQueue
 import torch
 from tqdm import tqdm
 
-from mcmi_core.base.errors import CompanionError, OutOfTime
+from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.progress import progress_bar, send_bars_to
 from mcmi_core.runs import Run
-from mcmi_core.runs.stacking import axis
+from mcmi_core.runs.queue import Group, Queue
 from mcmi_core.runs.store import Store
 from mcmi_core.training.stacked import MOST_TOGETHER
 
-Group = tuple[Run, ...]
-"""Runs that one process trains at once; most often one."""
-
-
 WARM = ["mcmi_core.runs.trainer", "torch._dynamo"]
 """What workers need. An optimiser imports the latter, which takes seconds, whether used or not."""
-
-
-class RunsFailed(CompanionError):
-    """Some runs failed; those that did not depend on them were finished."""
 
 
 def deadline_from_environment() -> float:
@@ -76,149 +66,31 @@ def execute(
     """
     if together < 1:
         raise ValueError(f"together must be at least 1, got {together}")
-    plan = _Plan(runs, store, together)
-    if not plan.waiting:
+    queue = Queue(runs, store, together)
+    if not queue.waiting:
         return
-    plan.check_time(deadline)
-    cores = _cores()
-    number = min(workers or cores, len(plan.waiting))
-    with _Workers(number, threads=max(1, cores // number)) as pool:
-        _carry_out(plan, pool, store, device, deadline)
-    plan.check_failures()
+    queue.check_time(deadline)
+    available = cores()
+    number = min(workers or available, len(queue.waiting))
+    with _Workers(number, threads=max(1, available // number)) as pool:
+        _carry_out(queue, pool, store, device, deadline)
+    queue.check_failures()
 
 
-class _Plan:
-    """Which of the wanted runs are done, which are under way, and which can start.
-
-    Args:
-        runs: what is wanted; what they build on is added.
-        store: where records and checkpoints are.
-        together: the most runs of a group.
-    """
-
-    def __init__(self, runs: Iterable[Run], store: Store, together: int) -> None:
-        wanted = {link.key: link for run in runs for link in run.chain()}
-        records = {key: store.record(run) for key, run in wanted.items()}
-        self.together = together
-        self.number = len(wanted)
-        self.finished = sum(record is not None for record in records.values())
-        self.waiting = {key: run for key, run in wanted.items() if records[key] is None}
-        self._usable = {k for k, record in records.items() if record and record.status == "done"}
-        self._under_way: dict[str, Group] = {}  # by the key of a group's first run
-        self._failures: dict[str, BaseException] = {}  # by id
-        self._axes = {key: axis(run) for key, run in self.waiting.items()}
-        self._epochs_left = {key: store.epochs_left(run) for key, run in self.waiting.items()}
-        self._leave_out_impossible()
-
-    @property
-    def epochs_left(self) -> int:
-        """Epochs that are still to be trained, by whatever can still start."""
-        left = sum(self._epochs_left[key] for key in self.waiting)
-        return left + sum(self._epochs_left[key] for key in self._under_way)
-
-    def groups(self, workers: int) -> list[Group]:
-        """What can start now, in the order of its turns."""
-        ready = [
-            run
-            for run in self.waiting.values()
-            if run.parent is None or run.parent.key in self._usable
-        ]
-        return _groups(ready, self._axes, workers, self.together)
-
-    def start(self, group: Group) -> None:
-        """Take note that a group is under way; its first run's key stands for it."""
-        epochs = sum(self._epochs_left[run.key] for run in group)
-        for run in group:
-            del self.waiting[run.key]
-        self._under_way[group[0].key] = group
-        self._epochs_left[group[0].key] = epochs
-
-    def count_epoch(self, key: str) -> None:
-        """Take note that one run of a group under way has trained one more epoch."""
-        self._epochs_left[key] = max(0, self._epochs_left[key] - 1)
-
-    def finish(self, group: Group, outcome: Future) -> None:
-        """Take note of what became of a group: keys of usable runs, or an error."""
-        del self._under_way[group[0].key]
-        if error := outcome.exception():
-            self._failures |= {run.id: error for run in group}
-            if isinstance(error, BrokenProcessPool):
-                self.waiting.clear()  # no process is left to run them
-        else:
-            self.finished += len(group)
-            self._usable |= set(outcome.result())
-        self._leave_out_impossible()
-
-    def check_time(self, deadline: float) -> None:
-        """Raise OutOfTime from the deadline on."""
-        if time.time() >= deadline:
-            raise OutOfTime(f"{self.finished} of {self.number} runs done")
-
-    def check_failures(self) -> None:
-        """Raise RunsFailed if any run failed."""
-        if not self._failures:
-            return
-        first, error = next(iter(self._failures.items()))
-        failed = f"{len(self._failures)} of {self.number} runs failed: {', '.join(self._failures)}"
-        if isinstance(error, BrokenProcessPool):
-            why = "its process was killed (out of memory?); run again to go on"
-            raise RunsFailed(f"{failed}. First error, in {first}: {why}")
-        raise RunsFailed(f"{failed}. First error, in {first}: {error}") from error
-
-    def _leave_out_impossible(self) -> None:
-        """Forget runs that wait for one that collapsed or failed, and so will never start."""
-        possible = self._usable | {run.key for group in self._under_way.values() for run in group}
-        for key, run in list(self.waiting.items()):  # each comes after the run it builds on
-            if run.parent is None or run.parent.key in possible:
-                possible.add(key)
-            else:
-                del self.waiting[key]
-
-
-def _groups(
-    ready: list[Run], axes: Mapping[str, str | None], workers: int, together: int
-) -> list[Group]:
-    """Runs for one process each, in the order of their turns.
-
-    First come runs that are trained alone, as others may build on them. Of the rest, each group is
-    as large as leaves work for every process, and the largest comes first: those that have to wait
-    for a free process are grouped anew then, with the runs that have become ready meanwhile.
-
-    Args:
-        ready: what can start.
-        axes: by key, what runs that can be trained together have in common; None: alone.
-        workers: processes.
-        together: the most runs of a group.
-    """
-    alone, shared = [], defaultdict(list)
-    for run in ready:
-        common = axes[run.key]
-        if common is None:
-            alone.append((run,))
-        else:
-            shared[common].append(run)
-    most = min(together, math.ceil(sum(map(len, shared.values())) / workers))
-    groups = []
-    for runs in shared.values():
-        number = math.ceil(len(runs) / most)
-        groups += [tuple(runs[place::number]) for place in range(number)]
-    return alone + sorted(groups, key=len, reverse=True)
-
-
-def _carry_out(plan: _Plan, pool: "_Workers", store: Store, device, deadline: float) -> None:
-    """Keep all processes busy until nothing of the plan is left that can start."""
+def _carry_out(queue: Queue, pool: "_Workers", store: Store, device, deadline: float) -> None:
+    """Keep all processes busy until nothing of the queue is left that can start."""
     active: dict[Future, Group] = {}
-    with progress_bar(total=plan.epochs_left, unit="epoch") as bar:
-        while plan.waiting or active:
-            plan.check_time(deadline)
-            for group in plan.groups(pool.number)[: pool.number - len(active)]:
-                plan.start(group)
+    with progress_bar(total=queue.epochs_left, unit="epoch") as bar:
+        while queue.waiting or active:
+            queue.check_time(deadline)
+            for group in queue.groups(pool.number)[: pool.number - len(active)]:
+                queue.start(group)
                 active[pool.submit(_work, group, store, device)] = group
             finished, _ = wait(active, timeout=0.2, return_when=FIRST_COMPLETED)
-            pool.report(plan, bar)
+            pool.report(queue, bar)
             for future in finished:
-                plan.finish(active.pop(future), future)
-            bar.total = bar.n + plan.epochs_left  # less, once a run has collapsed
+                queue.finish(active.pop(future), future)
+            bar.total = bar.n + queue.epochs_left  # less, once a run has collapsed
 
 
 class _Workers:
@@ -259,7 +131,7 @@ class _Workers:
             future.set_exception(error)
             return future
 
-    def report(self, plan: _Plan, bar: tqdm) -> None:
+    def report(self, queue: Queue, bar: tqdm) -> None:
         """Put what the processes told since the last time on the bar."""
         epochs = 0
         while not self._messages.empty():
@@ -267,12 +139,17 @@ class _Workers:
             if key is None:
                 bar.set_postfix_str(note, refresh=False)
             else:
-                plan.count_epoch(key)
+                queue.count_epoch(key)
                 epochs += 1
         bar.update(epochs)  # 0 too: the time on it goes on
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Processor cores that training may take: ``MCMI_CORES``, or all.
+
+    Raises:
+        ValueError: ``MCMI_CORES`` is no whole number of at least 1.
+    """
     text = os.environ.get("MCMI_CORES") or str(os.cpu_count() or 1)
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"MCMI_CORES must be a whole number of at least 1, got {text!r}")

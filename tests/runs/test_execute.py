@@ -28,7 +28,8 @@ from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
 from mcmi_core.runs import execute as execution
-from mcmi_core.runs.execute import WARM, RunsFailed, _groups, _Plan, _Workers, execute
+from mcmi_core.runs.execute import WARM, _Workers, execute
+from mcmi_core.runs.queue import Queue, RunsFailed, group_runs
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, load_model
@@ -175,7 +176,7 @@ def test_small_students_are_trained_together(tmp_path):
 )
 def test_groups_give_every_process_work(number, workers, together, sizes):
     runs = [kd_student(seed=seed) for seed in range(number)]
-    groups = _groups(runs, {run.key: axis(run) for run in runs}, workers, together)
+    groups = group_runs(runs, {run.key: axis(run) for run in runs}, workers, together)
     assert [len(group) for group in groups] == sizes
     assert sorted(run.key for group in groups for run in group) == sorted(r.key for r in runs)
 
@@ -185,7 +186,7 @@ def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
     narrow = [kd_student(seed=seed) for seed in range(3)]
     teacher = mll_teacher()
     axes = {run.key: axis(run) for run in [*wide, *narrow, teacher]}
-    groups = _groups([*wide, *narrow, teacher], axes, 1, 16)
+    groups = group_runs([*wide, *narrow, teacher], axes, 1, 16)
     assert groups == [(teacher,), tuple(narrow), tuple(wide)]
 
 
@@ -231,7 +232,7 @@ from pathlib import Path
 from types import SimpleNamespace
 import torch
 from mcmi_core.base.errors import OutOfTime
-from mcmi_core.runs import execute
+from mcmi_core.runs import execute, queue
 from mcmi_core.runs.store import Store
 from small_runs import mll_teacher
 
@@ -251,7 +252,7 @@ torch.optim.SGD.step = endless_step  # in workers too, which import this file
 if __name__ == "__main__":
     deadline = float(sys.argv[1])
     if deadline == 1:
-        execute.time = SimpleNamespace(time=stuck.exists)  # it is 1 when a worker is stuck
+        queue.time = SimpleNamespace(time=stuck.exists)  # it is 1 when a worker is stuck
     runs = [mll_teacher(seed=seed) for seed in range(3)]
     print("begun", flush=True)
     try:
@@ -352,7 +353,7 @@ def test_a_plan_counts_epochs_and_leaves_out_what_cannot_start(store):
     with pytest.raises(KeyboardInterrupt):
         ensure(stopped, store, CPU, on_epoch=stop)
     ensure(mll_teacher(), store, CPU)
-    plan = _Plan([kd_student(collapsing), stopped], store, together=16)
+    plan = Queue([kd_student(collapsing), stopped], store, together=16)
     assert (plan.number, plan.finished, plan.epochs_left) == (4, 1, 4 + 4 + 3)
     assert plan.groups(workers=2) == [(collapsing,), (stopped,)]
     plan.start((collapsing,))
