@@ -79,13 +79,6 @@ def _recipe_fields(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}=" for name in Recipe.model_fields if name.startswith(last)]
 
 
-def _experiments(incomplete: str) -> list[str]:
-    from mcmi_core.profiles import get_profile
-
-    names = ["all", *(experiment.name for experiment in get_profile("smoke").experiments)]
-    return [name for name in names if name.startswith(incomplete)]
-
-
 def _run_ids(incomplete: str) -> list[str]:
     return [path.parent.name for path in store_root().glob(f"{incomplete}*/record.json")]
 
@@ -120,7 +113,7 @@ ProfileName = Annotated[
 ]
 ExperimentNames = Annotated[
     list[str],
-    typer.Argument(autocompletion=_experiments, help="such as 04_zero_shot; several, or `all`"),
+    typer.Argument(autocompletion=_notebooks, help="such as 04_zero_shot; several, or `all`"),
 ]
 Minutes = Annotated[
     float, typer.Option(min=0, help="of training, then stop; the same command goes on")
@@ -446,7 +439,7 @@ def _train(run: "Run") -> None:
     from mcmi_core.runs.trainer import ensure
 
     store = Store(store_root())
-    remaining = sum(link.epochs for link in run.chain() if store.record(link) is None)
+    remaining = sum(store.epochs_left(link) for link in run.chain())
     with progress_bar(total=remaining, unit="epoch") as bar:
         record = ensure(run, store, on_epoch=bar.update)
     if record.status != "done":

@@ -59,7 +59,7 @@ def update_evidence(
         if (built / part).exists():  # a single notebook may save no figure
             shutil.copytree(built / part, target, dirs_exist_ok=True)
     for name in notebooks:
-        refresh_outputs(name, {"profile": profile} if only else {})
+        refresh_outputs(name, profile if only else None)
     write_atomically(README, with_results(README.read_text(encoding="utf-8")))
 
 

@@ -5,8 +5,6 @@ Papermill writes its output while it runs, marks a notebook whose kernel died as
 under its name when every cell has run, and not before.
 """
 
-import ast
-import json
 import math
 import os
 import re
@@ -22,7 +20,6 @@ import nbformat
 import papermill
 from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from mcmi_core.base import paths
@@ -74,7 +71,7 @@ def execute_notebook(
         OutOfTime: its runs were not done at the deadline.
     """
     source = notebook_path(name)
-    _read(source, parameters)
+    _check(source, parameters)
     output_folder = output_folder.resolve()
     finished, failed = output_folder / source.name, output_folder / "failed" / source.name
     for earlier in (finished, failed):  # a copy from an earlier time would pass for this one's
@@ -121,7 +118,7 @@ def execute_notebooks(
     """
     names = list(names)
     for name in names:
-        _read(notebook_path(name), parameters)
+        _check(notebook_path(name), parameters)
 
     def execute_in_thread(name: str) -> Path:
         try:
@@ -144,12 +141,16 @@ def execute_notebooks(
     return [future.result() for future in asked]
 
 
-def refresh_outputs(name: str, parameters: Mapping[str, Any]) -> Path:
+def refresh_outputs(name: str, profile: str | None = None) -> Path:
     """Execute a notebook of the project and store its outputs in place.
 
-    ``parameters`` become the defaults in its parameters cell: stored outputs are those of the
-    stored source. Nothing that says when or by which release it ran is stored, so that equal
-    outputs give equal bytes. After a failure the notebook is as it was.
+    Nothing that says when or by which release it ran is stored, so that equal outputs give equal
+    bytes. After a failure the notebook is as it was.
+
+    Args:
+        name: of the notebook.
+        profile: becomes the default in its parameters cell, since stored outputs are those of the
+            stored source; None: it stays what it is.
 
     Returns:
         The notebook's path.
@@ -158,8 +159,13 @@ def refresh_outputs(name: str, parameters: Mapping[str, Any]) -> Path:
         ValueError, NotebookFailed: as `execute_notebook`.
     """
     path = notebook_path(name)
-    notebook, cell, defaults = _read(path, parameters)
-    cell.source = _with_defaults(cell.source, defaults, parameters)
+    notebook = nbformat.read(path, as_version=4)
+    if profile is not None:
+        _check(path, {"profile": profile})
+        [cell] = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+        cell.source = re.sub(
+            '^profile = "[^"]*"', f'profile = "{profile}"', cell.source, flags=re.M
+        )
     with TemporaryDirectory() as folder:
         source, output = Path(folder, path.name), Path(folder, "executed.ipynb")
         nbformat.write(notebook, source)
@@ -172,32 +178,13 @@ def refresh_outputs(name: str, parameters: Mapping[str, Any]) -> Path:
     return path
 
 
-def _read(
-    path: Path, parameters: Mapping[str, Any]
-) -> tuple[NotebookNode, NotebookNode, dict[str, ast.expr]]:
-    """A notebook, its parameters cell, the defaults there; checks that it has ``parameters``."""
-    notebook = nbformat.read(path, as_version=4)
-    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    if len(cells) != 1:
-        raise ValueError(f"{path.name} has {len(cells)} cells tagged 'parameters' instead of one")
-    assignments = [n for n in ast.parse(cells[0].source).body if isinstance(n, ast.Assign)]
-    defaults = {ast.unparse(node.targets[0]): node.value for node in assignments}
+def _check(path: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse a parameter that a notebook's parameters cell does not define."""
+    defined = papermill.inspect_notebook(path)
     for key in parameters:
-        if key not in defaults:
-            accepted = ", ".join(defaults) or "none"
+        if key not in defined:
+            accepted = ", ".join(defined) or "none"
             raise ValueError(f"{path.name} has no parameter {key!r}; it has {accepted}")
-    return notebook, cells[0], defaults
-
-
-def _with_defaults(source: str, defaults: dict[str, ast.expr], values: Mapping[str, Any]) -> str:
-    """The parameters cell with ``values`` in the place of its defaults; comments stay."""
-    lines = [line.encode() for line in source.splitlines(keepends=True)]  # columns count bytes
-    for key, value in values.items():
-        new = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
-        old = defaults[key]
-        line = lines[old.lineno - 1]
-        lines[old.lineno - 1] = line[: old.col_offset] + new.encode() + line[old.end_col_offset :]
-    return b"".join(lines).decode()
 
 
 def _run(

@@ -162,7 +162,7 @@ def test_evidence_of_one_notebook_leaves_that_of_the_others(project, monkeypatch
     assert {path.name for path in others.parent.iterdir()} == {"01_a.new", "12_b.new"}
     assert not (project / "figures" / "smoke" / "01_a.new").exists()
     assert (project / "figures" / "smoke" / "12_b.new").exists()
-    assert refreshed == [("12_b", {"profile": "smoke"})]
+    assert refreshed == [("12_b", "smoke")]
 
 
 def test_a_notebook_without_figures_is_evidence_too(project, monkeypatch):

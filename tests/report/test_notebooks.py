@@ -33,7 +33,7 @@ def write(project: Path, name: str, *sources: str) -> Path:
     """A notebook with a title, the parameters cell and the given code cells."""
     cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
     cells += [new_code_cell(source) for source in sources]
-    notebook = new_notebook(cells=[new_markdown_cell("# Title"), *cells])
+    notebook = new_notebook(cells=[new_markdown_cell("# Title"), *cells], metadata=notebooks.KERNEL)
     path = project / "notebooks" / f"{name}.ipynb"
     nbformat.write(notebook, path)
     return path
@@ -56,7 +56,7 @@ def test_names_are_listed_in_order_and_checked(project):
     with pytest.raises(ValueError, match="unknown notebook '03'; choose from 01_first, 02_later"):
         execute(project, "03")
     with pytest.raises(ValueError, match="unknown notebook '03'"):
-        notebooks.refresh_outputs("03", {})
+        notebooks.refresh_outputs("03")
 
 
 def test_parameters_are_checked_before_anything_runs(project):
@@ -65,9 +65,10 @@ def test_parameters_are_checked_before_anything_runs(project):
         ValueError, match=r"01_a\.ipynb has no parameter 'profil'; it has profile, train, rates"
     ):
         execute(project, "01_a", profil="gpu")
-    nbformat.write(new_notebook(cells=[new_code_cell("1")]), project / "notebooks" / "02_b.ipynb")
-    with pytest.raises(ValueError, match=r"02_b\.ipynb has 0 cells tagged 'parameters'"):
-        execute(project, "02_b")
+    empty = new_notebook(cells=[new_code_cell("1")], metadata=notebooks.KERNEL)
+    nbformat.write(empty, project / "notebooks" / "02_b.ipynb")
+    with pytest.raises(ValueError, match=r"02_b\.ipynb has no parameter 'profile'; it has none"):
+        execute(project, "02_b", profile="gpu")
     assert not (project / "out").exists()
 
 
@@ -303,7 +304,7 @@ plt.show()
 def test_refreshing_twice_gives_the_same_bytes(project):
     path = write(project, "01_a", PAUSE, FIGURE, "rates")
     identifiers = [cell.id for cell in nbformat.read(path, 4).cells]
-    assert notebooks.refresh_outputs("01_a", {}) == path
+    assert notebooks.refresh_outputs("01_a") == path
     first = path.read_bytes()
     notebook = nbformat.read(path, 4)
     assert [cell.id for cell in notebook.cells] == identifiers
@@ -313,22 +314,22 @@ def test_refreshing_twice_gives_the_same_bytes(project):
     assert [output.text for output in notebook.cells[2].outputs] == ["smoke False\nmore\n"]
     assert "image/png" in notebook.cells[3].outputs[0].data
     assert notebook.cells[4].outputs[0].execution_count == 4
-    notebooks.refresh_outputs("01_a", {"profile": "smoke", "train": False})
+    notebooks.refresh_outputs("01_a", "smoke")
     assert path.read_bytes() == first
 
 
-def test_refreshing_with_parameters_changes_the_defaults(project):
+def test_refreshing_with_a_profile_makes_it_the_default(project):
     path = write(project, "01_a", "print(profile, train, rates)")
-    notebooks.refresh_outputs("01_a", {"profile": "gpu", "train": True, "rates": [0.5]})
-    expected = 'profile = "gpu"  # Größe\ntrain = True\nrates = [0.5]'
+    notebooks.refresh_outputs("01_a", "gpu")
+    expected = PARAMETERS.replace("smoke", "gpu")
     assert nbformat.read(path, 4).cells[1].source == expected
-    assert printed(path) == "gpu True [0.5]\n"
+    assert printed(path) == "gpu False [0.1, 0.2]\n"
 
 
 def test_a_failed_refresh_changes_nothing(project):
     path = write(project, "01_a", "1 / 0")
     before = path.read_bytes()
     with pytest.raises(NotebookFailed, match="ZeroDivisionError"):
-        notebooks.refresh_outputs("01_a", {"profile": "gpu"})
+        notebooks.refresh_outputs("01_a", "gpu")
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["01_a.ipynb"]
