@@ -57,9 +57,16 @@ evidence: $(ENVIRONMENT)  ## update outputs, figures/ and records/PROFILE [ONLY=
 
 # --- checks ----------------------------------------------------------------------------------
 
-test: $(ENVIRONMENT)  ## unit tests, stored outputs of the notebooks, a short training
+test: test-units test-notebooks test-commands  ## unit tests, stored outputs of the notebooks, a short training
+
+.PHONY: test-units test-notebooks test-commands
+test-units: $(ENVIRONMENT)
 	$(BIN)/pytest tests
+
+test-notebooks: $(ENVIRONMENT)
 	$(BIN)/pytest --nbval --nbval-current-env notebooks
+
+test-commands: $(ENVIRONMENT)
 	PATH="$$(cd "$(BIN)" && pwd):$$PATH" bash tests/end_to_end.sh
 
 lint: $(ENVIRONMENT)  ## ruff: rules and format, notebooks included

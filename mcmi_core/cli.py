@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -72,6 +73,11 @@ def _notebooks(incomplete: str) -> list[str]:
     return [path.stem for path in found]
 
 
+def _experiments(incomplete: str) -> list[str]:
+    without_runs = ("14_bring_your_own_teacher", "99_claims")
+    return [name for name in _notebooks(incomplete) if name not in without_runs]
+
+
 def _recipe_fields(incomplete: str) -> list[str]:
     from mcmi_core.runs import Recipe
 
@@ -113,7 +119,7 @@ ProfileName = Annotated[
 ]
 ExperimentNames = Annotated[
     list[str],
-    typer.Argument(autocompletion=_notebooks, help="such as 04_zero_shot; several, or `all`"),
+    typer.Argument(autocompletion=_experiments, help="such as 04_zero_shot; several, or `all`"),
 ]
 Minutes = Annotated[
     float, typer.Option(min=0, help="of training, then stop; the same command goes on")
@@ -286,11 +292,17 @@ def train(
 
     deadline = time.time() + 60 * minutes
     settings = get_profile(profile)
+    chosen = _chosen(settings, experiments)
+    settings.check_device()
     store = Store(store_root())
-    for experiment in _chosen(settings, experiments):
+    for experiment in chosen:
         runs, workers = experiment.runs(), experiment.workers or settings.workers
         execute(runs, store, workers=workers, deadline=deadline)
-        typer.echo(f"{experiment.name}: all of {_count_links(runs)} runs done")
+        links = {link.key: link for run in runs for link in run.chain()}
+        records = map(store.record, links.values())
+        statuses = Counter(record.status if record else "not run" for record in records)
+        outcome = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
+        typer.echo(f"{experiment.name}: {outcome}")
 
 
 @app.command()
@@ -308,12 +320,13 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     from mcmi_core.runs.store import Store
 
     settings = get_profile(profile)
-    runs = [run for experiment in _chosen(settings, experiments) for run in experiment.runs()]
+    chosen = _chosen(settings, experiments)
+    runs = [run for experiment in chosen for run in experiment.runs()]
     store = Store(store_root())
     machine = hardware(default_device())
     table = plan_runs(runs, store, [*store.records(), *_committed_records()], machine)
     unknown = (table.runs - table.done)[table.seconds_left.isna()].sum()
-    workers = settings.workers or cores()
+    workers = min(experiment.workers or settings.workers or cores() for experiment in chosen)
     left = _duration(table.seconds_left.sum() / workers)
     table["seconds_left"] = table.seconds_left.map(_duration, "ignore")
     columns = {"seconds_per_epoch": "s per epoch", "seconds_left": "time left"}
@@ -362,11 +375,14 @@ def run_notebooks(
     output: Annotated[Path, typer.Option(help="folder for notebooks, figures and records")],
     profile: ProfileName = "smoke",
     train: Annotated[bool, typer.Option(help="train what is missing, not only replay")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="notebooks at a time")] = 3,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="notebooks at a time; 3, or 1 with --train")
+    ] = None,
 ) -> None:
     """Execute notebooks into OUTPUT, their figures into OUTPUT/figures."""
     from mcmi_core.report.notebooks import execute_notebooks
 
+    jobs = jobs or (1 if train else 3)
     execute_notebooks(names, output, {"profile": profile, "train": train}, jobs=jobs)
 
 
@@ -404,10 +420,6 @@ def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
         for name in names
         for experiment in (profile.experiments if name == "all" else [profile.experiment(name)])
     ]
-
-
-def _count_links(runs: "list[Run]") -> int:
-    return len({link.key for run in runs for link in run.chain()})
 
 
 def _committed_records() -> "list[Record]":

@@ -27,6 +27,14 @@ wait $training || true
 "${command[@]}" > "$folder/resumed.txt"
 diff "$folder/whole.txt" "$folder/resumed.txt"
 
+echo "-- an experiment without its notebook: planned, begun, stopped when its time is over"
+mcmi plan 04_zero_shot | tail -n 1 | tee "$folder/plan.txt"
+grep -q "^0 of .* runs done; " "$folder/plan.txt"
+code=0
+mcmi train 04_zero_shot --minutes 0.3 2> "$folder/message.txt" || code=$?
+test $code = 75
+grep -q "runs done; the same command goes on" "$folder/message.txt"
+
 echo "-- a mistake is one line and a failure"
 if mcmi train-teacher --data digits --model resnet9 2> "$folder/message.txt"; then
     echo "an unknown model was accepted"; exit 1

@@ -2,8 +2,10 @@
 
 import re
 import sys
+from dataclasses import replace
 
 import pytest
+import torch
 from small_runs import DATA, kd_student, mll_teacher
 
 from mcmi_core import cli
@@ -180,12 +182,41 @@ def test_an_experiment_is_planned_then_trained_without_its_notebook(mcmi, tiny_p
     assert before[-1].endswith("and 4 runs of kinds that were never timed here")
 
     trained = mcmi("train", "all", "--profile", "tiny")
-    assert trained == "00_quickstart: all of 4 runs done\n"
+    assert trained == "00_quickstart: 4 done\n"
     assert len(mcmi("runs", "list").splitlines()) == 1 + 4
 
     after = mcmi("plan", "00_quickstart", "--profile", "tiny").splitlines()
     assert after[-1].startswith("4 of 4 runs done; 0:00:00 of training left")
     assert "never timed" not in after[-1]
+
+
+def test_a_profile_for_a_gpu_is_not_trained_without_one(mcmi):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    message = mcmi("train", "00_quickstart", "--profile", "gpu", fails=True)
+    assert "profile 'gpu' needs a CUDA GPU and torch finds none" in message
+
+
+def test_a_collapse_is_counted(mcmi, tiny_profile, monkeypatch):
+    pair = replace(next(PROFILES["tiny"].experiments[0].all_pairs()), lam=100.0)
+    reckless = replace(PROFILES["tiny"].experiments[0], pair=pair)
+    monkeypatch.setitem(PROFILES, "tiny", replace(PROFILES["tiny"], experiments=(reckless,)))
+    trained = mcmi("train", "all", "--profile", "tiny")
+    assert trained == "00_quickstart: 2 done, 1 collapsed, 1 not run\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "says", "does_not_say"),
+    [
+        ("fine-tune", ["falls to 0", "0.005"], "milestones"),
+        ("train-teacher", ["milestones"], "0.005"),
+    ],
+)
+def test_help_is_of_the_schedule_that_is_used(mcmi, monkeypatch, command, says, does_not_say):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = mcmi(command, "--help")
+    assert all(words in text for words in says)
+    assert does_not_say not in text
 
 
 def test_out_of_time_nothing_is_trained(mcmi, tiny_profile, capsys):
@@ -289,3 +320,5 @@ def test_names_are_completed(mcmi):
     assert cli._names("models")("resnet8") == ["resnet8", "resnet8x4"]
     assert cli._profiles("p") == ["paper"]
     assert cli._notebooks("12") == ["12_bayes_oracle"]
+    assert cli._experiments("1")[-1] == "13_proposition_1"
+    assert cli._experiments("99") == []

@@ -36,6 +36,8 @@ class Component(BaseModel):
             key, equals, text = item.partition("=")
             if not equals:
                 raise ValueError(f"{value!r}: {item!r} is not of the form key=value")
+            if key.strip() == "name":
+                raise ValueError(f"{value!r}: the name comes first, and is no option")
             fields[key.strip()] = text.strip()
         return fields
 

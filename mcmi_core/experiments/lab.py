@@ -4,7 +4,7 @@ There are two ways to answer: from the committed records, in seconds and on any 
 or from the store, training whatever is missing. The tables look the same.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 import pandas as pd
@@ -42,6 +42,7 @@ class Lab:
         self._source = source
         self._train = train
         self._found: dict[str, Record] = {}
+        self._ensured: set[str] = set()
 
     def ensure(self, runs: Iterable[Run], workers: int | None = None) -> None:
         """Train the runs that have no record yet, all at once; in a replay, do nothing.
@@ -54,10 +55,12 @@ class Lab:
             RunsFailed: training failed.
             OutOfTime: the deadline came first.
         """
-        if self._train:
-            self._train(list(runs), workers)
+        missing = [run for run in runs if run.key not in self._ensured]
+        if self._train and missing:
+            self._train(missing, workers)
+            self._ensured |= {run.key for run in missing}
 
-    def collect(self, runs: Iterable[Run]) -> pd.DataFrame:
+    def collect(self, runs: Iterable[Run], metrics: Collection[str] = ()) -> pd.DataFrame:
         """One row per run: what it was (configuration) and how it ended (final metrics).
 
         Columns: ``id``, ``key``, ``parent_key``, ``label``, ``status``, the configuration
@@ -67,19 +70,26 @@ class Lab:
         whose teacher collapsed has status ``not run`` and no metrics; a student whose distiller
         cannot compare it with its teacher has status ``incompatible``, and none either.
 
+        Args:
+            runs: what is asked for.
+            metrics: columns that are there, empty, even if no run has the metric.
+
         Raises:
             NotMeasured: a record is missing and training is not allowed.
             RunsFailed: training failed.
         """
-        return pd.DataFrame([_describe(run) | _outcome(rec) for run, rec in self._ask(runs)])
+        rows = [_describe(run) | _outcome(record) for run, record in self._ask(runs)]
+        return _with_columns(pd.DataFrame(rows), metrics)
 
-    def collect_histories(self, runs: Iterable[Run]) -> pd.DataFrame:
-        """One row per run and evaluated epoch; columns as :meth:`collect`, and ``epoch``."""
-        return self._rows(runs, lambda record: record.history)
+    def collect_histories(self, runs: Iterable[Run], metrics: Collection[str] = ()) -> pd.DataFrame:
+        """One row per run and evaluated epoch; as :meth:`collect`, with column ``epoch``."""
+        return self._rows(runs, lambda record: record.history, ["epoch", *metrics])
 
-    def collect_results(self, measurements: Iterable[Measurement]) -> pd.DataFrame:
-        """One row per measurement and line of its result; columns as :meth:`collect`."""
-        return self._rows(measurements, lambda record: record.result)
+    def collect_results(
+        self, measurements: Iterable[Measurement], metrics: Collection[str] = ()
+    ) -> pd.DataFrame:
+        """One row per measurement and line of its result; as :meth:`collect`."""
+        return self._rows(measurements, lambda record: record.result, metrics)
 
     def provenance(self) -> str:
         """Where the numbers collected so far come from, in one line per software and machine."""
@@ -99,15 +109,20 @@ class Lab:
         source = "training what is missing" if self._train else "replaying committed records"
         return f"profile {self.profile}: {source}"
 
-    def _rows(self, runs: Iterable[Run], columns_of: Callable[[Record], dict]) -> pd.DataFrame:
-        rows = []
+    def _rows(
+        self, runs: Iterable[Run], columns_of: Callable[[Record], dict], expected: Collection[str]
+    ) -> pd.DataFrame:
+        """Without any row, the columns are those that describe the runs, and the expected ones."""
+        rows, described = [], {}
         for run, record in self._ask(runs):
+            described |= _describe(run)
             if record is not None:
                 columns = columns_of(record)
                 about = _describe(run)
                 for values in zip(*columns.values(), strict=True):
                     rows.append(about | dict(zip(columns, values, strict=True)))
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(described))
+        return _with_columns(table, expected)
 
     def _ask(self, runs: Iterable[Run]) -> list[tuple[Run, Record | None]]:
         """Each run with its record, or with None if a run that it builds on did not succeed."""
@@ -124,7 +139,7 @@ class Lab:
             raise NotMeasured(
                 f"{len(missing)} of {len(runs)} runs have no record in the {self.profile!r} "
                 f"records (the first: {missing[0]}). To train them: set train = True in the "
-                f"notebook, or run: make figures PROFILE={self.profile}"
+                f"notebook, or run: mcmi train NAME --profile {self.profile}"
             )
         return answers
 
@@ -136,6 +151,12 @@ class Lab:
                 path = output_root() / "records" / f"{run.id}.json"
                 write_atomically(path, record.to_json(), durable=False)
         return self._found.get(run.key)
+
+
+def _with_columns(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """With those of the columns that it lacks, as NaN."""
+    lacking = [name for name in names if name not in table]
+    return table.assign(**dict.fromkeys(lacking, float("nan")))
 
 
 def _describe(run: Run) -> dict:

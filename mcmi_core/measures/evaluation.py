@@ -11,7 +11,7 @@ BATCH_SIZE = 512
 """Samples that the network sees at once."""
 
 SUMMED_AT_ONCE = 2**18
-"""Logits that are summed at once: with few classes, a call costs more than its numbers."""
+"""Logits that are summed at once; for fewer, to start an operation takes longer than to do it."""
 
 TOP_5_FROM = 20
 """Classes from which on top-5 accuracy says something."""

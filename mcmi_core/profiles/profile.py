@@ -61,12 +61,21 @@ class Profile:
             CompanionError: the profile needs a GPU and there is none.
             DataError: a data set cannot be found or downloaded.
         """
+        self.check_device()
+        checked = [experiment for experiment in self.experiments if experiment.data_is_checked]
+        for data in sorted(
+            {pair.data for experiment in checked for pair in experiment.all_pairs()}
+        ):
+            load_dataset(data)
+
+    def check_device(self) -> None:
+        """Fail if the profile needs a GPU and there is none.
+
+        Raises:
+            CompanionError: there is none.
+        """
         if self.needs_gpu and default_device().type != "cuda":
             raise CompanionError(
                 f"profile {self.name!r} needs a CUDA GPU and torch finds none; PROFILE=smoke runs "
                 "the same notebooks on a CPU"
             )
-        checked = [experiment for experiment in self.experiments if experiment.data_is_checked]
-        pairs = [pair for experiment in checked for pair in experiment.all_pairs()]
-        for data in sorted({pair.data for pair in pairs}):
-            load_dataset(data)

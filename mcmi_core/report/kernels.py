@@ -118,7 +118,7 @@ def _run_kernel(options: list[str], folder: str, environment: dict[str, str]) ->
 
 
 def _say_that_this_is_a_notebook() -> None:
-    """Set what matplotlib and pandas look up when they are imported, which was before."""
+    """Set what matplotlib and pandas decide at import, which was before there was a notebook."""
     import matplotlib
     import pandas
 

@@ -97,7 +97,7 @@ def execute_notebooks(
     output_folder: Path,
     parameters: Mapping[str, Any],
     deadline: float = math.inf,
-    jobs: int = 2,
+    jobs: int = 3,
 ) -> list[Path]:
     """Execute several notebooks, a few at a time; one that fails does not stop the others.
 

@@ -23,7 +23,7 @@ from mcmi_core.runs.store import Store
 from mcmi_core.training.stacked import MOST_TOGETHER
 
 WARM = ["mcmi_core.runs.trainer", "torch._dynamo"]
-"""What workers need. An optimiser imports the latter, which takes seconds, whether used or not."""
+"""Imported once, for all workers; ``torch._dynamo``, since every optimiser imports it."""
 
 
 def deadline_from_environment() -> float:
@@ -141,7 +141,7 @@ class _Workers:
             else:
                 queue.count_epoch(key)
                 epochs += 1
-        bar.update(epochs)  # 0 too: the time on it goes on
+        bar.update(epochs)  # also by 0, which refreshes its clock
 
 
 def cores() -> int:
@@ -159,8 +159,8 @@ def cores() -> int:
 def _context_with_torch() -> multiprocessing.context.BaseContext:
     """Makes copies of a process that has imported torch; returns when that is ready.
 
-    Ctrl-C would print a traceback in that process, which is therefore started with the signal
-    blocked, and in a copy that was being started, so a thread starts the first one.
+    At Ctrl-C, that process would print a traceback: it is started with the signal blocked. So would
+    this one while it waits for the first copy, so that a thread, which no signal reaches, does it.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(WARM)
@@ -186,7 +186,7 @@ def _start_worker(
     global _messages
     _messages = messages
     os.environ.clear()
-    os.environ.update(environment)  # what a copy has is that of the copied process
+    os.environ.update(environment)  # a copy has that of the process that it was copied from
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the asking process decides
     threading.Thread(target=_exit_after, args=(alive,), daemon=True).start()

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mcmi_core.data import DATASETS
 from mcmi_core.models import MODELS
-from mcmi_core.runs import Run
+from mcmi_core.runs import Run, Student
 from mcmi_core.runs.store import Record, Store
 
 
@@ -18,20 +18,24 @@ def plan(
     Args:
         runs: that are wanted.
         store: where they would be trained; what it holds is done.
-        finished: records to take times from.
+        finished: records to take times from; the same one may come twice.
         hardware: as provenance names it; only times measured on it count.
 
     Returns:
         One row per kind of run (equal in stage, data, network and method, whatever the seeds), in
         the order in which they would be trained: ``runs``, ``done``, ``epochs_left``,
         ``seconds_per_epoch`` (median over finished runs of this kind; NaN if there are none) and
-        ``seconds_left`` of a single process.
+        ``seconds_left`` of a single process. A run below one that collapsed is never done, and has
+        no epochs left.
     """
     links = {link.key: link for run in runs for link in run.chain()}
-    rows = []
-    for run in links.values():
-        done = store.path(run.id).exists()
-        rows.append((_kind(run), done, 0 if done else run.epochs))
+    rows, impossible = [], set()
+    for run in links.values():  # each comes after the run that it builds on
+        record = store.record(run)
+        if (run.parent and run.parent.key in impossible) or (record and record.status != "done"):
+            impossible.add(run.key)
+        possible = record is None and run.key not in impossible
+        rows.append((_kind(run), record is not None, store.epochs_left(run) if possible else 0))
     table = pd.DataFrame(rows, columns=["kind", "done", "epochs_left"])
     plan = table.groupby("kind", sort=False).agg(
         runs=("done", "size"), done=("done", "sum"), epochs_left=("epochs_left", "sum")
@@ -45,7 +49,7 @@ def plan(
 def _seconds_per_epoch(finished: Iterable[Record], hardware: str) -> pd.Series:
     """Median by kind."""
     times = []
-    for record in finished:
+    for record in {record.key: record for record in finished}.values():
         epochs = len(record.history.get("epoch", []))
         if epochs and record.provenance["hardware"] == hardware:
             times.append((_kind(record.parsed_run), record.provenance["seconds"] / epochs))
@@ -62,5 +66,7 @@ def _kind(run: Run) -> str:
             for name, value in component.options.items():
                 if name != "seed" and value != types[name][1]:
                     options.append(f"{name}={value}")
+    if isinstance(run, Student):
+        options.append(f"from {getattr(run.teacher, 'model', 'P*')}")
     words = run.id.replace("-", " ").removesuffix(f" {run.key}")
     return f"{words} ({', '.join(options)})" if options else words

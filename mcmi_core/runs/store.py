@@ -98,7 +98,8 @@ def read_record(path: Path) -> Record:
         record = Record.model_validate_json(path.read_text(encoding="utf-8"))
         key = record.parsed_run.key
     except (ValidationError, OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} is not a record: {error}") from None
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise StoreError(f"{path} is not a record: {reason}") from None
     if key != record.key:
         raise StoreError(
             f"{path} says key {record.key}, but its configuration has key {key}: it was edited, or "
@@ -177,8 +178,8 @@ class Store(Records):
         if weights is not None:
             write_tensors(folder / "weights.safetensors", weights, {"run": record.run})
         write_atomically(self.path(run.id), record.to_json())
-        for checkpoint in folder.glob("*checkpoint.safetensors*"):  # halves of killed processes too
-            checkpoint.unlink(missing_ok=True)
+        for leftover in (folder / "checkpoint.safetensors", *folder.glob(".*")):
+            leftover.unlink(missing_ok=True)  # the latter are half-written, by killed processes
 
     def weights(self, run: Run) -> dict[str, Tensor]:
         """The trained weights of a finished run.
@@ -207,7 +208,7 @@ class Store(Records):
         )
 
     def epochs_left(self, run: Run) -> int:
-        """Epochs that a run is still to be trained: none if it is finished, whatever they were."""
+        """Epochs that a run still has to be trained: 0 if it is finished, even by a collapse."""
         if self.path(run.id).exists():
             return 0
         path = self.folder(run) / "checkpoint.safetensors"
@@ -215,7 +216,7 @@ class Store(Records):
             return run.epochs
         try:
             return run.epochs - read_metadata(path)["epoch"]
-        except StoreError:  # it is damaged, of which its training will tell
+        except StoreError:  # it is damaged, which training will report
             return run.epochs
 
     def load_checkpoint(self, run: Run, device: torch.device) -> tuple[Checkpoint | None, float]:

@@ -26,9 +26,15 @@ def a_terminal():
     termios.tcsetwinsize(screen, (24, 80))
     before = os.dup(2)
 
-    def drawn():
-        ready, _, _ = select.select([reader], [], [], 1)
-        return os.read(reader, 10_000).decode() if ready else ""
+    def drawn(until=""):
+        """What has been drawn since the last time, at least up to a text (or for ten seconds)."""
+        text, end = "", time.monotonic() + 10
+        while time.monotonic() < end:
+            ready, _, _ = select.select([reader], [], [], 1)
+            text += os.read(reader, 10_000).decode() if ready else ""
+            if until in text:
+                break
+        return text
 
     os.dup2(screen, 2)
     try:
@@ -90,7 +96,7 @@ def test_a_notebook_draws_on_descriptor_2_under_its_name(monkeypatch):
             raise KeyboardInterrupt
         assert bar.fp.closed
         os.write(2, b"still open")
-        assert terminal().endswith("still open")
+        assert terminal(until="still open").endswith("still open")
 
 
 def test_a_worker_sends_its_progress_and_draws_nothing(monkeypatch):

@@ -148,3 +148,8 @@ def test_the_schema_is_made_once_for_each_factory(monkeypatch):
     assert [numbers.build("x") for _ in range(3)] == [1, 1, 1] and len(made) == 1
     numbers["x"] = second
     assert numbers.build("x") == 2 and len(made) == 2
+
+
+def test_the_name_is_no_option():
+    with pytest.raises(ValueError, match="the name comes first, and is no option"):
+        Component.model_validate("kd:name=dkd")

@@ -4,6 +4,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from made_up import MadeUpRecords, accuracy
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.base.errors import NotMeasured
@@ -122,7 +123,7 @@ def test_what_is_not_measured_is_named(tmp_path):
     with pytest.raises(NotMeasured, match="1 of 1 runs have no record in the 'tiny' rec") as error:
         lab.collect([missing])
     assert missing.id in str(error.value)
-    assert "make figures PROFILE=tiny" in str(error.value)
+    assert "mcmi train NAME --profile tiny" in str(error.value)
 
 
 def test_provenance_counts_every_run_that_was_used(training):
@@ -158,10 +159,23 @@ def test_runs_that_need_more_memory_get_fewer_workers(store):
     lab, run = Lab("tiny", store, train), mll_teacher()
     lab.ensure(iter([run]), workers=1)
     lab.collect([run])
-    assert asked == [([run], 1), ([run], None)]  # None: as many as the profile has
+    other = mll_teacher(seed=1)
+    lab.collect([run, other])
+    assert asked == [([run], 1), ([other], None)]  # None: as many as the profile has
 
 
 def test_it_says_where_numbers_come_from(training, tmp_path):
     replaying = Lab("tiny", Records(tmp_path / "nothing"))
     assert str(replaying) == "profile tiny: replaying committed records"
     assert str(training) == "profile tiny: training what is missing"
+
+
+def test_runs_are_trained_once_however_often_they_are_collected():
+    asked = []
+    source = MadeUpRecords(lambda run: accuracy(50))
+    lab = Lab("made up", source, lambda runs, workers: asked.append(len(runs)))
+    teachers = [mll_teacher(seed=seed) for seed in (0, 1)]
+    for _ in range(2):
+        lab.collect(teachers)
+    lab.collect([*teachers, mll_teacher(seed=2)])
+    assert asked == [2, 1]

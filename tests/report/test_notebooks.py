@@ -154,11 +154,12 @@ with progress.progress_bar(3, "Größe") as bar:
 written = os.write(2, b"from a library\\n")
 """
 PROGRAM = """
-import sys
+import signal, sys
 from pathlib import Path
 from mcmi_core.base import paths
 from mcmi_core.report import kernels, notebooks
 kernels.WARM[1:] = []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
 project = paths.PROJECT = Path(sys.argv[1])
 print("first", file=sys.stderr, flush=True)
 notebooks.execute_notebook("01_a", project / "out", {})

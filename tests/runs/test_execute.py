@@ -227,7 +227,7 @@ def test_the_deadline_of_a_notebook_is_that_of_its_caller(monkeypatch):
 
 
 SLOW = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import torch
@@ -250,6 +250,7 @@ def endless_step(self, *arguments):
 
 torch.optim.SGD.step = endless_step  # in workers too, which import this file
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
     deadline = float(sys.argv[1])
     if deadline == 1:
         queue.time = SimpleNamespace(time=stuck.exists)  # it is 1 when a worker is stuck
@@ -315,9 +316,9 @@ def test_training_stops_in_the_middle_of_an_epoch_and_goes_on_to_the_same_result
     if deadline == math.inf:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     process.wait(timeout=60)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10  # 1 s where nothing else runs
     _, errors = process.communicate(timeout=30)  # until the process without work has ended too
-    _wait_until(lambda: not _group_lives(process.pid), 5)
+    _wait_until(lambda: not _group_lives(process.pid), 10)
     assert errors == message
     runs = [mll_teacher(seed=seed) for seed in range(3)]
     assert sum(run.epochs - stopped.epochs_left(run) for run in runs) >= 1
@@ -338,7 +339,7 @@ def test_nothing_is_printed_when_stopped_before_anything_has_begun(slow):
     os.killpg(process.pid, signal.SIGINT)
     begun = time.monotonic()
     assert process.wait(timeout=60) == 1
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10
     _, errors = process.communicate()  # when that process has ended too
     assert errors == "KeyboardInterrupt: \n"
 

@@ -6,6 +6,7 @@ from small_runs import kd_student, mll_teacher
 from mcmi_core.runs import Measurement
 from mcmi_core.runs.plan import plan
 from mcmi_core.runs.store import Record
+from mcmi_core.training.loop import Checkpoint
 
 HERE = "this machine"
 
@@ -31,11 +32,28 @@ def test_what_is_done_what_is_left_and_how_long_it_takes(store):
 
     options = "classes=4, latent_dimension=4, dimension=16, train_size=200, test_size=100"
     teacher, student = f"teacher oracle mlp mll ({options}, width=8)", "student oracle mlp kd"
-    student = f"{student} ({options}, width=4)"
+    student = f"{student} ({options}, width=4, from mlp:width=8,depth=2)"
     assert list(table.index) == [teacher, student]
     assert list(table.loc[teacher]) == [3, 1, 8, 4, 32]  # 4 s: median of 8/4, 16/4 and 400/4
     assert list(table.loc[student].iloc[:3]) == [3, 0, 15]
     assert table.loc[student].iloc[3:].isna().all()
+
+
+def test_epochs_in_a_checkpoint_are_not_left(store):
+    teacher = mll_teacher()  # 4 epochs
+    store.lock(teacher)
+    store.save_checkpoint(teacher, Checkpoint(epoch=3), seconds=1.0)
+    [row] = plan([teacher], store, [], HERE).itertuples()
+    assert (row.done, row.epochs_left) == (0, 1)
+
+
+def test_below_a_collapsed_run_nothing_is_left(store):
+    teacher, student = mll_teacher(), kd_student()
+    collapsed = record(teacher, 1).model_copy(update={"status": "collapsed"})
+    store.finish(teacher, collapsed, None)
+    table = plan([student], store, [], HERE)
+    assert list(table.done) == [1, 0]
+    assert list(table.epochs_left) == list(table.seconds_left) == [0, 0]
 
 
 def test_nothing_left_takes_no_time(store):
