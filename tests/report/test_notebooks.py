@@ -243,7 +243,9 @@ def test_out_of_time_is_said_of_several_unless_one_failed(project):
         notebooks.execute_notebooks(["01_a", "03_c"], project / "out", {}, jobs=1)
 
 
-SEVERAL = PROGRAM.replace('notebook("01_a",', 'notebooks(["01_a", "02_b", "03_c"],')
+SEVERAL = PROGRAM.replace('notebook("01_a",', 'notebooks(["01_a", "02_b", "03_c"],').replace(
+    "{})", "{}, jobs=2)"
+)
 
 
 def test_an_interrupt_ends_all_kernels_and_starts_no_other(project):
