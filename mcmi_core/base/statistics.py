@@ -93,16 +93,18 @@ def within_seed_intervals(table: pd.DataFrame, setting: str, metric: str) -> pd.
 def summarise(done: pd.DataFrame, by: list[str], metrics: list[str]) -> pd.DataFrame:
     """Mean and 95 % t-interval over seeds of several metrics.
 
-    Runs that collapsed have no metrics; the other seeds still count.
-
     Args:
-        done: one row per run that is done.
+        done: one row per run that is done: a run that collapsed may have metrics, which must not
+            count.
         by: columns whose values make a setting; the other rows of a setting are its seeds.
-        metrics: columns to summarise.
+        metrics: columns to summarise, without NaN.
 
     Returns:
         One row per setting with two seeds or more, in order of appearance; each metric as an
         :class:`Interval`.
+
+    Raises:
+        ValueError: a metric that is not finite, in a setting with two seeds or more.
     """
     seeds = done.groupby(by)[by[0]].transform("size")
     groups = done[seeds >= 2].groupby(by, sort=False)[metrics]
@@ -112,18 +114,17 @@ def summarise(done: pd.DataFrame, by: list[str], metrics: list[str]) -> pd.DataF
 def gains(done: pd.DataFrame, metric: str, control: str, by: list[str] | None = None) -> pd.Series:
     """Paired difference of each method to a control, over the seeds that have both.
 
-    Runs that collapsed have no metrics; the other seeds still count.
-
     Args:
         done: one row per run that is done, with columns ``label`` (the method), ``seed`` and
-            ``metric``.
+            ``metric``. A run that is not done may be a row whose metric is NaN.
         metric: the column to compare.
         control: label of the method to compare with.
         by: further columns that split the table into separate comparisons.
 
     Returns:
         :class:`Interval` of metric(method) − metric(control), indexed
-        by ``by`` and ``label``, for each that two seeds or more are left for.
+        by ``by`` and ``label``, for each method with two seeds or more at which neither it nor the
+        control is NaN.
     """
     names = [*(by or []), "label"]
     differences = {}

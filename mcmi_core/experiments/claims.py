@@ -52,8 +52,8 @@ CLAIMS = (
 )
 
 
-_COLUMNS = ["claim", "quantity", "mean", "low", "high", "n", "unit", "replicate", "control"]
-_COLUMNS += ["policy", "lam", "data", "networks", "recipe", "verdict", "kind", "profile"]
+_COLUMNS = ["claim", "quantity", "mean", "low", "high", "n", "unit", "replicate", "treatment"]
+_COLUMNS += ["control", "policy", "lam", "data", "networks", "recipe", "verdict", "kind", "profile"]
 """Of a table of findings, which a claim without any has as well, empty."""
 
 

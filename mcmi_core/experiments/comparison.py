@@ -50,7 +50,7 @@ class Comparison(Experiment):
             (``done``, or how many runs are not, and why), missing where fewer than two are done.
         """
         plan = self._teachers()
-        table = lab.collect(run for _, run in plan)
+        table = lab.collect((run for _, run in plan), self.teacher_metrics)
         table["pair"] = [pair_name(pair) for pair, _ in plan]
         by, metrics = ["pair", "label"], list(self.teacher_metrics)
         statuses = table.groupby(by, sort=False).status.agg(outcome).to_frame()
@@ -125,7 +125,9 @@ class Comparison(Experiment):
             primary=self.mean_is_primary,
         )
         lam = lambdas[0] if len(lambdas) == 1 else None  # several: ``networks`` says which
-        return replace(found, lam=lam, policy=", ".join(policies))
+        policy = ", ".join(policies)
+        strength = ", λ per pair" if lam is None else f" λ={lam:g}"
+        return replace(found, lam=lam, policy=policy, treatment=f"MCMI {policy}{strength}")
 
     def _teachers(self) -> list[tuple[Pair, Teacher]]:
         """Pair by pair, seed by seed; MLL's before MCMI's."""
@@ -151,9 +153,8 @@ def pair_name(pair: Pair) -> str:
 def compare_teachers(students: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Students of MLL and of MCMI teachers: mean, standard deviation and paired gain.
 
-    A run that collapsed, that its distiller could not start, or whose teacher collapsed has no
-    metric. It is counted in ``status``, and means are over the seeds that are left: read them with
-    that in mind.
+    A run that collapsed, that its distiller could not start, or whose teacher collapsed is counted
+    in ``status``, and what it may have measured before is left out: means are over the other seeds.
 
     Args:
         students: one row per run, with columns ``pair``, ``framework``, ``label`` (its teacher's:
@@ -173,10 +174,11 @@ def compare_teachers(students: pd.DataFrame, metric: str) -> pd.DataFrame:
     teacher = _teacher_kind(students)
     if metric not in students:  # no run has it
         students = students.assign(**{metric: float("nan")})
-    groups = students.assign(teacher=teacher).groupby(SETTING, sort=False)
+    values = students[metric].where(students.status == "done")
+    groups = students.assign(teacher=teacher, value=values).groupby(SETTING, sort=False)
     rows = []
     for setting, group in groups:
-        wide = group.pivot(index="seed", columns="teacher", values=metric)
+        wide = group.pivot(index="seed", columns="teacher", values="value")
         wide = wide.reindex(columns=["MLL", "MCMI"]).astype(float)
         both = wide.dropna()
         gain = Interval(*[float("nan")] * 3, len(both))

@@ -1,7 +1,7 @@
 """03 · Does an MCMI teacher look at more of an image? (Figure 3)
 
-Eigen-CAMs of three teachers per seed: MLL, MCMI, and the same fine-tuning with λ = 0, whose effect
-is none of CMI. Two numbers over the whole test split say how much a map covers and how much the
+Eigen-CAMs of three teachers per seed: MLL, MCMI, and the control: the same fine-tuning without CMI
+(λ = 0). Two numbers over the whole test split say how much a map covers and how much the
 maps of a class differ; see :mod:`mcmi_core.measures.eigen_cam`.
 """
 
@@ -83,14 +83,17 @@ class EigenCam(Experiment):
         Raises:
             ValueError: a coverage that is no percentage, negative information, or no such stage.
         """
-        kinds = [lab.collect_results(self.coverages(centred=centred)) for centred in (False, True)]
+        columns, kinds = ["stage_index", "positions", COVERAGE, INFORMATION], []
+        for centred in (False, True):
+            kinds.append(lab.collect_results(self.coverages(centred=centred), columns))
         table = pd.concat(kinds).rename(columns={"of_seed": "seed", "what_centred": "centred"})
         wrong = table[COVERAGE][~table[COVERAGE].between(0, 100)]
         if len(wrong):
             raise ValueError(f"coverage must be from 0 to 100 %, got {wrong.iloc[0]:g}")
         if (least := table[INFORMATION].min()) < 0:
             raise ValueError(f"information must not be negative, got {least:g}")
-        if self.stage not in (stages := sorted(set(table.stage_index))):
+        stages = sorted(set(table.stage_index))
+        if stages and self.stage not in stages:  # none: every teacher collapsed
             raise ValueError(f"no stage {self.stage}; choose from {', '.join(map(str, stages))}")
         columns = ["centred", "stage_index", "positions", "label", "seed", COVERAGE, INFORMATION]
         return table[columns]

@@ -57,7 +57,7 @@ class FewShot(Experiment):
     def table(self, lab: Lab) -> pd.DataFrame:
         """One row per student that is done, with columns ``distiller`` and ``fraction``."""
         columns = {"distiller_name": "distiller", "part_fraction": "fraction"}
-        table = lab.collect(self.students()).rename(columns=columns)
+        table = lab.collect(self.students(), [ACCURACY]).rename(columns=columns)
         return table[table.status == "done"]
 
     def outcomes(self, lab: Lab) -> pd.Series:
@@ -75,7 +75,7 @@ class FewShot(Experiment):
     def findings(self, lab: Lab) -> list[Finding]:
         """The gain at every fraction, KD's smallest primary; is it larger where there is less?"""
         findings, gain = [], self.gain(lab)
-        smallest = min(self.fractions["kd"])
+        smallest, drawn = min(self.fractions["kd"]), self.sampling != "first"
         for (distiller, fraction), difference in gain.items():
             findings.append(
                 finding(
@@ -84,6 +84,7 @@ class FewShot(Experiment):
                     f"{distiller}, {fraction:.0%} of the data: MCMI's student beats MLL's",
                     difference,
                     quantity="student's test accuracy",
+                    few_samples=drawn and fraction < 1,
                     primary=(distiller, fraction) == ("kd", smallest),
                 )
             )
@@ -105,6 +106,7 @@ class FewShot(Experiment):
                     f"{distiller}: the gain is larger at {few:.0%} than at {many:.0%}",
                     paired_difference(gain_of[few], gain_of[many]),
                     quantity="gain in the student's test accuracy",
+                    few_samples=drawn,
                 )
             )
         return findings

@@ -1,6 +1,5 @@
 """A finding: one measured difference, with all that a reader needs to judge it."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import pandas as pd
 from mcmi_core.base.statistics import Interval, verdict
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
+from mcmi_core.runs import BayesTeacher, Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,8 @@ class Finding:
     """Mean and 95 % t-interval over ``n`` replicates."""
     replicate: str
     """What varies from one replicate to the next, and what the interval therefore covers:
-    ``data and weights``, or ``weights`` alone, on one fixed test split."""
+    ``data and weights``; or, on fixed data with one test split, ``weights`` alone or ``weights and
+    the few samples`` that a student is given."""
     data: str
     networks: str
     """``teacher → student``, or the teacher alone."""
@@ -39,6 +40,8 @@ class Finding:
     """Centroid policy of the MCMI teacher: ``fixed``, ``tracked``, or ``–`` without MCMI."""
     lam: float | None
     """λ of the MCMI teacher; None without MCMI."""
+    treatment: str
+    """What is compared: ``MCMI tracked λ=0.7``, ``T = 4``."""
     control: str
     """What it is compared with: ``MLL``, ``T = 1``."""
     primary: bool
@@ -60,9 +63,11 @@ def finding(
     *,
     quantity: str,
     unit: str = "points",
-    teacher: str | None = None,
+    teacher: Teacher | BayesTeacher | None = None,
+    treatment: str | None = None,
     control: str = "MLL",
     networks: str | None = None,
+    few_samples: bool = False,
     primary: bool = False,
 ) -> Finding:
     """A finding on a pair, whose data, networks, recipe, policy and λ it states.
@@ -74,28 +79,40 @@ def finding(
         difference: over replicates.
         quantity: what is compared.
         unit: of the difference.
-        teacher: label of the treated teacher, which says policy and λ: ``MCMI fixed λ=0.15``; the
-            default is the pair's own MCMI. Any other label, such as ``MLL``: without MCMI.
+        teacher: the treated teacher, of any seed, which says policy and λ. The default is the
+            pair's own MCMI, or none if there is a ``treatment``.
+        treatment: what is compared, if that is not the teacher.
         control: what it is compared with.
         networks: instead of the pair's.
+        few_samples: whether every seed draws the few samples, or labels, that a student is given.
         primary: whether it decides a claim of the paper.
     """
-    mcmi = re.fullmatch(r"MCMI (\w+) λ=(\S+)", teacher or pair.mcmi(0).label)
+    if teacher is None and treatment is None:
+        teacher = pair.mcmi(0)
+    mcmi = isinstance(teacher, Teacher) and teacher.objective.name == "mcmi"
+    options = teacher.objective.options if mcmi else {}
+    fixed_data = "weights and the few samples" if few_samples else "weights"
     return Finding(
         claim=claim,
         quantity=quantity,
         unit=unit,
         difference=difference,
-        replicate="data and weights" if pair.resample else "weights",
+        replicate="data and weights" if pair.resample else fixed_data,
         data=pair.data,
         networks=networks or f"{pair.teacher} → {pair.student}",
         recipe=pair.recipe_text,
-        policy=mcmi[1] if mcmi else "–",
-        lam=float(mcmi[2]) if mcmi else None,
+        policy=options.get("centroids", "–"),
+        lam=options.get("lam"),
+        treatment=treatment or teacher.label,
         control=control,
         primary=primary,
         profile=lab.profile,
     )
+
+
+def by_label(teachers: Iterable[Teacher | BayesTeacher]) -> dict[str, Teacher | BayesTeacher]:
+    """A teacher of each label: a finding on some seeds needs one of them."""
+    return {teacher.label: teacher for teacher in teachers}
 
 
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
@@ -103,8 +120,8 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
 
     Returns:
         ``claim``, ``quantity``, ``mean``, ``low``, ``high``, ``unit``, ``n``, ``replicate``,
-        ``control``, ``policy``, ``lam``, ``data``, ``networks``, ``recipe``, ``verdict``,
-        ``kind`` (primary or exploratory) and ``profile``.
+        ``treatment``, ``control``, ``policy``, ``lam``, ``data``, ``networks``, ``recipe``,
+        ``verdict``, ``kind`` (primary or exploratory) and ``profile``.
     """
     rows = []
     for each in findings:
@@ -115,6 +132,7 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
                 **each.difference._asdict(),
                 "unit": each.unit,
                 "replicate": each.replicate,
+                "treatment": each.treatment,
                 "control": each.control,
                 "policy": each.policy,
                 "lam": each.lam,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mcmi_core.base.statistics import Interval, gains, selection_effects, summarise
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.runs import Run, Student, Teacher
@@ -73,14 +73,15 @@ class LambdaAndCentroids(Experiment):
         Raises:
             ValueError: at λ = 0, where no centroid matters, the policies' LL differ.
         """
-        teachers, students = lab.collect(self.teachers()), lab.collect(self.students())
-        table = teachers[["label", "seed", "status", *LEVELS, "test_accuracy_percent"]].assign(
+        metrics = [*LEVELS, "test_accuracy_percent"]
+        teachers = lab.collect(self.teachers(), metrics)
+        students = lab.collect(self.students(), list(EPOCHS))
+        table = teachers[["label", "seed", "status", *metrics]].assign(
             policy=teachers.objective_centroids.fillna("MLL"),
             student_status=students.status,
             student_accuracy_percent=students.test_accuracy_percent,
         )
         table["λ"] = teachers.objective_lam.fillna(0)
-        metrics = [*LEVELS, "test_accuracy_percent"]
         table.loc[table.status != "done", metrics] = float("nan")
         table.loc[table.student_status != "done", "student_accuracy_percent"] = float("nan")
         _check_that_policies_agree_without_cmi(table)
@@ -133,7 +134,7 @@ class LambdaAndCentroids(Experiment):
         table = self.table(lab)
         candidate = (table.policy == self.pair.centroids) & (table["λ"] > 0)
         wanted = (candidate | (table.policy == "MLL")) & (table.student_status == "done")
-        done = lab.collect(self.students())[wanted]
+        done = lab.collect(self.students(), list(EPOCHS))[wanted]
         seeds = done.seed[done.label == "MLL"]
         done = done[done.seed.isin(seeds)]
         return done[done.groupby("label").seed.transform("size") == len(seeds)]
@@ -167,7 +168,7 @@ class LambdaAndCentroids(Experiment):
         means = students.groupby("label", sort=False)[list(EPOCHS)].mean()
         means.columns = ["last epoch, %", "best on test, %"]
         means["lift, points"] = means["best on test, %"] - means["last epoch, %"]
-        history = lab.collect_histories(self.students())
+        history = lab.collect_histories(self.students(), ["test_accuracy_percent"])
         looks = history[history.id.isin(students.id)].groupby("id").test_accuracy_percent.count()
         means["evaluated epochs"] = looks.groupby(students.set_index("id").label).max()
         return means
@@ -176,6 +177,7 @@ class LambdaAndCentroids(Experiment):
         """The student's gain at every λ and policy; all exploratory."""
         table = self.table(lab)
         gain = gains(table, "student_accuracy_percent", control="MLL")
+        teachers = by_label(self.teachers())
         return [
             finding(
                 lab,
@@ -183,7 +185,8 @@ class LambdaAndCentroids(Experiment):
                 f"with {self.few:.0%} of the data, the student of {label} beats MLL's",
                 difference,
                 quantity="student's test accuracy",
-                teacher=label,
+                teacher=teachers[label],
+                few_samples=True,
             )
             for label, difference in gain.items()
         ]

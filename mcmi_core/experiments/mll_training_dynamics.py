@@ -56,7 +56,7 @@ class MllTrainingDynamics(Experiment):
         """
         ended = self.final_table(lab)
         tables = [
-            lab.collect_histories(runs).assign(teacher=name)
+            lab.collect_histories(runs, [CMI, LL]).assign(teacher=name)
             for name, runs in self.teachers().items()
         ]
         history = pd.concat(tables)
@@ -88,7 +88,7 @@ class MllTrainingDynamics(Experiment):
                 continue
             cmi = rows.pivot(index="seed", columns="epoch", values=CMI)
             ll = rows.pivot(index="seed", columns="epoch", values=LL)
-            about = {"unit": "nats", "teacher": "MLL", "networks": pair.teacher}
+            about = {"unit": "nats", "networks": pair.teacher}
             findings += [
                 finding(
                     lab,
@@ -96,6 +96,7 @@ class MllTrainingDynamics(Experiment):
                     f"{name}: CMI falls from epoch {early} to {last}",
                     paired_difference(cmi[early], cmi[last]),
                     quantity=f"CMI on training data, epoch {early} − epoch {last}",
+                    treatment=f"MLL at epoch {early}",
                     control=f"epoch {last}",
                     primary=True,
                     **about,
@@ -106,6 +107,7 @@ class MllTrainingDynamics(Experiment):
                     f"{name}: LL rises from epoch {early} to {last}",
                     paired_difference(ll[last], ll[early]),
                     quantity=f"LL on training data, epoch {last} − epoch {early}",
+                    treatment=f"MLL at epoch {last}",
                     control=f"epoch {early}",
                     **about,
                 ),

@@ -100,8 +100,9 @@ class Pair:
     ) -> Student:
         """A student of ``teacher``, on all or part of the training data.
 
-        A framework that the pair has options for is asked for by its bare name. For how first
-        epochs and auxiliary heads come about, see :func:`~mcmi_core.runs.students.student_run`.
+        If the pair has its own options for a framework, ask for the framework by its bare name. For
+        how first epochs and auxiliary heads come about, see
+        :func:`~mcmi_core.runs.students.student_run`.
         """
         own_options = {text.partition(":")[0]: text for text in self.distillers}
         return student_run(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mcmi_core.base.statistics import gains, mean_interval, summarise
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
@@ -60,7 +60,8 @@ class Proposition1(Experiment):
         Raises:
             ValueError: the inequality does not hold in some class, which is a bug.
         """
-        table = lab.collect_results(self.runs()).rename(columns={"of_seed": "seed"})
+        counted = ["layer", "bits", "cells", *SIDES, "smallest_gap_nats"]
+        table = lab.collect_results(self.runs(), counted).rename(columns={"of_seed": "seed"})
         table["gap_nats"] = table.feature_nats - table.output_nats
         table["layer"] = table.layer.map(lambda number: f"hidden {number}" if number else "logits")
         broken = table[~(table.smallest_gap_nats >= -ROUNDING)]
@@ -108,7 +109,7 @@ class Proposition1(Experiment):
             mean_interval(gaps),
             quantity="I(X; f | Y) − I(X; Ŷ | Y)",
             unit="nats",
-            teacher="MLL",
+            treatment="I(X; f | Y) of MLL and MCMI teachers",
             control="I(X; Ŷ | Y)",
             networks=self.pair.teacher,
             primary=True,
@@ -118,7 +119,7 @@ class Proposition1(Experiment):
     def _raised_sides(self, lab: Lab) -> list[Finding]:
         """MCMI − MLL of either side, in every layer, at the most bits."""
         findings, table = [], self.table(lab)
-        most = max(self.bits)
+        most, teachers = max(self.bits), by_label(self.teachers())
         for side, formula in SIDES.items():
             differences = gains(table[table.bits == most], side, control="MLL", by=["layer"])
             for (layer, label), difference in differences.items():
@@ -130,7 +131,7 @@ class Proposition1(Experiment):
                         difference,
                         quantity=f"{formula}, MCMI − MLL",
                         unit="nats",
-                        teacher=label,
+                        teacher=teachers[label],
                         networks=self.pair.teacher,
                     )
                 )

@@ -49,21 +49,22 @@ class Quickstart(Experiment):
         return [*self.teachers(), *self.students()]
 
     def teacher_table(self, lab: Lab) -> pd.DataFrame:
-        """One row per teacher."""
-        return lab.collect(self.teachers())
+        """One row per teacher that is done."""
+        table = lab.collect(self.teachers(), [ACCURACY, "train_cmi_nats"])
+        return table[table.status == "done"]
 
     def student_table(self, lab: Lab) -> pd.DataFrame:
-        """One row per student, with its teacher's ``train_cmi_nats``."""
-        table = lab.collect(self.students())
-        return table.assign(train_cmi_nats=self.teacher_table(lab).train_cmi_nats)
+        """One row per student that is done, with its teacher's ``train_cmi_nats``."""
+        table = lab.collect(self.students(), [ACCURACY])
+        table = table.assign(train_cmi_nats=self.teacher_table(lab).train_cmi_nats)
+        return table[table.status == "done"]
 
     def findings(self, lab: Lab) -> list[Finding]:
         """The student's gain; and whether the MCMI teacher itself is less accurate (primary)."""
         mll, mcmi = self.pair.mll(0).label, self.pair.mcmi(0).label
         own, students = self.teacher_table(lab), self.student_table(lab)
-        own["loss"] = -own[ACCURACY]
-        loss = gains(own[own.status == "done"], "loss", control=mll)
-        gain = gains(students[students.status == "done"], ACCURACY, control=mll)
+        loss = gains(own.assign(loss=-own[ACCURACY]), "loss", control=mll)
+        gain = gains(students, ACCURACY, control=mll)
         findings = []
         if mcmi in loss:
             findings.append(
@@ -85,6 +86,7 @@ class Quickstart(Experiment):
                     f"with {self.few:.0%} of the data, MCMI's student beats MLL's",
                     gain[mcmi],
                     quantity="student's test accuracy",
+                    few_samples=True,
                 )
             )
         return findings

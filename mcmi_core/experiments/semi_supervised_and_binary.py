@@ -13,7 +13,7 @@ import pandas as pd
 
 from mcmi_core.base.statistics import gains, paired_difference, summarise, within_seed_intervals
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
@@ -94,7 +94,7 @@ class SemiSupervisedAndBinary(Experiment):
         """One row per student, with column ``regime``; what did not finish has no accuracy."""
         tables = []
         for regime, students in self.students().items():
-            tables.append(lab.collect(students).assign(regime=regime))
+            tables.append(lab.collect(students, [ACCURACY]).assign(regime=regime))
         table = pd.concat(tables, ignore_index=True)
         table.loc[table.status != "done", ACCURACY] = float("nan")
         return table
@@ -102,8 +102,8 @@ class SemiSupervisedAndBinary(Experiment):
     def accuracy(self, lab: Lab) -> pd.DataFrame:
         """Test accuracy, percent: an interval by ``regime`` and, as columns, teacher.
 
-        Without what a seed and its data add to all students alike, so every student of a seed is
-        needed: teachers without two whole seeds are left out, and then seeds that lack a student.
+        Differences between seeds are removed, which needs every student of a seed. Teachers without
+        two whole seeds are left out, and then seeds that lack a student.
         """
         students = self.table(lab)
         wide = students.pivot(index="seed", columns=["label", "regime"], values=ACCURACY)
@@ -140,8 +140,9 @@ class SemiSupervisedAndBinary(Experiment):
         Raises:
             ValueError: a teacher's CMI is negative or above log 2, or the truth's KL is not 0.
         """
-        teachers = lab.collect([teacher for _, teacher in self.binary_teachers()])
-        students = lab.collect(self.binary_students())
+        plan = self.binary_teachers()
+        teachers = lab.collect([teacher for _, teacher in plan], BINARY_LEVELS)
+        students = lab.collect(self.binary_students(), [ACCURACY])
         table = teachers[["label", *BINARY_LEVELS]].assign(
             seed=students.seed,
             status=students.status,
@@ -179,7 +180,7 @@ class SemiSupervisedAndBinary(Experiment):
 
     def findings(self, lab: Lab) -> list[Finding]:
         """By regime, between regimes, and with two classes; all exploratory."""
-        findings = []
+        findings, few = [], self._of_few()
         for regime, difference in self.gain(lab).items():
             findings.append(
                 finding(
@@ -188,9 +189,14 @@ class SemiSupervisedAndBinary(Experiment):
                     f"{regime}: MCMI's student beats MLL's",
                     difference,
                     quantity="student's test accuracy",
+                    few_samples=regime in few,
                 )
             )
         return [*findings, *self._what_helps(lab), *self._binary_findings(lab)]
+
+    def _of_few(self) -> list[str]:
+        """Regimes whose few samples or labels every seed draws."""
+        return list(self.regimes(0))[:2]
 
     def _what_helps(self, lab: Lab) -> list[Finding]:
         """Unlabelled samples beside few labelled ones; labels where there are all samples."""
@@ -200,6 +206,7 @@ class SemiSupervisedAndBinary(Experiment):
             (few_labels, few, "unlabelled samples help"),
             (everything, no_label, "labels help"),
         )
+        teachers = by_label((self.pair.mll(0), self.pair.mcmi(0)))
         for label, rows in students.groupby("label", sort=False):
             wide = rows.pivot(index="seed", columns="regime", values=ACCURACY)
             for more, less, what in questions:
@@ -213,8 +220,10 @@ class SemiSupervisedAndBinary(Experiment):
                         f"{what} the student of {label}",
                         paired_difference(both[more], both[less]),
                         quantity="student's test accuracy",
-                        teacher=label,
+                        teacher=teachers[label],
+                        treatment=more,
                         control=less,
+                        few_samples=less in self._of_few(),
                     )
                 )
         return findings
@@ -223,6 +232,7 @@ class SemiSupervisedAndBinary(Experiment):
         """Gains of students; and which teachers are closer to the truth, itself left out."""
         table, pair, findings = self.binary_table(lab), self.binary_pair, []
         gain = gains(table, "student_accuracy_percent", control="MLL")
+        teachers = by_label(teacher for _, teacher in self.binary_teachers())
         for label, difference in gain.items():
             networks = f"{label} → {pair.student}" if label == TRUTH else None
             findings.append(
@@ -232,8 +242,9 @@ class SemiSupervisedAndBinary(Experiment):
                     f"two classes: students of {label} beat MLL's",
                     difference,
                     quantity="student's test accuracy",
-                    teacher=label,
+                    teacher=teachers[label],
                     networks=networks,
+                    few_samples=True,
                 )
             )
         closeness = table.assign(closeness=-table.train_bcpd_kl_nats)
@@ -248,7 +259,7 @@ class SemiSupervisedAndBinary(Experiment):
                     nearer,
                     quantity="teacher's mean KL(P* ‖ P) on training data, MLL − MCMI",
                     unit="nats",
-                    teacher=label,
+                    teacher=teachers[label],
                     networks=pair.teacher,
                 )
             )

@@ -18,7 +18,7 @@ from mcmi_core.base.statistics import (
     within_seed_intervals,
 )
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
@@ -85,7 +85,7 @@ class TeacherSize(Experiment):
         split) and ``status``: its student's, as a student of a teacher that collapsed is not run.
         """
         students = lab.collect(self.students())
-        return lab.collect(self.teachers()).assign(
+        return lab.collect(self.teachers(), METRICS[1:]).assign(
             network=np.repeat([pair.teacher for pair in self.pairs], 2 * len(self.seeds)),
             status=students.status,
             student_accuracy_percent=students.get("test_accuracy_percent", float("nan")),
@@ -99,7 +99,8 @@ class TeacherSize(Experiment):
         """
         table = self.all_teachers(lab)
         whole = (table.status == "done").groupby(table.network).transform("all")
-        sizes = lab.collect_results(self.sizes()).set_index("parent_key").parameters
+        sizes = lab.collect_results(self.sizes(), ["parameters"])
+        sizes = sizes.set_index("parent_key").parameters
         table = table[whole]
         table = table.assign(parameters=table.key.map(sizes).astype(int))
         return table.assign(decades=np.log10(table.parameters))
@@ -140,7 +141,8 @@ class TeacherSize(Experiment):
         return [*self._trends(lab, table), *self._last_steps(lab, table)]
 
     def _trends(self, lab: Lab, table: pd.DataFrame) -> list[Finding]:
-        mll, mcmi = self._labels()
+        teachers = by_label(self._teachers_of_first())
+        mll, mcmi = teachers
         student, cmi, ll = (slopes(table, "decades", metric) for metric in (STUDENT, CMI, LL))
         smaller = "smaller teachers"
         mll_gains, mcmi_gains = mean_interval(student[mll]), mean_interval(student[mcmi])
@@ -165,7 +167,7 @@ class TeacherSize(Experiment):
                     difference,
                     quantity=f"trend of the {quantity} with the teacher's size",
                     unit=f"{unit} per tenfold size",
-                    teacher=teacher,
+                    teacher=teachers[teacher],
                     control=control,
                     networks=f"{' / '.join(table.network.unique())} → {self.pairs[0].student}",
                     primary=(metric, teacher) == (STUDENT, mcmi),
@@ -178,7 +180,7 @@ class TeacherSize(Experiment):
         by_size = table.sort_values("parameters").network.unique()
         smaller, largest = by_size[-2:]
         findings = []
-        for label in self._labels():
+        for label, teacher in by_label(self._teachers_of_first()).items():
             rows = table[table.label == label]
             wide = rows.pivot(index="seed", columns="network", values=STUDENT)
             findings.append(
@@ -188,12 +190,14 @@ class TeacherSize(Experiment):
                     f"{label}: {largest} teaches better than {smaller}",
                     paired_difference(wide[largest], wide[smaller]),
                     quantity="student's test accuracy, largest teacher − the next smaller one",
-                    teacher=label,
+                    teacher=teacher,
+                    treatment=largest,
                     control=smaller,
                     networks=f"{smaller} / {largest} → {self.pairs[0].student}",
                 )
             )
         return findings
 
-    def _labels(self) -> tuple[str, str]:
-        return self.pairs[0].mll(0).label, self.pairs[0].mcmi(0).label
+    def _teachers_of_first(self) -> tuple[Teacher, Teacher]:
+        """MLL and MCMI, whose labels are those of every size."""
+        return self.pairs[0].mll(0), self.pairs[0].mcmi(0)

@@ -66,7 +66,11 @@ class TemperatureAndCmi(Experiment):
 
         The CMI is on the training data; ``pair`` is the pair's text.
         """
-        tables = [lab.collect_results(self.sweeps(p)).assign(pair=str(p)) for p in self.pairs]
+        columns = ["temperature", "cmi_nats"]
+        tables = []
+        for pair in self.pairs:
+            table = lab.collect_results(self.sweeps(pair), columns)
+            tables.append(table.assign(pair=str(pair)))
         return pd.concat(tables).rename(columns={"of_seed": "seed"})
 
     def student_table(self, lab: Lab) -> pd.DataFrame:
@@ -129,7 +133,7 @@ class TemperatureAndCmi(Experiment):
                     paired_difference(wide[CUSTOMARY], wide[NONE]),
                     quantity="teacher's CMI, T = 4 − T = 1",
                     unit="nats",
-                    teacher="MLL",
+                    treatment="T = 4",
                     control="T = 1",
                     networks=pair.teacher,
                     primary=True,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from mcmi_core.base.statistics import Interval, gains, paired_difference, summarise
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome, seeds_text
 from mcmi_core.experiments.pair import Pair
@@ -87,7 +87,8 @@ class ZeroShot(Experiment):
         Returns:
             By ``omitted``, ``label``, ``true_class`` and ``predicted_class``.
         """
-        table = _with_setting(lab.collect_results(self._matrices()))
+        counted = ["true_class", "predicted_class", "samples"]
+        table = _with_setting(lab.collect_results(self._matrices(), counted))
         table = table.astype({"true_class": int, "predicted_class": int})
         counts = table.groupby(CELL, sort=False).samples.sum()
         percent = 100 * counts / counts.groupby(CELL[:3]).transform("sum")
@@ -108,11 +109,12 @@ class ZeroShot(Experiment):
             ValueError: the control recognises a class that neither its data nor its teacher names.
         """
         measurements = self._by_class()
-        classes = _with_setting(lab.collect_results(measurements))
+        counted = ["class_index", "accuracy_percent", *CALIBRATION]
+        classes = _with_setting(lab.collect_results(measurements, counted))
         omitted = []
         for index, names in zip(classes.class_index, classes.omitted, strict=True):
             omitted.append(f"{index:g}" in names.split("+"))
-        unseen, keys = pd.Series(omitted), ["seed", *SETTING]
+        unseen, keys = pd.Series(omitted, dtype=bool), ["seed", *SETTING]
         means = classes[unseen].groupby(keys)[["accuracy_percent", *CALIBRATION]].mean()
         means["seen_accuracy_percent"] = classes[~unseen].groupby(keys).accuracy_percent.mean()
         students = lab.collect(measurement.of for measurement in measurements)
@@ -163,8 +165,8 @@ class ZeroShot(Experiment):
         Returns:
             One row per sample: ``label``, ``class_index``, ``horizontal``, ``vertical``.
         """
-        points = lab.collect_results(self._maps())
-        return points[["label", "class_index", "horizontal", "vertical"]]
+        columns = ["class_index", "horizontal", "vertical"]
+        return lab.collect_results(self._maps(), columns)[["label", *columns]]
 
     def findings(self, lab: Lab) -> list[Finding]:
         """Are omitted classes recognised and believed in, and more so with larger λ?
@@ -218,7 +220,7 @@ class ZeroShot(Experiment):
             claim,
             difference,
             quantity=quantity,
-            teacher=label,
+            teacher=by_label(self._teachers(0))[label],
             networks=networks,
             **about,
         )

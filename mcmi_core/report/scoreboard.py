@@ -59,11 +59,10 @@ def _difference(row: pd.Series) -> str:
 
 
 def _compared(row: pd.Series) -> str:
-    """The treated teacher and the control: ``MCMI tracked λ=0.7 against MLL``."""
+    """Treatment and control: ``MCMI tracked λ=0.7 against MLL``."""
     if pd.isna(row["mean"]):
         return "–"
-    teacher = "MLL" if pd.isna(row.lam) else f"MCMI {row.policy} λ={row.lam:g}"
-    return f"{teacher} against {row.control}"
+    return f"{row.treatment} against {row.control}"
 
 
 def _measured_on(row: pd.Series) -> str:

@@ -83,7 +83,14 @@ def test_findings():
     }
     students_of_the_truth = findings[-1]
     assert (students_of_the_truth.policy, students_of_the_truth.lam) == ("–", None)
-    assert students_of_the_truth.unit == "points"
+    assert (students_of_the_truth.treatment, students_of_the_truth.unit) == (TRUTH, "points")
+
+
+def test_the_few_samples_of_fixed_data_are_drawn_by_seed():
+    experiment = replace(EXPERIMENT, pair=replace(PAIR, resample=False))
+    for finding in experiment.findings(made_up_lab(answer)):
+        few = finding.claim.startswith("5% of the data")
+        assert finding.replicate == ("weights and the few samples" if few else "weights")
 
 
 def test_tables():

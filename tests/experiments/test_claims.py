@@ -79,7 +79,7 @@ def test_one_row_per_primary_finding(two_claims):
     first = (
         found("a", ABOVE),
         found("b", BELOW, primary=False),
-        found("c", ACROSS, unit="nats", teacher="MLL", control="T = 1"),
+        found("c", ACROSS, unit="nats", treatment="T = 4", control="T = 1"),
     )
     board = scoreboard([MadeUp(given=first), Other(given=None)], LAB)
     assert list(board.statement) == ["first", "first", "second"]
@@ -94,7 +94,7 @@ def test_one_row_per_primary_finding(two_claims):
         "MLL",
         "primary",
     ]
-    assert board.loc[1, ["unit", "policy", "control"]].tolist() == ["nats", "–", "T = 1"]
+    assert board.loc[1, ["unit", "policy", "treatment"]].tolist() == ["nats", "–", "T = 4"]
     assert board.loc[2, ["mean", "claim", "policy", "n"]].isna().all()
 
 

@@ -168,6 +168,7 @@ def test_the_mean_over_pairs_is_primary_and_rows_are_exploratory():
     assert mean.difference.mean == pytest.approx(0.5)
     assert (mean.difference.n, mean.primary) == (3, True)
     assert (mean.policy, mean.lam, mean.networks) == ("tracked", None, "2 pairs; λ = 0.2, 0.4")
+    assert mean.treatment == "MCMI tracked, λ per pair"
     assert {claim: finding.difference.mean for claim, finding in found.items()} == pytest.approx(
         {
             f"{NAMES[0]}, kd: MCMI's student beats MLL's": 4,
@@ -185,6 +186,7 @@ def test_one_pair_states_its_lambda():
     mean = one.findings(made_up_lab(answer))[0]
     assert mean.claim == "MCMI's students beat MLL's, mean over frameworks"
     assert (mean.lam, mean.networks, mean.difference.mean) == (0.2, NAMES[0], 3)
+    assert (mean.policy, mean.treatment) == ("tracked", "MCMI tracked λ=0.2")
 
 
 def test_a_collapsed_run_drops_one_row_of_the_mean():
@@ -193,6 +195,26 @@ def test_a_collapsed_run_drops_one_row_of_the_mean():
     assert mean.difference.mean == pytest.approx(1)  # of 4, 2 and −3
     assert f"{NAMES[1]}, kd: MCMI's student beats MLL's" not in found  # two seeds are too few
     assert f"{NAMES[0]}, kd: MCMI's student beats MLL's" in found
+
+
+def test_a_collapsed_run_has_no_best_epoch():
+    """It has metrics, and a history that ends before its collapse."""
+
+    def half_way(run):
+        fields = answer(run) | {"history": {"test_accuracy_percent": [40.0, None]}}
+        if run.stage == "student" and "MCMI" in run.label and run.seed == 2:
+            fields |= {"status": "collapsed"}
+            fields["history"] = {"test_accuracy_percent": [99.0, None]}
+        return fields
+
+    students = EXPERIMENT.student_table(made_up_lab(half_way))
+    assert students.best_test_accuracy_percent.max() == 99
+    best = compare_teachers(students, "best_test_accuracy_percent")
+    assert list(best.mcmi_mean) == [40] * 4
+    assert list(best.n) == [2] * 4
+    last = compare_teachers(students, METRIC)
+    assert list(last.n) == [2] * 4
+    assert list(last.mcmi_mean) == [53.5, 51.5, 48.5, 46.5]  # seeds 0 and 1, not the mean of three
 
 
 def test_no_row_is_done():

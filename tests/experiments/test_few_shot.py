@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
-from made_up import PAIR, accuracy, made_up_lab
+from made_up import FIXED_DATA, PAIR, accuracy, made_up_lab
 
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.few_shot import FewShot, authors_accuracy, beside_authors
@@ -15,7 +17,7 @@ def answer(run):
     """MCMI's students gain 4 points at 5 % and 1 at 50 %, give or take a tenth by seed."""
     if run.stage == "teacher":
         return accuracy(70)
-    gain = {0.05: 4, 0.5: 1}[run.part.fraction] + run.seed / 10
+    gain = {0.05: 4, 0.5: 1, 1.0: 0}[run.part.fraction] + run.seed / 10
     return accuracy(50 + gain * ("MCMI" in run.label))
 
 
@@ -33,6 +35,18 @@ def test_gain_at_every_fraction_and_between_fractions():
     assert [finding.claim for finding in findings if finding.primary] == [
         "kd, 5% of the data: MCMI's student beats MLL's"
     ]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "replicate"),
+    [("stratified", "weights and the few samples"), ("first", "weights")],
+)
+def test_samples_that_every_seed_draws_are_part_of_a_replicate(sampling, replicate):
+    fractions = {"kd": (0.05, 1.0)}
+    experiment = replace(EXPERIMENT, pair=FIXED_DATA, sampling=sampling, fractions=fractions)
+    few, everything, larger = experiment.findings(made_up_lab(answer))
+    assert (few.replicate, larger.replicate) == (replicate, replicate)
+    assert everything.replicate == "weights"
 
 
 @pytest.mark.parametrize(("lost", "left"), [({2}, 2), ({1, 2}, 0)])

@@ -22,25 +22,38 @@ def test_what_the_pair_says():
 
 
 @pytest.mark.parametrize(
-    ("teacher", "policy", "lam"),
+    ("teacher", "policy", "lam", "treatment"),
     [
-        ("MCMI fixed λ=0.4", "fixed", 0.4),
-        ("MCMI tracked λ=1", "tracked", 1.0),
-        ("MCMI fixed λ=1e-05", "fixed", 1e-5),
-        (PAIR.mcmi(3, lam=0.25, centroids="fixed").label, "fixed", 0.25),
-        ("MLL", "–", None),
-        ("true BCPD", "–", None),
-        ("label_smoothing:share=0.1", "–", None),
+        (PAIR.mcmi(3, lam=0.25, centroids="fixed"), "fixed", 0.25, "MCMI fixed λ=0.25"),
+        (PAIR.mcmi(0, lam=1.0), "tracked", 1.0, "MCMI tracked λ=1"),
+        (PAIR.mcmi(0, lam=1e-5), "tracked", 1e-5, "MCMI tracked λ=1e-05"),
+        (PAIR.mcmi(0, lam=1.23456789), "tracked", 1.23456789, "MCMI tracked λ=1.23457"),
+        (PAIR.mll(0), "–", None, "MLL"),
+        (PAIR.bayes(0), "–", None, "true BCPD"),
+        (PAIR.fine_tuned(0, "label_smoothing:share=0.1"), "–", None, "label_smoothing:share=0.1"),
+        (None, "tracked", 0.7, "MCMI tracked λ=0.7"),
     ],
 )
-def test_policy_and_lambda_are_the_teachers(teacher, policy, lam):
+def test_policy_and_lambda_are_the_teachers(teacher, policy, lam, treatment):
     result = made(teacher=teacher)
-    assert (result.policy, result.lam) == (policy, lam)
+    assert (result.policy, result.lam, result.treatment) == (policy, lam, treatment)
+
+
+def test_a_treatment_that_is_no_teacher_has_no_policy():
+    result = made(treatment="T = 4", control="T = 1")
+    assert (result.treatment, result.policy, result.lam) == ("T = 4", "–", None)
+
+
+def test_a_treatment_of_a_teachers_students():
+    result = made(treatment="all labels", teacher=PAIR.mcmi(0))
+    assert (result.treatment, result.policy, result.lam) == ("all labels", "tracked", 0.7)
 
 
 def test_what_a_replicate_varies():
     assert made(PAIR).replicate == "data and weights"
     assert made(FIXED_DATA).replicate == "weights"
+    assert made(FIXED_DATA, few_samples=True).replicate == "weights and the few samples"
+    assert made(PAIR, few_samples=True).replicate == "data and weights"
 
 
 def test_what_is_said_instead():
@@ -55,9 +68,11 @@ def test_verdict():
 
 
 def test_table_of_findings():
-    table = findings_table([made(), made(difference=FAILS, teacher="MLL", primary=True)])
-    columns = "claim quantity mean low high n unit replicate control policy lam data networks"
-    assert list(table.columns) == [*columns.split(), "recipe", "verdict", "kind", "profile"]
+    table = findings_table([made(), made(difference=FAILS, teacher=PAIR.mll(0), primary=True)])
+    columns = "claim quantity mean low high n unit replicate treatment control policy lam data"
+    rest = ["networks", "recipe", "verdict", "kind", "profile"]
+    assert list(table.columns) == [*columns.split(), *rest]
+    assert list(table.treatment) == ["MCMI tracked λ=0.7", "MLL"]
     assert list(table["mean"]) == [2, -2]
     assert list(table.kind) == ["exploratory", "primary"]
     assert list(table.verdict) == ["holds", "does not hold"]

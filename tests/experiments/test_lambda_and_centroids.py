@@ -146,7 +146,7 @@ def test_without_cmi_the_policies_must_agree():
         EXPERIMENT.table(made_up_lab(other))
 
 
-def test_a_replicate_on_fixed_data_varies_weights():
+def test_a_replicate_on_fixed_data_varies_weights_and_samples():
     experiment = LambdaAndCentroids(pair=FIXED_DATA, lambdas=(0.4,), seeds=(0, 1))
     findings = experiment.findings(made_up_lab(answer))
-    assert {finding.replicate for finding in findings} == {"weights"}
+    assert {finding.replicate for finding in findings} == {"weights and the few samples"}

@@ -35,7 +35,10 @@ def test_cmi_falls_and_ll_rises():
         }
     )
     assert [finding.primary for finding in findings] == [True, False, True, False]
-    assert [finding.control for finding in findings[:2]] == ["epoch 20", "epoch 2"]
+    assert [(finding.treatment, finding.control) for finding in findings[:2]] == [
+        ("MLL at epoch 2", "epoch 20"),
+        ("MLL at epoch 20", "epoch 2"),
+    ]
     assert {(f.policy, f.lam, f.unit, f.networks) for f in findings} == {
         ("–", None, "nats", "mlp:width=64")
     }

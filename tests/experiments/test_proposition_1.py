@@ -71,6 +71,7 @@ def test_findings():
     )
     assert [finding.claim for finding in findings if finding.primary] == [gap]
     assert (findings[0].policy, findings[0].lam, findings[0].unit) == ("–", None, "nats")
+    assert findings[0].treatment == "I(X; f | Y) of MLL and MCMI teachers"
     assert {(f.policy, f.lam, f.control) for f in findings[1:]} == {("tracked", 0.7, "MLL")}
     assert {finding.networks for finding in findings} == {PAIR.teacher}
 

@@ -27,11 +27,13 @@ def test_findings():
 
 
 @pytest.mark.parametrize(
-    ("pair", "replicate"), [(PAIR, "data and weights"), (FIXED_DATA, "weights")]
+    ("pair", "replicates"),
+    [(PAIR, ["data and weights"] * 2), (FIXED_DATA, ["weights", "weights and the few samples"])],
 )
-def test_what_a_replicate_varies(pair, replicate):
+def test_what_a_replicate_varies(pair, replicates):
+    """The teachers' accuracy, then that of their few-shot students."""
     findings = Quickstart(pair=pair, seeds=(0, 1)).findings(made_up_lab(answer))
-    assert {finding.replicate for finding in findings} == {replicate}
+    assert [finding.replicate for finding in findings] == replicates
 
 
 def test_a_student_stands_beside_its_own_teacher():
@@ -57,6 +59,9 @@ def test_a_teacher_that_collapsed_leaves_its_seed_out():
             return {"status": "collapsed"} if run.stage == "teacher" else None
         return answer(run)
 
-    findings = EXPERIMENT.findings(made_up_lab(lambda run: collapse(run, {0})))
-    assert [finding.difference.n for finding in findings] == [2, 2]
+    lab = made_up_lab(lambda run: collapse(run, {0}))
+    assert [finding.difference.n for finding in EXPERIMENT.findings(lab)] == [2, 2]
+    for table in (EXPERIMENT.teacher_table(lab), EXPERIMENT.student_table(lab)):
+        assert list(table.seed) == [0, 1, 1, 2, 2]
+        assert table.train_cmi_nats.notna().all()
     assert EXPERIMENT.findings(made_up_lab(lambda run: collapse(run, {0, 1}))) == []

@@ -182,5 +182,23 @@ def test_each_part_has_replicates_of_its_own():
 
     experiment = replace(EXPERIMENT, pair=FIXED_DATA)
     findings = experiment.findings(made_up_lab(on_images))
-    replicates = {finding.data: finding.replicate for finding in findings}
-    assert replicates == {"digits": "weights", "oracle:classes=2": "data and weights"}
+    of_few, of_all = "weights and the few samples", "weights"
+    digits = [finding for finding in findings if finding.data == "digits"]
+    assert {finding.claim: finding.replicate for finding in digits} == {
+        "5% of samples, labelled: MCMI's student beats MLL's": of_few,
+        "all samples, 5% labelled: MCMI's student beats MLL's": of_few,
+        "all samples, no label: MCMI's student beats MLL's": of_all,
+        "all samples, labelled: MCMI's student beats MLL's": of_all,
+        "unlabelled samples help the student of MLL": of_few,
+        "labels help the student of MLL": of_all,
+        "unlabelled samples help the student of MCMI tracked λ=0.7": of_few,
+        "labels help the student of MCMI tracked λ=0.7": of_all,
+    }
+    others = {(f.data, f.replicate) for f in findings if f not in digits}
+    assert others == {("oracle:classes=2", "data and weights")}
+    labels_help = digits[-1]
+    assert (labels_help.treatment, labels_help.control, labels_help.lam) == (
+        "all samples, labelled",
+        "all samples, no label",
+        0.7,
+    )

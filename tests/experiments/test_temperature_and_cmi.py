@@ -31,7 +31,7 @@ def test_cmi_at_the_customary_temperature_against_that_at_1():
     assert oracle.difference.mean == pytest.approx(0.21)
     assert digits.difference.mean == pytest.approx(-0.19)
     assert (oracle.verdict, digits.verdict) == ("holds", "does not hold")
-    assert {f.control for f in (oracle, digits)} == {"T = 1"}
+    assert {(f.treatment, f.control) for f in (oracle, digits)} == {("T = 4", "T = 1")}
     assert (oracle.policy, oracle.lam, oracle.unit, oracle.primary) == ("–", None, "nats", True)
     assert oracle.networks == "mlp:width=64"
     assert (oracle.replicate, digits.replicate) == ("data and weights", "weights")

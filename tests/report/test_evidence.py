@@ -57,6 +57,7 @@ def board() -> pd.DataFrame:
         "decision": "partly",
         "n": 5,
         "unit": "points",
+        "treatment": "MCMI tracked λ=0.7",
         "control": "MLL",
         "policy": "tracked",
         "lam": 0.7,
@@ -65,7 +66,7 @@ def board() -> pd.DataFrame:
         "recipe": "student 6 epochs",
     }
     board = pd.DataFrame([about | row for row in rows[:2]] + rows[2:])
-    board.loc[1, ["control", "policy", "lam", "n"]] = ["T = 1", "–", None, 3]
+    board.loc[1, ["treatment", "control", "policy", "lam", "n"]] = ["T = 4", "T = 1", "–", None, 3]
     return board.assign(notebook="12_b")
 
 
@@ -101,7 +102,7 @@ def test_claims_table(project):
     assert lines[2].startswith(
         "| A | +3 | m \\| y: +1.00 [+0.50, +1.50] points, n = 5<br>o: -1.00 ["
     )
-    assert "| MCMI tracked λ=0.7 against MLL<br>MLL against T = 1 |" in lines[2]
+    assert "| MCMI tracked λ=0.7 against MLL<br>T = 4 against T = 1 |" in lines[2]
     assert lines[3].startswith("| B | Figure 9 | –")
 
 

@@ -18,6 +18,7 @@ FINDING = {
     "n": 5.0,
     "unit": "points",
     "replicate": "data and weights",
+    "treatment": "MCMI tracked λ=0.7",
     "control": "MLL",
     "policy": "tracked",
     "lam": 0.7,
@@ -32,8 +33,15 @@ WITHOUT_MCMI = FINDING | {
     "high": 0.0,
     "n": 3.0,
     "unit": "nats",
+    "treatment": "T = 4",
     "control": "T = 1",
     "policy": "–",
+    "lam": np.nan,
+}
+SEVERAL_LAMBDAS = FINDING | {
+    "claim": "MCMI's students beat MLL's",
+    "treatment": "MCMI fixed, λ per pair",
+    "policy": "fixed",
     "lam": np.nan,
 }
 EMPTY = dict.fromkeys(FINDING, np.nan) | {
@@ -70,8 +78,16 @@ def test_every_row_says_what_its_verdict_depends_on(board):
         "big → small on digits; student 6 epochs",
         "12_b",
     ]
-    assert table["compared"].iloc[1] == "MLL against T = 1"
+    assert table["compared"].iloc[1] == "T = 4 against T = 1"
     assert list(table.iloc[2]) == ["–"] * 6 + ["13_c"]
+
+
+def test_a_policy_without_one_lambda():
+    table = readable_scoreboard(pd.DataFrame([SEVERAL_LAMBDAS]))
+    assert list(table["compared"]) == ["MCMI fixed, λ per pair against MLL"]
+    assert "| MCMI fixed, λ per pair against MLL |" in markdown_scoreboard(
+        pd.DataFrame([SEVERAL_LAMBDAS])
+    )
 
 
 def test_one_line_per_claim_in_markdown(board):
@@ -81,7 +97,7 @@ def test_one_line_per_claim_in_markdown(board):
         "with 5 %: I(X; Y \\| Z) grows: +1.00 [+0.50, +1.50] points, n = 5"
         "<br>CMI falls: -1.00 [-2.00, +0.00] nats, n = 3"
     )
-    compared = "MCMI tracked λ=0.7 against MLL<br>MLL against T = 1"
+    compared = "MCMI tracked λ=0.7 against MLL<br>T = 4 against T = 1"
     measured_on = "big → small on digits; student 6 epochs"  # once, as both findings are
     assert first == (
         f"| P(y\\|x) | +3 | {found} | {compared} | {measured_on} | **partly** | "

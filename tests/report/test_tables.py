@@ -17,6 +17,7 @@ FINDING = Finding(
     recipe="teacher 10 epochs",
     policy="tracked",
     lam=0.7,
+    treatment="MCMI tracked λ=0.7",
     control="MLL",
     primary=True,
     profile="made up",
