@@ -38,7 +38,7 @@ def update_evidence(
         profile: ``smoke``, ``gpu`` or ``paper``.
         only: names of notebooks, if not all: their records and figures are added to those of the
             others, and from then on their stored outputs show this profile.
-        minutes_of_training: after which training stops, at the end of the epochs under way.
+        minutes_of_training: after which training stops; the epochs under way are lost.
 
     Raises:
         ValueError: ``only`` names a notebook that does not exist.

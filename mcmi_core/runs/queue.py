@@ -59,7 +59,7 @@ class Queue:
         return group_runs(ready, self._axes, workers, self.together)
 
     def start(self, group: Group) -> None:
-        """Take note that a group is under way; its first run's key stands for it."""
+        """Note that a group is under way; its first run's key stands for it."""
         epochs = sum(self._epochs_left[run.key] for run in group)
         for run in group:
             del self.waiting[run.key]
@@ -67,11 +67,11 @@ class Queue:
         self._epochs_left[group[0].key] = epochs
 
     def count_epoch(self, key: str) -> None:
-        """Take note that one run of a group under way has trained one more epoch."""
+        """Note that one run of a group under way has trained one more epoch."""
         self._epochs_left[key] = max(0, self._epochs_left[key] - 1)
 
     def finish(self, group: Group, outcome: Future) -> None:
-        """Take note of what became of a group: keys of usable runs, or an error."""
+        """Note what became of a group: keys of usable runs, or an error."""
         del self._under_way[group[0].key]
         if error := outcome.exception():
             self._failures |= {run.id: error for run in group}
@@ -113,9 +113,9 @@ def group_runs(
 ) -> list[Group]:
     """Runs for one process each, in the order of their turns.
 
-    First come runs that are trained alone, as others may build on them. Of the rest, each group is
-    as large as leaves work for every process, and the largest comes first: those that have to wait
-    for a free process are grouped anew then, with the runs that have become ready meanwhile.
+    First come runs that are trained alone, as others may build on them. The rest is divided into
+    groups, so large that every process still gets one, the largest first. Those that wait for a
+    free process are grouped anew then, with the runs that have become ready meanwhile.
 
     Args:
         ready: what can start.
