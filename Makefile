@@ -5,8 +5,7 @@
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# Two notebooks at a time, on half of the cores each: while one starts or draws, the other trains.
-# Otherwise: make -j1 MCMI_CORES=8. After `clean`, in the same call, one thing at a time.
+# Two at a time, which is for `test`. After `clean`, in the same call, one thing at a time.
 ifeq ($(filter clean,$(MAKECMDGOALS)),)
 MAKEFLAGS += --jobs=2
 endif
@@ -22,7 +21,7 @@ ENVIRONMENT := $(if $(filter .venv/bin,$(BIN)),.venv/.installed)
 
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 NAMES := $(NOTEBOOKS:notebooks/%.ipynb=%)
-BUILT := $(NAMES:%=build/$(PROFILE)/%.ipynb)
+NAMES := $(filter 14_%,$(NAMES)) $(filter-out 14_%,$(NAMES))# the one that trains starts first
 CORE := $(wildcard mcmi_core/*.py mcmi_core/*/*.py mcmi_core/*/*/*.py)
 
 .PHONY: help env figures replay test lint format lock evidence bench bench-torchdistill clean
@@ -35,17 +34,13 @@ list = du -ah $(1)/*.ipynb $(1)/figures/* 2>/dev/null || true
 
 # --- results ---------------------------------------------------------------------------------
 
-figures: $(BUILT)  ## train and execute every notebook into build/PROFILE [PROFILE=smoke|gpu|paper]
+figures: build/$(PROFILE)/.made  ## train and execute every notebook into build/PROFILE [PROFILE=smoke|gpu|paper]
 	@$(call list,build/$(PROFILE))
 
-$(BUILT): export MCMI_CORES ?= $(shell expr \( $$(nproc) + 1 \) / 2)
-$(BUILT): build/$(PROFILE)/%.ipynb: notebooks/%.ipynb $(CORE) $(ENVIRONMENT) | check
-	$(MCMI) notebook run $* --profile $(PROFILE) --train --output build/$(PROFILE)
-
-# Never a file, and intermediate: runs once, before the first notebook, and only if one is due.
-.INTERMEDIATE: check
-check: $(ENVIRONMENT)
+build/$(PROFILE)/.made: $(NOTEBOOKS) $(CORE) $(ENVIRONMENT)
 	$(MCMI) check --profile $(PROFILE)
+	$(MCMI) notebook run $(NAMES) --profile $(PROFILE) --train --output build/$(PROFILE)
+	@touch $@
 
 replay: $(ENVIRONMENT)  ## execute every notebook from the committed records, without training
 	rm -rf build/replay
@@ -98,7 +93,8 @@ env: $(ENVIRONMENT)  ## make .venv from the lock [TORCH_BACKEND=lock|cpu|auto|cu
 
 # Which torch: `lock` is the CUDA build of the lock, the others are uv's torch backends (`auto`
 # looks at the machine). The stamp remembers the choice, so it is given once.
-UV := UV_PYTHON=.venv .venv/bin/uv
+# Bytecode is compiled here, half a minute on all cores: else each kernel may do so again.
+UV := UV_COMPILE_BYTECODE=1 UV_PYTHON=.venv .venv/bin/uv
 INSTALLED_BACKEND := $(shell cat .venv/.installed 2>/dev/null)
 TORCH_BACKEND ?= $(or $(INSTALLED_BACKEND),lock)
 

@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,13 +18,14 @@ from pydantic import ValidationError
 
 from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.base.paths import PROJECT, records_root, store_root
+from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
 
 if TYPE_CHECKING:
     from mcmi_core.base.registry import Registry
     from mcmi_core.experiments.experiment import Experiment
     from mcmi_core.profiles import Profile
     from mcmi_core.runs import Run
-    from mcmi_core.runs.store import Record
+    from mcmi_core.runs.records import Record
 
 app = typer.Typer(
     help="Teachers that estimate the Bayes conditional distribution, and their students.",
@@ -38,28 +38,17 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(notebook_app, name="notebook")
 
 
-def _registries() -> "dict[str, Registry]":
-    from mcmi_core.data import DATASETS
-    from mcmi_core.distillers import DISTILLERS
-    from mcmi_core.measures import MEASUREMENTS
-    from mcmi_core.models import MODELS
-    from mcmi_core.objectives import OBJECTIVES
-
-    return {
-        "data sets": DATASETS,
-        "models": MODELS,
-        "objectives": OBJECTIVES,
-        "distillers": DISTILLERS,
-        "measurements": MEASUREMENTS,
-    }
+REGISTRIES = {
+    "data sets": DATASETS,
+    "models": MODELS,
+    "objectives": OBJECTIVES,
+    "distillers": DISTILLERS,
+    "measurements": MEASUREMENTS,
+}
 
 
-def _names(kind: str):
-    return lambda incomplete: [n for n in _registries()[kind] if n.startswith(incomplete)]
-
-
-def _kinds(incomplete: str) -> list[str]:
-    return [kind for kind in _registries() if kind.startswith(incomplete)]
+def _names(registry: "Registry"):
+    return lambda incomplete: [name for name in registry if name.startswith(incomplete)]
 
 
 def _profiles(incomplete: str) -> list[str]:
@@ -89,15 +78,15 @@ def _run_ids(incomplete: str) -> list[str]:
     return [path.parent.name for path in store_root().glob(f"{incomplete}*/record.json")]
 
 
-def _component(kind: str):
+def _component(registry: "Registry"):
     text = "NAME[:option=value,...]; `mcmi list` shows the names and options"
-    return Annotated[str, typer.Option(autocompletion=_names(kind), help=text)]
+    return Annotated[str, typer.Option(autocompletion=_names(registry), help=text)]
 
 
-Data = _component("data sets")
-Model = _component("models")
-Objective = _component("objectives")
-Distiller = _component("distillers")
+Data = _component(DATASETS)
+Model = _component(MODELS)
+Objective = _component(OBJECTIVES)
+Distiller = _component(DISTILLERS)
 RunId = Annotated[
     str, typer.Argument(autocompletion=_run_ids, help="a run's id, its key, or the start of either")
 ]
@@ -129,15 +118,14 @@ Minutes = Annotated[
 @app.command("list")
 def list_components(
     kind: Annotated[
-        str | None, typer.Argument(autocompletion=_kinds, help="only these: models, ...")
+        str | None, typer.Argument(autocompletion=_names(REGISTRIES), help="only models, say")
     ] = None,
 ) -> None:
     """Names and options of components; models with parameters and multiply-adds."""
-    registries = _registries()
-    if kind and kind not in registries:
-        raise CompanionError(f"unknown kind {kind!r}; choose from {', '.join(registries)}")
-    for title in [kind] if kind else registries:
-        registry = registries[title]
+    if kind and kind not in REGISTRIES:
+        raise CompanionError(f"unknown kind {kind!r}; choose from {', '.join(REGISTRIES)}")
+    for title in [kind] if kind else REGISTRIES:
+        registry = REGISTRIES[title]
         typer.echo(f"{title}:")
         lines = _model_lines(registry) if title == "models" else map(registry.usage, registry)
         for line in lines:
@@ -287,22 +275,10 @@ def train(
     Out of time, it stops and exits with 75; the same command goes on.
     """
     from mcmi_core.profiles import get_profile
-    from mcmi_core.runs.execute import execute
-    from mcmi_core.runs.store import Store
 
     deadline = time.time() + 60 * minutes
     settings = get_profile(profile)
-    chosen = _chosen(settings, experiments)
-    settings.check_device()
-    store = Store(store_root())
-    for experiment in chosen:
-        runs, workers = experiment.runs(), experiment.workers or settings.workers
-        execute(runs, store, workers=workers, deadline=deadline)
-        links = {link.key: link for run in runs for link in run.chain()}
-        records = map(store.record, links.values())
-        statuses = Counter(record.status if record else "not run" for record in records)
-        outcome = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
-        typer.echo(f"{experiment.name}: {outcome}")
+    settings.train(_chosen(settings, experiments), deadline, say=typer.echo)
 
 
 @app.command()
@@ -375,15 +351,22 @@ def run_notebooks(
     output: Annotated[Path, typer.Option(help="folder for notebooks, figures and records")],
     profile: ProfileName = "smoke",
     train: Annotated[bool, typer.Option(help="train what is missing, not only replay")] = False,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="notebooks at a time; 3, or 1 with --train")
-    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="notebooks at a time")] = 3,
 ) -> None:
-    """Execute notebooks into OUTPUT, their figures into OUTPUT/figures."""
-    from mcmi_core.report.notebooks import execute_notebooks
+    """Execute notebooks into OUTPUT, their figures into OUTPUT/figures.
 
-    jobs = jobs or (1 if train else 3)
-    execute_notebooks(names, output, {"profile": profile, "train": train}, jobs=jobs)
+    With --train, all that is missing is trained first, and records lie in OUTPUT/records.
+    """
+    from mcmi_core.profiles import get_profile
+    from mcmi_core.report.notebooks import execute_notebooks, notebook_path
+
+    for name in names:
+        notebook_path(name)
+    records = output / "records" if train else None
+    if train:
+        settings = get_profile(profile)
+        settings.train(settings.behind(names), records=records)
+    execute_notebooks(names, output, {"profile": profile}, records, jobs)
 
 
 @app.command()
@@ -410,7 +393,7 @@ def evidence(
     from mcmi_core.profiles import get_profile
     from mcmi_core.report.evidence import update_evidence
 
-    update_evidence(get_profile(profile).name, only or (), minutes)
+    update_evidence(get_profile(profile), only or (), time.time() + 60 * minutes)
 
 
 def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
@@ -423,14 +406,15 @@ def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
 
 
 def _committed_records() -> "list[Record]":
-    from mcmi_core.runs.store import read_record
+    from mcmi_core.runs.records import read_record
 
     return [read_record(path) for path in sorted(records_root().glob("*/*.json"))]
 
 
 def _find_record(reference: str) -> "Record":
     """The one record whose id or key starts with ``reference``."""
-    from mcmi_core.runs.store import Store, read_record
+    from mcmi_core.runs.records import read_record
+    from mcmi_core.runs.store import Store
 
     store = Store(store_root())
     matches = store.find(reference)

@@ -23,7 +23,6 @@ from torch.nn import functional as F
 
 from mcmi_core.base.checks import check_label_range, check_pair
 from mcmi_core.base.errors import TrainingCollapsed
-from mcmi_core.base.registry import Registry
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.losses import full_precision
@@ -296,16 +295,3 @@ def entropy(*, weight: float) -> EntropyBonusLoss:
 def mse() -> SquaredErrorLoss:
     """Least squared error of the output distribution; see :class:`SquaredErrorLoss`."""
     return SquaredErrorLoss()
-
-
-OBJECTIVES = Registry(
-    "objective",
-    {
-        "mll": mll,
-        "mcmi": mcmi,
-        "label_smoothing": label_smoothing,
-        "entropy": entropy,
-        "mse": mse,
-    },
-    context=("num_classes",),
-)

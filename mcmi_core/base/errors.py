@@ -17,6 +17,10 @@ class NotMeasured(CompanionError):
     """A result was asked for that has no record, where training was not allowed."""
 
 
+class RunsFailed(CompanionError):
+    """Some runs failed; those that did not depend on them were finished."""
+
+
 class OutOfTime(CompanionError):
     """Stopped at a deadline, nothing lost; the message says how much is done."""
 

@@ -1,18 +1,8 @@
-"""Files that are either whole or absent, and tensors that cannot run code when they are read."""
+"""Files that are either whole or absent."""
 
-import json
 import os
 import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from mcmi_core.base.errors import StoreError
 
@@ -47,68 +37,3 @@ def write_atomically(path: Path, content: bytes | str, *, durable: bool = True) 
         raise StoreError(
             f"cannot write {path}: {error.strerror}; whatever it held before is still there"
         ) from error
-
-
-def write_tensors(
-    path: Path, tensors: dict[str, Tensor], metadata: dict | None = None, *, durable: bool = True
-) -> None:
-    """Save tensors and JSON-able metadata as one safetensors file, atomically.
-
-    Raises:
-        StoreError: as :func:`write_atomically`.
-    """
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = {key: json.dumps(value) for key, value in (metadata or {}).items()}
-    write_atomically(path, save(contiguous, text), durable=durable)
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Tensors and metadata of a safetensors file.
-
-    Raises:
-        StoreError: the file is missing, damaged, or a pickle, which could run code.
-    """
-    with _opened(path) as (file, metadata):
-        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-
-
-def read_metadata(path: Path) -> dict:
-    """Metadata of a safetensors file, without its tensors.
-
-    Raises:
-        StoreError: as :func:`read_tensors`.
-    """
-    with _opened(path) as (_, metadata):
-        return metadata
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[safe_open, dict]]:
-    try:
-        with open(path, "rb") as file:
-            start = file.read(2)
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
-    if start in (b"PK", b"\x80\x02"):
-        raise StoreError(
-            f"{path} is a pickle (torch.save); only safetensors files are read, because a pickle "
-            "can run any code. If you trust it, convert it: "
-            "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-            yield file, metadata
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise StoreError(
-            f"{path} is damaged ({error}); delete it, and what it held is computed again"
-        ) from None
-
-
-def map_tensor(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> Tensor:
-    """A tensor that is read from a file of bare numbers as they are needed; never written to."""
-    # Only a read-only map may be larger than the memory; torch warns of it, and none writes to it.
-    numbers = np.memmap(path, dtype, "r", shape=shape)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(numbers)

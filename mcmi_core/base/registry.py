@@ -1,17 +1,20 @@
 """Components by name: models, data sets, objectives, distillers and measurements.
 
 A component is a name and its options, written ``kd`` or ``kd:temperature=2`` on the command line,
-in profiles and in notebooks alike. A registry maps names to factories whose keyword-only
-parameters ARE the options: their annotations validate a component and their defaults complete
-it. Adding a component is one function or class and one line in its registry.
+in profiles and in notebooks alike. A registry says where the function or class behind a name is
+defined. The options are declared there, and only there: annotations validate a component, defaults
+complete it. Nothing is imported before a component is built.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
+from inspect import signature
+from pkgutil import resolve_name
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
+
+from mcmi_core.base.options import read_options
 
 
 class Component(BaseModel):
@@ -63,32 +66,35 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-class Registry(dict[str, Callable]):
-    """Factories of one kind of component, by name.
+class Registry(dict[str, str]):
+    """Where the components of one kind are defined, ``package.module:name``, by their names.
 
     Args:
         kind: what the entries are, for messages: ``"model"``.
-        entries: factory by name. Its keyword-only parameters are the component's options.
+        entries: by name, a function or class; its options are those of
+            :func:`~mcmi_core.base.options.read_options`.
         context: parameters that the caller supplies when it builds, such as ``num_classes``; a
-            factory names those that it needs.
+            function or class names those that it needs.
 
     Raises:
         ValueError: from ``registry[name]``, an unknown name; the message lists the known ones.
     """
 
-    def __init__(
-        self, kind: str, entries: dict[str, Callable], context: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, kind: str, entries: dict[str, str], context: tuple[str, ...] = ()) -> None:
         super().__init__(entries)
         self.kind = kind
         self.context = context
 
-    def __missing__(self, name: str) -> Callable:
+    def __missing__(self, name: str) -> str:
         raise ValueError(f"unknown {self.kind} {name!r}; choose from {', '.join(self)}")
+
+    def load(self, name: str) -> Callable:
+        """The function or class of that name, imported now."""
+        return resolve_name(self[name])
 
     def option_types(self, name: str) -> dict[str, tuple[Any, Any]]:
         """Annotation and default (``...`` when required) of each option of ``name``."""
-        return _option_types(self[name], self.context)
+        return read_options(self[name], self.context)
 
     def usage(self, name: str) -> str:
         """How to write a component of that name: every option with its default, if it has one."""
@@ -125,25 +131,16 @@ class Registry(dict[str, Callable]):
         return Component(name=name, **options)
 
     def build(self, component: Component | str, **context: Any) -> Any:
-        """Call the factory with the component's options and the caller's context."""
+        """Call what is behind a component with its options and the caller's context."""
         completed = self.complete(Component.model_validate(component))
-        factory = self[completed.name]
-        needed = inspect.signature(factory).parameters
+        factory = self.load(completed.name)
+        needed = signature(factory).parameters
         supplied = {name: value for name, value in context.items() if name in needed}
         return factory(**supplied, **completed.options)
 
 
-def _option_types(factory: Callable, context: tuple[str, ...]) -> dict[str, tuple[Any, Any]]:
-    parameters = inspect.signature(factory).parameters.values()
-    return {
-        p.name: (p.annotation, ... if p.default is p.empty else p.default)
-        for p in parameters
-        if p.kind is p.KEYWORD_ONLY and p.name not in context
-    }
-
-
 @cache
-def _schema(factory: Callable, context: tuple[str, ...]) -> type[BaseModel]:
+def _schema(reference: str, context: tuple[str, ...]) -> type[BaseModel]:
     """What validates the options of a component; made once, as that takes longer than its use."""
     config = ConfigDict(allow_inf_nan=False)
-    return create_model(factory.__name__, __config__=config, **_option_types(factory, context))
+    return create_model(reference, __config__=config, **read_options(reference, context))

@@ -21,9 +21,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from mcmi_core.base.errors import DataError, StoreError
-from mcmi_core.base.files import map_tensor, read_tensors, write_tensors
 from mcmi_core.base.paths import cache_root, data_root
 from mcmi_core.base.progress import progress_bar
+from mcmi_core.base.tensor_files import map_tensor, read_tensors, write_tensors
 from mcmi_core.data.augmentation import stored_size
 from mcmi_core.data.normalisation import channel_statistics
 from mcmi_core.data.split import Dataset, Fingerprint, Split

@@ -71,9 +71,6 @@ class Distiller(Criterion):
     uses_features = False
     """Whether :meth:`forward` reads stage features; if not, none are computed."""
 
-    needs_heads = False
-    """Whether the teacher must have auxiliary heads, which are trained in a run of their own."""
-
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.__signature__ = _signature(cls)

@@ -65,7 +65,6 @@ class HSAKD(Distiller):
     """
 
     uses_features = True
-    needs_heads = True
 
     temperature: float = 3.0
     heads_weight: float = 1.0

@@ -10,10 +10,8 @@ from typing import Protocol
 import pandas as pd
 
 from mcmi_core.base.errors import NotMeasured
-from mcmi_core.base.files import write_atomically
-from mcmi_core.base.paths import output_root
 from mcmi_core.runs import Measurement, Run
-from mcmi_core.runs.store import Record, flat_metrics
+from mcmi_core.runs.records import Record, flat_metrics
 
 
 class Source(Protocol):
@@ -144,12 +142,9 @@ class Lab:
         return answers
 
     def _record(self, run: Run) -> Record | None:
-        """Looked up once; where runs are trained, put beside the figures, to be committed."""
+        """Looked up once, if there is one."""
         if run.key not in self._found and (record := self._source.record(run)):
             self._found[run.key] = record
-            if self._train:
-                path = output_root() / "records" / f"{run.id}.json"
-                write_atomically(path, record.to_json(), durable=False)
         return self._found.get(run.key)
 
 

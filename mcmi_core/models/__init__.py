@@ -1,4 +1,4 @@
-"""Networks by name, one file per family. To add one: write its file and add its line here.
+"""Networks by name, one file per family.
 
 Every model returns logits when called, and stage features as well from ``model.features``.
 """
@@ -8,32 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mcmi_core.base.registry import Component, Registry
-from mcmi_core.models.bottleneck_resnet import BOTTLENECK_RESNETS
-from mcmi_core.models.imagenet import IMAGENET_MODELS
-from mcmi_core.models.mlp import MLP
-from mcmi_core.models.mobilenetv2 import MOBILENETS_V2
-from mcmi_core.models.resnet import RESNETS
-from mcmi_core.models.shufflenetv1 import SHUFFLENETS_V1
-from mcmi_core.models.shufflenetv2 import SHUFFLENETS_V2
-from mcmi_core.models.vgg import VGGS
-from mcmi_core.models.wide_resnet import WIDE_RESNETS
-
-MODELS = Registry(
-    "model",
-    {
-        **RESNETS,
-        **WIDE_RESNETS,
-        **VGGS,
-        **MOBILENETS_V2,
-        **SHUFFLENETS_V1,
-        **SHUFFLENETS_V2,
-        **BOTTLENECK_RESNETS,
-        **IMAGENET_MODELS,
-        "mlp": MLP,
-    },
-    context=("num_classes", "in_channels", "image_size"),
-)
+from mcmi_core.base.registry import Component
+from mcmi_core.components import MODELS
 
 
 def create_model(
@@ -60,9 +36,16 @@ def create_model(
         raise ValueError(f"in_channels must be at least 1, got {in_channels}")
     if image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
-    return MODELS.build(
+    model = MODELS.build(
         name, num_classes=num_classes, in_channels=in_channels, image_size=image_size
     )
+    smallest = 2 ** getattr(model, "halvings", 0)
+    if image_size < smallest:
+        raise ValueError(
+            f"{name} halves its images {model.halvings} times and needs image_size ≥ {smallest}, "
+            f"got {image_size}"
+        )
+    return model
 
 
 def list_models() -> list[str]:

@@ -1,6 +1,6 @@
 """What every model shares: stage features and logits come out of one pass."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
@@ -48,6 +48,9 @@ class StagedClassifier(Classifier):
         neck: what stands between the last stage's map and pooling; nothing by default.
     """
 
+    halvings = 0
+    """How often a network of the class halves its images."""
+
     def __init__(
         self,
         *,
@@ -73,30 +76,3 @@ class StagedClassifier(Classifier):
             maps.append(stage(maps[-1]))
         pooled = self.pool(self.neck(maps[-1]))  # (N, D)
         return [*maps, pooled], self.head(pooled)
-
-
-Factory = Callable[..., StagedClassifier]
-"""Builds a network from the keywords ``num_classes`` and ``in_channels``."""
-
-
-def family(halvings: int, members: Mapping[str, Factory]) -> dict[str, Factory]:
-    """The registry's entries for networks that halve their images ``halvings`` times.
-
-    The entries take ``image_size`` too and have no options. They raise ValueError for images that
-    cannot be halved so often.
-    """
-    return {name: _checked(name, halvings, build) for name, build in members.items()}
-
-
-def _checked(name: str, halvings: int, build: Factory) -> Factory:
-    smallest = 2**halvings
-
-    def create(*, num_classes: int, in_channels: int, image_size: int) -> StagedClassifier:
-        if image_size < smallest:
-            raise ValueError(
-                f"{name} halves its images {halvings} times and needs image_size ≥ {smallest}, "
-                f"got {image_size}"
-            )
-        return build(num_classes=num_classes, in_channels=in_channels)
-
-    return create

@@ -10,7 +10,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcmi_core.models._base import StagedClassifier, family
+from mcmi_core.models._base import StagedClassifier
 from mcmi_core.models._blocks import conv_norm, conv_norm_relu, he_initialise, projection, stack
 
 WIDTHS = (64, 256, 512, 1024, 2048)
@@ -55,6 +55,8 @@ class ResNet50(StagedClassifier):
         in_channels: channels of the images.
     """
 
+    halvings = 3
+
     def __init__(self, *, num_classes: int, in_channels: int) -> None:
         super().__init__(
             stem=conv_norm_relu(in_channels, WIDTHS[0], 3),
@@ -69,5 +71,4 @@ class ResNet50(StagedClassifier):
         he_initialise(self)
 
 
-BOTTLENECK_RESNETS = family(3, {"resnet50": ResNet50})
-"""Factory by name."""
+resnet50 = ResNet50

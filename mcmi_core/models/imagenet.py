@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from mcmi_core.models._base import StagedClassifier, family
+from mcmi_core.models._base import StagedClassifier
 from mcmi_core.models._blocks import conv_norm_relu, he_initialise, stack
 from mcmi_core.models.bottleneck_resnet import Bottleneck
 from mcmi_core.models.resnet import BasicBlock
@@ -37,6 +37,8 @@ class ImageNetResNet(StagedClassifier):
         num_classes: C.
         in_channels: channels of the images.
     """
+
+    halvings = 5
 
     def __init__(
         self,
@@ -74,6 +76,8 @@ class MobileNetV1(StagedClassifier):
         in_channels: channels of the images.
     """
 
+    halvings = 5
+
     def __init__(self, *, num_classes: int, in_channels: int) -> None:
         widths, num_blocks = (64, 128, 256, 512, 1024), (2, 2, 6, 2)
         super().__init__(
@@ -97,13 +101,7 @@ def _separable_convolution(in_channels: int, out_channels: int, stride: int) -> 
     )
 
 
-IMAGENET_MODELS = family(
-    5,
-    {
-        "imagenet_resnet18": partial(ImageNetResNet, *BASIC, (2, 2, 2, 2)),
-        "imagenet_resnet34": partial(ImageNetResNet, *BASIC, (3, 4, 6, 3)),
-        "imagenet_resnet50": partial(ImageNetResNet, *BOTTLENECK, (3, 4, 6, 3)),
-        "imagenet_mobilenetv1": MobileNetV1,
-    },
-)
-"""Factory by name."""
+imagenet_resnet18 = partial(ImageNetResNet, *BASIC, (2, 2, 2, 2))
+imagenet_resnet34 = partial(ImageNetResNet, *BASIC, (3, 4, 6, 3))
+imagenet_resnet50 = partial(ImageNetResNet, *BOTTLENECK, (3, 4, 6, 3))
+imagenet_mobilenetv1 = MobileNetV1

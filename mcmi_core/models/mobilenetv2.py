@@ -11,7 +11,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from mcmi_core.models._base import StagedClassifier, family
+from mcmi_core.models._base import StagedClassifier
 from mcmi_core.models._blocks import conv_norm, conv_norm_relu, he_initialise, stack
 
 STEM_WIDTH = 16
@@ -65,6 +65,8 @@ class MobileNetV2(StagedClassifier):
         in_channels: channels of the images.
     """
 
+    halvings = 4
+
     def __init__(self, *, num_classes: int, in_channels: int) -> None:
         stem = conv_norm_relu(in_channels, STEM_WIDTH, 3, stride=2)
         stages, before = [], STEM_WIDTH
@@ -84,5 +86,4 @@ class MobileNetV2(StagedClassifier):
         he_initialise(self)
 
 
-MOBILENETS_V2 = family(4, {"mobilenetv2": MobileNetV2})
-"""Factory by name."""
+mobilenetv2 = MobileNetV2

@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcmi_core.models._base import StagedClassifier, family
+from mcmi_core.models._base import StagedClassifier
 from mcmi_core.models._blocks import conv_norm_relu, he_initialise, projection, stack
 
 Widths = tuple[int, int, int, int]
@@ -61,6 +61,8 @@ class ResNet(StagedClassifier):
         ValueError: a depth that is not 6n + 2 with n ≥ 1.
     """
 
+    halvings = 2
+
     def __init__(self, depth: int, widths: Widths, *, num_classes: int, in_channels: int) -> None:
         num_blocks, remainder = divmod(depth - 2, 6)
         if num_blocks < 1 or remainder:
@@ -76,19 +78,13 @@ class ResNet(StagedClassifier):
         he_initialise(self)
 
 
-RESNETS = family(
-    2,
-    {
-        "resnet8": partial(ResNet, 8, NARROW),
-        "resnet14": partial(ResNet, 14, NARROW),
-        "resnet20": partial(ResNet, 20, NARROW),
-        "resnet32": partial(ResNet, 32, NARROW),
-        "resnet44": partial(ResNet, 44, NARROW),
-        "resnet56": partial(ResNet, 56, NARROW),
-        "resnet110": partial(ResNet, 110, NARROW),
-        "resnet152": partial(ResNet, 152, NARROW),
-        "resnet8x4": partial(ResNet, 8, WIDE),
-        "resnet32x4": partial(ResNet, 32, WIDE),
-    },
-)
-"""Factory by name."""
+resnet8 = partial(ResNet, 8, NARROW)
+resnet14 = partial(ResNet, 14, NARROW)
+resnet20 = partial(ResNet, 20, NARROW)
+resnet32 = partial(ResNet, 32, NARROW)
+resnet44 = partial(ResNet, 44, NARROW)
+resnet56 = partial(ResNet, 56, NARROW)
+resnet110 = partial(ResNet, 110, NARROW)
+resnet152 = partial(ResNet, 152, NARROW)
+resnet8x4 = partial(ResNet, 8, WIDE)
+resnet32x4 = partial(ResNet, 32, WIDE)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcmi_core.models._base import StagedClassifier, family
+from mcmi_core.models._base import StagedClassifier
 from mcmi_core.models._blocks import conv_norm, conv_norm_relu, stack
 
 WIDTHS = (24, 240, 480, 960)
@@ -66,6 +66,8 @@ class ShuffleNetV1(StagedClassifier):
         in_channels: channels of the images.
     """
 
+    halvings = 3
+
     def __init__(self, *, num_classes: int, in_channels: int) -> None:
         super().__init__(
             stem=conv_norm_relu(in_channels, WIDTHS[0], 1),
@@ -77,5 +79,4 @@ class ShuffleNetV1(StagedClassifier):
         )
 
 
-SHUFFLENETS_V1 = family(3, {"shufflenetv1": ShuffleNetV1})
-"""Factory by name."""
+shufflenetv1 = ShuffleNetV1

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mcmi_core.models._base import StagedClassifier, family
+from mcmi_core.models._base import StagedClassifier
 from mcmi_core.models._blocks import conv_norm, conv_norm_relu, stack
 
 WIDTHS = (24, 116, 232, 464)
@@ -67,6 +67,8 @@ class ShuffleNetV2(StagedClassifier):
         in_channels: channels of the images.
     """
 
+    halvings = 3
+
     def __init__(self, *, num_classes: int, in_channels: int) -> None:
         super().__init__(
             stem=conv_norm_relu(in_channels, WIDTHS[0], 1),
@@ -79,5 +81,4 @@ class ShuffleNetV2(StagedClassifier):
         )
 
 
-SHUFFLENETS_V2 = family(3, {"shufflenetv2": ShuffleNetV2})
-"""Factory by name."""
+shufflenetv2 = ShuffleNetV2

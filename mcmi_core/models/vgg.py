@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from mcmi_core.models._base import StagedClassifier, family
+from mcmi_core.models._base import StagedClassifier
 from mcmi_core.models._blocks import conv_norm_relu, he_initialise
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -36,6 +36,8 @@ class VGG(StagedClassifier):
         in_channels: channels of the images.
     """
 
+    halvings = 3
+
     def __init__(self, num_layers: NumLayers, *, num_classes: int, in_channels: int) -> None:
         channels = pairwise((in_channels, *WIDTHS))
         stem, *stages = (
@@ -54,14 +56,8 @@ def _stage(in_channels: int, out_channels: int, num_layers: int, pools: bool) ->
     return nn.Sequential(*layers)
 
 
-VGGS = family(
-    3,
-    {
-        "vgg8": partial(VGG, (1, 1, 1, 1, 1)),
-        "vgg11": partial(VGG, (1, 1, 2, 2, 2)),
-        "vgg13": partial(VGG, (2, 2, 2, 2, 2)),
-        "vgg16": partial(VGG, (2, 2, 3, 3, 3)),
-        "vgg19": partial(VGG, (2, 2, 4, 4, 4)),
-    },
-)
-"""Factory by name."""
+vgg8 = partial(VGG, (1, 1, 1, 1, 1))
+vgg11 = partial(VGG, (1, 1, 2, 2, 2))
+vgg13 = partial(VGG, (2, 2, 2, 2, 2))
+vgg16 = partial(VGG, (2, 2, 3, 3, 3))
+vgg19 = partial(VGG, (2, 2, 4, 4, 4))

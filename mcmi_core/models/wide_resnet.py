@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcmi_core.models._base import StagedClassifier, family
+from mcmi_core.models._base import StagedClassifier
 from mcmi_core.models._blocks import he_initialise, stack
 
 
@@ -57,6 +57,8 @@ class WideResNet(StagedClassifier):
         ValueError: a depth that is not 6n + 4 with n ≥ 1, or a factor below 1.
     """
 
+    halvings = 2
+
     def __init__(self, depth: int, factor: int, *, num_classes: int, in_channels: int) -> None:
         num_blocks, remainder = divmod(depth - 4, 6)
         if num_blocks < 1 or remainder:
@@ -76,13 +78,7 @@ class WideResNet(StagedClassifier):
         he_initialise(self)
 
 
-WIDE_RESNETS = family(
-    2,
-    {
-        "wrn_16_1": partial(WideResNet, 16, 1),
-        "wrn_16_2": partial(WideResNet, 16, 2),
-        "wrn_40_1": partial(WideResNet, 40, 1),
-        "wrn_40_2": partial(WideResNet, 40, 2),
-    },
-)
-"""Factory by name: ``wrn_<depth>_<factor>``."""
+wrn_16_1 = partial(WideResNet, 16, 1)
+wrn_16_2 = partial(WideResNet, 16, 2)
+wrn_40_1 = partial(WideResNet, 40, 1)
+wrn_40_2 = partial(WideResNet, 40, 2)

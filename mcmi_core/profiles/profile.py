@@ -1,16 +1,24 @@
-"""A profile: the settings of every experiment at one size."""
+"""A profile: the settings of every experiment at one size.
 
+What trains or needs data is imported where it is used: to replay records takes no torch.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from mcmi_core.base.device import default_device
-from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.errors import CompanionError, RunsFailed
+from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import records_root, store_root
-from mcmi_core.data import load_dataset
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.runs import Run
-from mcmi_core.runs.execute import deadline_from_environment, execute
-from mcmi_core.runs.store import Records, Store
+from mcmi_core.runs.records import Records
+
+CLAIMS = "99_claims"
+"""The notebook that needs the runs of every experiment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +42,72 @@ class Profile:
             raise CompanionError(f"unknown experiment {name!r}; choose from {', '.join(by_name)}")
         return by_name[name]
 
+    def behind(self, notebooks: Iterable[str]) -> list[Experiment]:
+        """The experiments whose runs some notebooks show, in order; most have one of their name."""
+        names = set(notebooks)
+        return [e for e in self.experiments if e.name in names or CLAIMS in names]
+
     def lab(self, train: bool = False) -> Lab:
         """Access to its runs.
 
         Args:
-            train: whether to train what is missing, into the store; if not, only committed records
-                answer.
+            train: whether to train what is missing, into the store; if not, only the records in
+                ``MCMI_RECORDS``, by default the committed ones, answer.
         """
         if not train:
             return Lab(self.name, Records(records_root() / self.name))
+        from mcmi_core.runs.execute import execute
+        from mcmi_core.runs.store import Store
+
         store = Store(store_root())
 
         def train_missing(runs: list[Run], workers: int | None) -> None:
-            deadline = deadline_from_environment()
-            execute(runs, store, workers=workers or self.workers, deadline=deadline)
+            execute(runs, store, workers=workers or self.workers)
 
         return Lab(self.name, store, train_missing)
+
+    def train(
+        self,
+        experiments: Iterable[Experiment],
+        deadline: float = math.inf,
+        records: Path | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Train what is missing of some experiments, one after the other, into the store.
+
+        Args:
+            experiments: of this profile.
+            deadline: when to stop, in seconds since 1970.
+            records: a folder for the records of all their runs; None: they are in the store only.
+            say: told what became of an experiment's runs: ``04_zero_shot: 57 done, 1 collapsed``.
+
+        Raises:
+            CompanionError: the profile needs a GPU and there is none.
+            RunsFailed: some runs failed; all that could be trained without them are trained.
+            OutOfTime: the deadline came first.
+        """
+        from mcmi_core.runs.execute import execute
+        from mcmi_core.runs.store import Store
+
+        self.check_device()
+        store, failures = Store(store_root()), []
+        for experiment in experiments:
+            runs = experiment.runs()
+            try:
+                workers = experiment.workers or self.workers
+                execute(runs, store, workers=workers, deadline=deadline)
+            except RunsFailed as error:
+                failures.append(f"{experiment.name}: {error}")
+            found = {link.id: store.record(link) for run in runs for link in run.chain()}
+            statuses = Counter(record.status if record else "not run" for record in found.values())
+            outcome = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
+            say(f"{experiment.name}: {outcome}")
+            for run_id, record in found.items():
+                if records and record:
+                    path = records / self.name / f"{run_id}.json"
+                    write_atomically(path, record.to_json(), durable=False)
+        if failures:
+            raise RunsFailed("\n".join(failures))
 
     def check(self) -> None:
         """Fail now, not after hours, if a GPU or a data set is missing.
@@ -61,6 +119,8 @@ class Profile:
             CompanionError: the profile needs a GPU and there is none.
             DataError: a data set cannot be found or downloaded.
         """
+        from mcmi_core.data import load_dataset
+
         self.check_device()
         checked = [experiment for experiment in self.experiments if experiment.data_is_checked]
         for data in sorted(
@@ -74,6 +134,8 @@ class Profile:
         Raises:
             CompanionError: there is none.
         """
+        from mcmi_core.base.device import default_device
+
         if self.needs_gpu and default_device().type != "cuda":
             raise CompanionError(
                 f"profile {self.name!r} needs a CUDA GPU and torch finds none; PROFILE=smoke runs "

@@ -3,7 +3,6 @@
 import math
 import re
 import shutil
-import time
 from collections.abc import Sequence
 
 import pandas as pd
@@ -12,8 +11,9 @@ from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import PROJECT, records_root
 from mcmi_core.base.statistics import Interval
+from mcmi_core.profiles import Profile
 from mcmi_core.report.notebooks import (
-    execute_notebook,
+    execute_notebooks,
     list_notebooks,
     notebook_path,
     refresh_outputs,
@@ -26,40 +26,39 @@ BLOCKS = ("results", "claims")
 """Parts of the README that are made from the committed figures' numbers."""
 
 
-def update_evidence(
-    profile: str, only: Sequence[str] = (), minutes_of_training: float = math.inf
-) -> None:
+def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float = math.inf) -> None:
     """Replace the committed evidence of a profile by what its notebooks give now.
 
-    Executes every notebook on the store (training what is missing), takes over the figures and
-    exactly the records that they used, then replays the notebooks from those in place.
+    Trains what is missing, executes the notebooks on the records, takes over these and the
+    figures, then replays the notebooks in place.
 
     Args:
-        profile: ``smoke``, ``gpu`` or ``paper``.
+        profile: whose.
         only: names of notebooks, if not all: their records and figures are added to those of the
             others, and from then on their stored outputs show this profile.
-        minutes_of_training: after which training stops; the epochs under way are lost.
+        deadline: when training stops, in seconds since 1970; the epochs under way are lost.
 
     Raises:
         ValueError: ``only`` names a notebook that does not exist.
         OutOfTime: not all is trained; nothing was replaced, and the next call goes on.
+        RunsFailed: training failed; nothing was replaced.
         NotebookFailed: a notebook failed; nothing was replaced.
     """
-    deadline = time.time() + 60 * minutes_of_training
     for name in only:
         notebook_path(name)
     notebooks = only or list_notebooks()
-    built = PROJECT / "build" / "evidence" / profile
+    built = PROJECT / "build" / "evidence" / profile.name
     shutil.rmtree(built, ignore_errors=True)
-    for name in notebooks:
-        execute_notebook(name, built, {"profile": profile, "train": True}, deadline)
-    for part, target in (("records", records_root() / profile), ("figures", FIGURES / profile)):
+    records, figures = built / "records", built / "figures"
+    profile.train(profile.behind(notebooks), deadline, records)
+    execute_notebooks(notebooks, built, {"profile": profile.name}, records)
+    for made, target in ((records / profile.name, records_root()), (figures, FIGURES)):
         if not only:
-            shutil.rmtree(target, ignore_errors=True)
-        if (built / part).exists():  # a single notebook may save no figure
-            shutil.copytree(built / part, target, dirs_exist_ok=True)
+            shutil.rmtree(target / profile.name, ignore_errors=True)
+        if made.exists():  # a notebook may have no runs, or save no figure
+            shutil.copytree(made, target / profile.name, dirs_exist_ok=True)
     for name in notebooks:
-        refresh_outputs(name, profile if only else None)
+        refresh_outputs(name, profile.name if only else None)
     write_atomically(README, with_results(README.read_text(encoding="utf-8")))
 
 

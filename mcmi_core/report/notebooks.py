@@ -5,7 +5,6 @@ Papermill writes its output while it runs, marks a notebook whose kernel died as
 under its name when every cell has run, and not before.
 """
 
-import math
 import os
 import re
 import sys
@@ -14,22 +13,56 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import nbformat
 import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from traitlets import default
 
 from mcmi_core.base import paths
-from mcmi_core.base.errors import CompanionError, OutOfTime
-from mcmi_core.report.kernels import WarmKernelManager, kill_kernels
+from mcmi_core.base.errors import CompanionError
 
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+
+
+class Kernel(AsyncKernelManager):
+    """Starts this interpreter, whatever else is installed as the kernel ``python3``."""
+
+    variables: ClassVar[dict[str, str]] = {}
+    """Of its environment, beside those of this process."""
+    started: ClassVar[list["Kernel"]] = []
+
+    @default("transport_encryption")
+    def _encrypt(self) -> str:
+        return "auto"  # without it, every kernel warns on the terminal
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """This interpreter, and how it starts."""
+        # It logs an error for the interrupt that every shutdown begins with.
+        quiet = get_kernel_dict(extra_arguments=["--IPKernelApp.log_level=CRITICAL"])
+        return KernelSpec(**quiet, env=self.variables)
+
+    async def start_kernel(self, **settings: Any) -> None:
+        """Start it, and remember it."""
+        await super().start_kernel(**settings)
+        self.started.append(self)
+
+    @classmethod
+    def kill_all(cls) -> None:
+        """Kill every kernel that this process has started."""
+        for kernel in cls.started:
+            if process := kernel.provisioner.process:
+                process.kill()
 
 
 class NotebookFailed(CompanionError):
@@ -53,13 +86,18 @@ def notebook_path(name: str) -> Path:
 
 
 def execute_notebook(
-    name: str, output_folder: Path, parameters: Mapping[str, Any], deadline: float = math.inf
+    name: str, output_folder: Path, parameters: Mapping[str, Any], records: Path | None = None
 ) -> Path:
     """Execute a notebook with parameters into ``output_folder/name.ipynb``.
 
     The kernel is this interpreter and works in the notebooks' folder. It finds ``output_folder``
-    in ``MCMI_OUTPUT`` and the deadline, in seconds since 1970, in ``MCMI_DEADLINE``. Progress bars
-    appear on standard error of this process, after the notebook's name.
+    in ``MCMI_OUTPUT``.
+
+    Args:
+        name: of the notebook.
+        output_folder: for it, and for the figures that it draws.
+        parameters: values by name.
+        records: the folder of records that answer, ``MCMI_RECORDS``; None: the committed ones.
 
     Returns:
         The executed notebook. It is there only after success; what a failed one got done is kept
@@ -68,7 +106,6 @@ def execute_notebook(
     Raises:
         ValueError: unknown notebook, or a parameter that its parameters cell does not define.
         NotebookFailed: a cell raised or called ``sys.exit()``, or the kernel died.
-        OutOfTime: its runs were not done at the deadline.
     """
     source = notebook_path(name)
     _check(source, parameters)
@@ -78,12 +115,10 @@ def execute_notebook(
         earlier.unlink(missing_ok=True)
     output_folder.mkdir(parents=True, exist_ok=True)
     unfinished = output_folder / f".unfinished_{source.name}"
-    environment = {"MCMI_OUTPUT": str(output_folder), "MCMI_DEADLINE": str(deadline)}
+    folders = {"MCMI_OUTPUT": output_folder, "MCMI_RECORDS": records}
+    environment = {name: str(folder.resolve()) for name, folder in folders.items() if folder}
     try:
         _run(source, unfinished, parameters, environment)
-    except OutOfTime:
-        unfinished.unlink()
-        raise
     except NotebookFailed as error:
         failed.parent.mkdir(exist_ok=True)
         os.replace(unfinished, failed)
@@ -96,16 +131,16 @@ def execute_notebooks(
     names: Iterable[str],
     output_folder: Path,
     parameters: Mapping[str, Any],
-    deadline: float = math.inf,
+    records: Path | None = None,
     jobs: int = 3,
 ) -> list[Path]:
     """Execute several notebooks, a few at a time; one that fails does not stop the others.
 
     Args:
         names: of notebooks of the project.
-        output_folder: as of :func:`execute_notebook`, like ``parameters`` and ``deadline``.
+        output_folder: as of :func:`execute_notebook`.
         parameters: of all of them.
-        deadline: of their training.
+        records: as of :func:`execute_notebook`.
         jobs: notebooks at a time.
 
     Returns:
@@ -114,7 +149,6 @@ def execute_notebooks(
     Raises:
         ValueError: as :func:`execute_notebook`, before anything is executed.
         NotebookFailed: at least one failed; the message holds those of all.
-        OutOfTime: none failed, but some were not done at the deadline.
     """
     names = list(names)
     for name in names:
@@ -122,7 +156,7 @@ def execute_notebooks(
 
     def execute_in_thread(name: str) -> Path:
         try:
-            return execute_notebook(name, output_folder, parameters, deadline)
+            return execute_notebook(name, output_folder, parameters, records)
         finally:
             ensure_event_loop().close()  # Papermill made it for this thread
 
@@ -132,12 +166,11 @@ def execute_notebooks(
             wait(asked)
         except BaseException:  # such as Ctrl-C
             pool.shutdown(wait=False, cancel_futures=True)
-            kill_kernels()
+            Kernel.kill_all()
             raise
-    errors = [error for future in asked if (error := future.exception())]
-    for kind in (NotebookFailed, OutOfTime):
-        if alike := [str(error) for error in errors if isinstance(error, kind)]:
-            raise kind("\n\n".join(alike))
+    errors = [future.exception() for future in asked]
+    if failed := [str(error) for error in errors if isinstance(error, NotebookFailed)]:
+        raise NotebookFailed("\n\n".join(failed))
     return [future.result() for future in asked]
 
 
@@ -194,12 +227,6 @@ def _run(
     started = time.monotonic()
     print(f"{source.stem}: started", file=sys.stderr, flush=True)
     reason = ""
-    progress = {"MCMI_PROGRESS": "terminal", "MCMI_NOTEBOOK": source.stem}
-
-    class Kernel(WarmKernelManager):
-        environment = progress | variables
-        folder = str(paths.PROJECT / "notebooks")
-
     try:
         papermill.execute_notebook(
             source,
@@ -207,15 +234,14 @@ def _run(
             dict(parameters),
             kernel_name="python3",
             language="python",
-            kernel_manager_class=Kernel,
+            kernel_manager_class=type("Kernel", (Kernel,), {"variables": variables}),
+            resources={"metadata": {"path": str(paths.PROJECT / "notebooks")}},
             progress_bar=False,
             start_timeout=300,  # seconds; many kernels may start at once on few cores
             iopub_timeout=60,
             coalesce_streams=True,  # else printed text is split where the clock says
         )
     except PapermillExecutionError as error:
-        if error.ename == OutOfTime.__name__:
-            raise OutOfTime(f"{source.stem}: {error.evalue}") from None
         reason = "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
     except (DeadKernelError, CellTimeoutError) as error:
         reason = f"{type(error).__name__}: {error}"

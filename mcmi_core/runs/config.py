@@ -9,18 +9,23 @@ result (up to rounding, where runs were trained together, see :mod:`mcmi_core.tr
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from mcmi_core.base.registry import Component
-from mcmi_core.data import DATASETS
-from mcmi_core.data.split import Split
-from mcmi_core.distillers import DISTILLERS
-from mcmi_core.measures import MEASUREMENTS
-from mcmi_core.models import MODELS
-from mcmi_core.objectives import OBJECTIVES
+from mcmi_core.components import (
+    DATASETS,
+    DISTILLERS,
+    MEASUREMENTS,
+    MODELS,
+    NEED_HEADS,
+    OBJECTIVES,
+)
 from mcmi_core.training.recipe import Config, Recipe
+
+if TYPE_CHECKING:
+    from mcmi_core.data.split import Split
 
 RUN_FORMAT = 1
 """Raised when the meaning of a configuration changes, so that no old result answers for it."""
@@ -35,7 +40,7 @@ class Part(Config):
     """Classes left out."""
     seed: int = Field(0, ge=0)
 
-    def select(self, train: Split) -> tuple[Split, int]:
+    def select(self, train: "Split") -> "tuple[Split, int]":
         """The part, and the samples in one epoch of it.
 
         A fraction is cycled: its epochs are as long as those of the data it was taken from
@@ -216,9 +221,7 @@ class Student(_TrainedRun):
 
     @model_validator(mode="after")
     def _teacher_has_heads(self) -> "Student":
-        if DISTILLERS[self.distiller.name].needs_heads and not isinstance(
-            self.teacher, TeacherHeads
-        ):
+        if self.distiller.name in NEED_HEADS and not isinstance(self.teacher, TeacherHeads):
             raise ValueError(
                 f"distiller {self.distiller.name!r} learns from a teacher with auxiliary heads, "
                 f"TeacherHeads(teacher=...), got {type(self.teacher).__name__} "

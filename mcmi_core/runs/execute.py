@@ -26,11 +26,6 @@ WARM = ["mcmi_core.runs.trainer", "torch._dynamo"]
 """Imported once, for all workers; ``torch._dynamo``, since every optimiser imports it."""
 
 
-def deadline_from_environment() -> float:
-    """When to stop, in seconds since 1970: ``MCMI_DEADLINE``, which a notebook's caller sets."""
-    return float(os.environ.get("MCMI_DEADLINE", "inf"))
-
-
 def execute(
     runs: Iterable[Run],
     store: Store,

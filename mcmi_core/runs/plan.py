@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from mcmi_core.data import DATASETS
-from mcmi_core.models import MODELS
+from mcmi_core.components import DATASETS, MODELS
 from mcmi_core.runs import Run, Student
-from mcmi_core.runs.store import Record, Store
+from mcmi_core.runs.records import Record
+from mcmi_core.runs.store import Store
 
 
 def plan(

@@ -7,17 +7,13 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
-from mcmi_core.base.errors import CompanionError, OutOfTime
+from mcmi_core.base.errors import OutOfTime, RunsFailed
 from mcmi_core.runs import Run
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 
 Group = tuple[Run, ...]
 """Runs that one process trains at once; most often one."""
-
-
-class RunsFailed(CompanionError):
-    """Some runs failed; those that did not depend on them were finished."""
 
 
 class Queue:

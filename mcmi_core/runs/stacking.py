@@ -1,6 +1,6 @@
 """Which runs can be trained as one; see :mod:`mcmi_core.training.stacked`."""
 
-from mcmi_core.distillers import DISTILLERS
+from mcmi_core.components import DISTILLERS
 from mcmi_core.runs import Run, Student
 
 
@@ -17,7 +17,7 @@ def axis(run: Run) -> str | None:
         not isinstance(run, Student)
         or run.model.name != "mlp"
         or (run.recipe.precision, run.recipe.engine) != ("float32", "eager")
-        or DISTILLERS[run.distiller.name].uses_features
+        or DISTILLERS.load(run.distiller.name).uses_features
     ):
         return None
     varied = {"seed": True, "teacher": True, "data": {"seed"}, "part": {"seed"}}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mcmi_core.base.registry import Component
-from mcmi_core.distillers import DISTILLERS
+from mcmi_core.components import DISTILLERS, NEED_HEADS
 from mcmi_core.runs import BayesTeacher, Recipe, Student, Teacher, TeacherHeads
 
 FIRST_EPOCHS = ("initial_epochs", "warmup_epochs")
@@ -46,7 +46,7 @@ def student_run(
         for name in FIRST_EPOCHS
         if complete.options.get(name) and name not in given.options
     }
-    if DISTILLERS[given.name].needs_heads and isinstance(teacher, Teacher):
+    if given.name in NEED_HEADS and isinstance(teacher, Teacher):
         # The network itself stands still: one look at the end is enough.
         recipe_at_end = heads_recipe.model_copy(update={"evaluate_every": heads_recipe.epochs})
         teacher = TeacherHeads(

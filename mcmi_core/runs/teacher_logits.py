@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from mcmi_core.base.device import free_memory
 from mcmi_core.base.errors import StoreError
-from mcmi_core.base.files import map_tensor
 from mcmi_core.base.progress import progress_bar
+from mcmi_core.base.tensor_files import map_tensor
+from mcmi_core.components import DISTILLERS
 from mcmi_core.data.augmentation import num_variants
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.distillers import DISTILLERS
 from mcmi_core.measures.evaluation import predict_logits
 from mcmi_core.runs import BayesTeacher, Run, Student, Teacher, TeacherHeads
 from mcmi_core.runs.store import Store
@@ -71,7 +71,7 @@ def remembered_shape(
     """
     if (
         not isinstance(run, Student)
-        or DISTILLERS[run.distiller.name].uses_features
+        or DISTILLERS.load(run.distiller.name).uses_features
         or not pays_for_one_student(dataset, split, run.recipe.epochs * epoch_length)
     ):
         return None

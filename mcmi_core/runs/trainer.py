@@ -19,17 +19,15 @@ from mcmi_core.base.errors import (
     TrainingCollapsed,
 )
 from mcmi_core.base.seeding import WEIGHTS, seed_torch
+from mcmi_core.components import DISTILLERS, MEASUREMENTS, OBJECTIVES
 from mcmi_core.criterion import Criterion
 from mcmi_core.data import load_dataset
 from mcmi_core.data.loader import Batch, training_batches
 from mcmi_core.data.split import Dataset
-from mcmi_core.distillers import DISTILLERS
 from mcmi_core.distillers.hsakd import HeadsLoss
-from mcmi_core.measures import MEASUREMENTS
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import HeadedNetwork
-from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import (
     BayesTeacher,
     Measurement,
@@ -39,7 +37,8 @@ from mcmi_core.runs import (
     TeacherHeads,
     provenance,
 )
-from mcmi_core.runs.store import Record, Store, flat_metrics
+from mcmi_core.runs.records import Record, flat_metrics
+from mcmi_core.runs.store import Store
 from mcmi_core.runs.teacher_logits import remembered_shape, teacher_logits
 from mcmi_core.training.loop import Checkpoint, Metrics, Row, Training, run_in_step, training
 from mcmi_core.training.stacked import train_together
