@@ -38,7 +38,6 @@ figures: build/$(PROFILE)/.made  ## train and execute every notebook into build/
 	@$(call list,build/$(PROFILE))
 
 build/$(PROFILE)/.made: $(NOTEBOOKS) $(CORE) $(ENVIRONMENT)
-	$(MCMI) check --profile $(PROFILE)
 	$(MCMI) notebook run $(NAMES) --profile $(PROFILE) --train --output build/$(PROFILE)
 	@touch $@
 

@@ -1,6 +1,7 @@
 """Two training loops to measure: this project's, and a plain one of PyTorch's parts."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import cycle, islice, repeat
 
@@ -13,14 +14,12 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from mcmi_core.base.device import place
+from mcmi_core.components import DISTILLERS, OBJECTIVES
 from mcmi_core.data import Dataset
 from mcmi_core.data.loader import Batch, training_batches
-from mcmi_core.distillers import DISTILLERS
 from mcmi_core.models import create_model
-from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import Recipe
-from mcmi_core.training.engine import Engine
-from mcmi_core.training.loop import Steps, train_steps
+from mcmi_core.training.loop import Steps, autocast_of, train_steps
 
 CLASSES = 100
 OBJECTIVE = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}
@@ -94,8 +93,32 @@ class Training:
         self.criterion.train()
 
 
+class CompiledStep:
+    """The context of a compiled step, which autocast's encloses.
+
+    On a GPU, a CUDA graph may overwrite outputs of the step before, but none of this one: the loss
+    needs those of teacher and student.
+    """
+
+    def __init__(self, autocast: AbstractContextManager) -> None:
+        self.autocast = autocast
+
+    def __enter__(self) -> None:
+        torch.compiler.cudagraph_mark_step_begin()
+        self.autocast.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self.autocast.__exit__(*error)
+
+
 class Ours(Training):
-    """This project's loop, in the precision and by the engine that a recipe may name."""
+    """This project's loop.
+
+    Args:
+        precision: of a recipe.
+        compiled: whether the calls of student and teacher go through ``torch.compile``, on a GPU as
+            CUDA graphs; features that a distiller reads do not.
+    """
 
     def __init__(
         self,
@@ -103,19 +126,25 @@ class Ours(Training):
         dataset: Dataset,
         batch_size: int,
         device: torch.device = CPU,
-        recipe: Recipe | None = None,
+        precision: str = "float32",
+        compiled: bool = False,
         **networks: str,
     ) -> None:
-        recipe = recipe or Recipe()
-        put = partial(place, precision=recipe.precision)
+        put = partial(place, precision=precision)
         super().__init__(criterion, dataset, **networks, device=device, put=put)
         self.batches = _endless(dataset, batch_size, device)
-        self.engine = Engine(recipe, device, [self.model, *self.criterion.networks()])
+        self.context = autocast_of(Recipe(precision=precision), device)
+        if compiled:
+            mode = "reduce-overhead" if device.type == "cuda" else "default"
+            for network in (self.model, getattr(self.criterion, "teacher", None)):
+                if network is not None:
+                    network.compile(mode=mode, dynamic=False)
+            self.context = CompiledStep(self.context)
 
     def run(self, steps: int) -> float:
         """Seconds for some steps."""
         batches = islice(self.batches, steps)
-        request = Steps(0, self.model, self.criterion, self.optimizer, batches, self.engine)
+        request = Steps(0, self.model, self.criterion, self.optimizer, batches, self.context)
         return seconds(lambda: train_steps(request), self.device)
 
 

@@ -10,11 +10,11 @@ import typer
 from _measure import RESULTS, best_seconds, random_images, seconds, write_table
 
 from mcmi_core.base.device import place
+from mcmi_core.components import OBJECTIVES
 from mcmi_core.data import Dataset, load_dataset
 from mcmi_core.data.loader import training_batches
 from mcmi_core.measures.evaluation import evaluate, predict_logits
 from mcmi_core.models import create_model
-from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.training.loop import Steps, train_steps
 
 CPU = torch.device("cpu")

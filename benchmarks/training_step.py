@@ -17,14 +17,13 @@ from _measure import RESULTS, best_seconds, peak_megabytes, random_images, write
 from floor import TERABYTES_PER_SECOND, TFLOPS, cost
 
 from mcmi_core.models import create_model
-from mcmi_core.runs import Recipe
 
 CRITERIA = (*OBJECTIVE, "kd", "crd", "reviewkd")
 LOOPS = {
     "ours": {},
-    "ours bf16": {"recipe": Recipe(precision="bf16")},
-    "ours compiled": {"recipe": Recipe(engine="compiled")},
-    "ours bf16 compiled": {"recipe": Recipe(precision="bf16", engine="compiled")},
+    "ours bf16": {"precision": "bf16"},
+    "ours compiled": {"compiled": True},
+    "ours bf16 compiled": {"precision": "bf16", "compiled": True},
     "plain": {},
 }
 

@@ -18,14 +18,15 @@ from pydantic import ValidationError
 
 from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.base.paths import PROJECT, records_root, store_root
+from mcmi_core.base.registry import Component, Registry
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
+from mcmi_core.runs import BayesTeacher, Part, Recipe, Run, Teacher
+from mcmi_core.runs.records import Record, read_record
+from mcmi_core.runs.students import HEADS_RECIPE, student_run
 
 if TYPE_CHECKING:
-    from mcmi_core.base.registry import Registry
     from mcmi_core.experiments.experiment import Experiment
     from mcmi_core.profiles import Profile
-    from mcmi_core.runs import Run
-    from mcmi_core.runs.records import Record
 
 app = typer.Typer(
     help="Teachers that estimate the Bayes conditional distribution, and their students.",
@@ -47,7 +48,7 @@ REGISTRIES = {
 }
 
 
-def _names(registry: "Registry"):
+def _names(registry: Registry):
     return lambda incomplete: [name for name in registry if name.startswith(incomplete)]
 
 
@@ -68,8 +69,6 @@ def _experiments(incomplete: str) -> list[str]:
 
 
 def _recipe_fields(incomplete: str) -> list[str]:
-    from mcmi_core.runs import Recipe
-
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{name}=" for name in Recipe.model_fields if name.startswith(last)]
 
@@ -78,7 +77,7 @@ def _run_ids(incomplete: str) -> list[str]:
     return [path.parent.name for path in store_root().glob(f"{incomplete}*/record.json")]
 
 
-def _component(registry: "Registry"):
+def _component(registry: Registry):
     text = "NAME[:option=value,...]; `mcmi list` shows the names and options"
     return Annotated[str, typer.Option(autocompletion=_names(registry), help=text)]
 
@@ -127,20 +126,24 @@ def list_components(
     for title in [kind] if kind else REGISTRIES:
         registry = REGISTRIES[title]
         typer.echo(f"{title}:")
-        lines = _model_lines(registry) if title == "models" else map(registry.usage, registry)
-        for line in lines:
-            typer.echo(f"  {line}")
+        if title == "models":
+            typer.echo(_models())
+        else:
+            typer.echo("\n".join(f"  {registry.usage(name)}" for name in registry))
 
 
-def _model_lines(registry: "Registry") -> list[str]:
+def _models() -> str:
     """A table of the models at 100 classes and 32x32 pixels, the literature's; default options."""
+    import pandas as pd
+
     from mcmi_core.models import describe_models
 
-    rows = [("name", "parameters, M", "multiply-adds, M (100 classes, 32x32)")] + [
-        (registry.usage(c.name), f"{c.parameters / 1e6:.2f}", f"{c.multiply_adds / 1e6:.1f}")
-        for c in describe_models()
-    ]
-    return _aligned(rows)
+    costs = describe_models()
+    columns = {
+        "parameters, M": [f"{cost.parameters / 1e6:.2f}" for cost in costs],
+        "multiply-adds, M (100 classes, 32x32)": [f"{c.multiply_adds / 1e6:.1f}" for c in costs],
+    }
+    return pd.DataFrame(columns, [MODELS.usage(cost.name) for cost in costs]).to_string()
 
 
 @app.command()
@@ -158,8 +161,6 @@ def train_teacher(
 
     The paper's learning rate is 0.05, but 0.01 for MobileNetV2 and ShuffleNets.
     """
-    from mcmi_core.runs import Part, Recipe, Teacher
-
     _train(
         Teacher(
             data=data,
@@ -184,9 +185,6 @@ def fine_tune(
 
     The paper's learning rate is 0.05 at the start, but 0.005 for MobileNetV2 and ShuffleNets.
     """
-    from mcmi_core.base.registry import Component
-    from mcmi_core.runs import Recipe, Teacher
-
     start = _find_run(teacher)
     if not isinstance(start, Teacher):
         raise CompanionError(f"{start.id} is no teacher; fine-tune a run of train-teacher")
@@ -225,9 +223,6 @@ def distill(
     it is, with the cosine schedule of fine-tuning. Warm-up and initial epochs that are not given
     scale with --epochs.
     """
-    from mcmi_core.runs import BayesTeacher, Part, Recipe, Teacher
-    from mcmi_core.runs.students import HEADS_RECIPE, student_run
-
     source = _find_run(teacher)
     if not isinstance(source, Teacher | BayesTeacher):
         raise CompanionError(f"{source.id} is no teacher; distil from a run of train-teacher")
@@ -318,23 +313,24 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
 @runs_app.command("list")
 def list_runs() -> None:
     """One line per finished run: id, status, test accuracy and training CMI."""
+    import pandas as pd
+
     from mcmi_core.runs.store import Store
 
-    rows = [("id", "status", "seed", "test accuracy, %", "train CMI, nats")]
-    for record in Store(store_root()).records():
-        accuracy = record.metrics.get("test", {}).get("accuracy_percent")
-        cmi = record.metrics.get("train", {}).get("cmi_nats")
-        rows.append(
-            (
-                record.id,
-                record.status,
-                str(record.run.get("seed", "-")),
-                "-" if accuracy is None else f"{accuracy:.2f}",
-                "-" if cmi is None else f"{cmi:.4f}",
-            )
-        )
-    for line in _aligned(rows):
-        typer.echo(line)
+    store = Store(store_root())
+    records = store.records()
+    columns = {
+        "status": [record.status for record in records],
+        "seed": [record.run.get("seed", "-") for record in records],
+        "test accuracy, %": [r.metrics.get("test", {}).get("accuracy_percent") for r in records],
+        "train CMI, nats": [r.metrics.get("train", {}).get("cmi_nats") for r in records],
+    }
+    table = pd.DataFrame(columns, [record.id for record in records])
+    typer.echo(
+        table.to_string(na_rep="-", float_format="%.4f")
+        if records
+        else f"no finished run in {store.root}"
+    )
 
 
 @runs_app.command("show")
@@ -370,14 +366,6 @@ def run_notebooks(
 
 
 @app.command()
-def check(profile: ProfileName = "smoke") -> None:
-    """Fail now if the GPU or a data set that a profile needs is missing."""
-    from mcmi_core.profiles import get_profile
-
-    get_profile(profile).check()
-
-
-@app.command()
 def evidence(
     profile: ProfileName = "smoke",
     only: Annotated[
@@ -406,14 +394,11 @@ def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
 
 
 def _committed_records() -> "list[Record]":
-    from mcmi_core.runs.records import read_record
-
     return [read_record(path) for path in sorted(records_root().glob("*/*.json"))]
 
 
-def _find_record(reference: str) -> "Record":
+def _find_record(reference: str) -> Record:
     """The one record whose id or key starts with ``reference``."""
-    from mcmi_core.runs.records import read_record
     from mcmi_core.runs.store import Store
 
     store = Store(store_root())
@@ -425,11 +410,11 @@ def _find_record(reference: str) -> "Record":
     return read_record(store.path(matches[0]))
 
 
-def _find_run(reference: str) -> "Run":
+def _find_run(reference: str) -> Run:
     return _find_record(reference).parsed_run
 
 
-def _train(run: "Run") -> None:
+def _train(run: Run) -> None:
     from mcmi_core.base.progress import progress_bar
     from mcmi_core.runs.store import Store
     from mcmi_core.runs.trainer import ensure
@@ -448,12 +433,6 @@ def _train(run: "Run") -> None:
 def _duration(seconds: float) -> str:
     """``1:02:03``."""
     return str(timedelta(seconds=round(seconds)))
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """Rows of text as lines whose columns begin at the same place."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _described(split: str, metrics: dict[str, float]) -> str:

@@ -34,13 +34,6 @@ class Criterion(nn.Module):
     def start_epoch(self, epoch: int) -> None:
         """Called when epoch ``epoch`` (from 0) begins; for terms that warm up."""
 
-    def networks(self) -> list[nn.Module]:
-        """Networks besides the model that :meth:`terms` runs, such as a teacher; none by default.
-
-        An engine may compile their ``forward`` and ``features``.
-        """
-        return []
-
     def terms(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Weighted scalar terms by name; their sum is the loss of the batch.
 

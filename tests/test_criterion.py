@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from mcmi_core.components import DISTILLERS, OBJECTIVES
 from mcmi_core.criterion import Criterion
-from mcmi_core.distillers import DISTILLERS
-from mcmi_core.objectives import OBJECTIVES
 
 
 def test_defaults_do_nothing():
@@ -35,7 +34,7 @@ def test_objectives_are_criteria(name):
 
 @pytest.mark.parametrize("name", DISTILLERS)
 def test_distillers_are_criteria(name):
-    assert issubclass(DISTILLERS[name], Criterion)
+    assert issubclass(DISTILLERS.load(name), Criterion)
 
 
 def test_parameters_and_buffers_are_the_state_of_a_run():

@@ -8,9 +8,9 @@ from torch import nn
 
 from mcmi_core.base.errors import TrainingCollapsed
 from mcmi_core.cmi import class_centroids, conditional_mutual_information
+from mcmi_core.components import OBJECTIVES
 from mcmi_core.data.loader import Batch
 from mcmi_core.objectives import (
-    OBJECTIVES,
     EntropyBonusLoss,
     LabelSmoothingLoss,
     MCMILoss,

@@ -114,10 +114,6 @@ class Distiller(Criterion):
         """
         return self._remembered is not None and len(self._remembered) == 1
 
-    def networks(self) -> list[nn.Module]:
-        """The teacher."""
-        return [self.teacher]
-
     def remember(self, logits: Tensor) -> None:
         """Take the teacher's logits from here, instead of running it in every step.
 

@@ -104,7 +104,7 @@ class Lab:
         )
 
     def __str__(self) -> str:
-        source = "training what is missing" if self._train else "replaying committed records"
+        source = "training what is missing" if self._train else "replaying records"
         return f"profile {self.profile}: {source}"
 
     def _rows(

@@ -9,7 +9,7 @@ result (up to rounding, where runs were trained together, see :mod:`mcmi_core.tr
 import hashlib
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
@@ -75,20 +75,20 @@ class _Run(Config):
     @property
     def id(self) -> str:
         """Readable file name: what the run is, then its key."""
-        return "-".join([*self._words(), self.key]).replace("_", "-")
+        return "-".join([self.stage, self.data.name, *self._method(), self.key]).replace("_", "-")
 
-    def _words(self) -> list[str]:
-        raise NotImplementedError
+    def _method(self) -> list[str]:
+        return []
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends; that of the teacher or measured run, if it has one."""
+        return self.parent.label
 
     @property
     def parent(self) -> "Run | None":
         """The run that must be there before this one can start."""
         return None
-
-    @property
-    def has_network(self) -> bool:
-        """Whether a network comes of it, which can be loaded; a measurement has only numbers."""
-        return True
 
     @property
     def epochs(self) -> int:
@@ -98,6 +98,15 @@ class _Run(Config):
     def chain(self) -> "list[Run]":
         """This run after all that it builds on, first things first."""
         return [*(self.parent.chain() if self.parent else []), self]
+
+    @model_validator(mode="after")
+    def _same_data(self) -> Self:
+        if self.parent and self.parent.data != self.data:
+            raise ValueError(
+                f"{self.stage}'s data {self.data} is not its {self.parent.stage}'s "
+                f"{self.parent.data}"
+            )
+        return self
 
 
 class _TrainedRun(_Run):
@@ -122,11 +131,8 @@ class Teacher(_TrainedRun):
 
     @model_validator(mode="after")
     def _same_network(self) -> "Teacher":
-        if self.start and (self.start.data, self.start.model) != (self.data, self.model):
-            raise ValueError(
-                f"cannot start {self.model} on {self.data} from {self.start.model} on "
-                f"{self.start.data}: data and model must be the same"
-            )
+        if self.start and self.start.model != self.model:
+            raise ValueError(f"{self.model} cannot start from the weights of {self.start.model}")
         return self
 
     @property
@@ -144,8 +150,8 @@ class Teacher(_TrainedRun):
         options = self.objective.options
         return f"MCMI {options['centroids']} λ={options['lam']:g}"
 
-    def _words(self) -> list[str]:
-        return ["teacher", self.data.name, self.model.name, self.objective.name]
+    def _method(self) -> list[str]:
+        return [self.model.name, self.objective.name]
 
 
 class BayesTeacher(_Run):
@@ -158,9 +164,6 @@ class BayesTeacher(_Run):
     def label(self) -> str:
         """Short name for tables and legends."""
         return "true BCPD"
-
-    def _words(self) -> list[str]:
-        return ["bayes", self.data.name]
 
 
 class TeacherHeads(_Run):
@@ -175,12 +178,6 @@ class TeacherHeads(_Run):
     teacher: Teacher
     recipe: Recipe = Recipe()
     seed: int = Field(0, ge=0)
-
-    @model_validator(mode="after")
-    def _same_data(self) -> "TeacherHeads":
-        if self.teacher.data != self.data:
-            raise ValueError(f"heads' data {self.data} is not their teacher's {self.teacher.data}")
-        return self
 
     @property
     def model(self) -> Component:
@@ -197,13 +194,8 @@ class TeacherHeads(_Run):
         """Epochs of training the heads."""
         return self.recipe.epochs
 
-    @property
-    def label(self) -> str:
-        """Short name for tables and legends: the teacher's."""
-        return self.teacher.label
-
-    def _words(self) -> list[str]:
-        return ["heads", self.data.name, self.model.name, self.teacher.objective.name]
+    def _method(self) -> list[str]:
+        return [self.model.name, self.teacher.objective.name]
 
 
 class Student(_TrainedRun):
@@ -212,12 +204,6 @@ class Student(_TrainedRun):
     stage: Literal["student"] = "student"
     distiller: _component(DISTILLERS)
     teacher: Teacher | BayesTeacher | TeacherHeads = Field(discriminator="stage")
-
-    @model_validator(mode="after")
-    def _same_data(self) -> "Student":
-        if self.teacher.data != self.data:
-            raise ValueError(f"student's data {self.data} is not its teacher's {self.teacher.data}")
-        return self
 
     @model_validator(mode="after")
     def _teacher_has_heads(self) -> "Student":
@@ -234,13 +220,8 @@ class Student(_TrainedRun):
         """The teacher that it learns from."""
         return self.teacher
 
-    @property
-    def label(self) -> str:
-        """Short name for tables and legends: the teacher's."""
-        return self.teacher.label
-
-    def _words(self) -> list[str]:
-        return ["student", self.data.name, self.model.name, self.distiller.name]
+    def _method(self) -> list[str]:
+        return [self.model.name, self.distiller.name]
 
 
 class Measurement(_Run):
@@ -252,11 +233,6 @@ class Measurement(_Run):
     split: Literal["train", "test"] = "train"
 
     @property
-    def has_network(self) -> bool:
-        """Never: the network is the measured run's."""
-        return False
-
-    @property
     def data(self) -> Component:
         """The data set of the measured run."""
         return self.of.data
@@ -266,13 +242,8 @@ class Measurement(_Run):
         """The measured run."""
         return self.of
 
-    @property
-    def label(self) -> str:
-        """Short name for tables and legends: the measured run's."""
-        return self.of.label
-
-    def _words(self) -> list[str]:
-        return ["measurement", self.data.name, self.what.name]
+    def _method(self) -> list[str]:
+        return [self.what.name]
 
 
 Run = Annotated[

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +16,7 @@ from multiprocessing.queues import SimpleQueue
 import torch
 from tqdm import tqdm
 
-from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
 from mcmi_core.base.progress import progress_bar, send_bars_to
 from mcmi_core.runs import Run
 from mcmi_core.runs.queue import Group, Queue
@@ -64,20 +65,27 @@ def execute(
     queue = Queue(runs, store, together)
     if not queue.waiting:
         return
-    queue.check_time(deadline)
     available = cores()
-    number = min(workers or available, len(queue.waiting))
-    with _Workers(number, threads=max(1, available // number)) as pool:
-        _carry_out(queue, pool, store, device, deadline)
+    workers = workers or available
+    number = min(workers, len(queue.waiting))
+    # However many runs are missing, each has the same number of threads: it decides last digits.
+    with _Workers(number, threads=max(1, available // workers)) as pool:
+        try:
+            _carry_out(queue, pool, store, device, deadline)
+        except BrokenProcessPool:
+            raise RunsFailed(
+                f"a process that trained was killed (out of memory?), {queue}; run again to go on"
+            ) from None
     queue.check_failures()
 
 
 def _carry_out(queue: Queue, pool: "_Workers", store: Store, device, deadline: float) -> None:
     """Keep all processes busy until nothing of the queue is left that can start."""
     active: dict[Future, Group] = {}
-    with progress_bar(total=queue.epochs_left, unit="epoch") as bar:
+    with progress_bar(total=sum(queue.epochs_left.values()), unit="epoch") as bar:
         while queue.waiting or active:
-            queue.check_time(deadline)
+            if time.time() >= deadline:
+                raise OutOfTime(str(queue))
             for group in queue.groups(pool.number)[: pool.number - len(active)]:
                 queue.start(group)
                 active[pool.submit(_work, group, store, device)] = group
@@ -85,7 +93,7 @@ def _carry_out(queue: Queue, pool: "_Workers", store: Store, device, deadline: f
             pool.report(queue, bar)
             for future in finished:
                 queue.finish(active.pop(future), future)
-            bar.total = bar.n + queue.epochs_left  # less, once a run has collapsed
+            bar.total = bar.n + sum(queue.epochs_left.values())  # less, once a run has collapsed
 
 
 class _Workers:
@@ -107,6 +115,7 @@ class _Workers:
         reader, self._alive = context.Pipe(duplex=False)
         settings = (threads, dict(os.environ), self._messages, reader)
         self._pool = ProcessPoolExecutor(number, context, _start_worker, settings)
+        self.submit = self._pool.submit
 
     def __enter__(self) -> "_Workers":
         return self
@@ -116,15 +125,6 @@ class _Workers:
             self._alive.close()
         self._pool.shutdown()
         self._alive.close()
-
-    def submit(self, function, *arguments) -> Future:
-        """Call a function in the next free process."""
-        try:
-            return self._pool.submit(function, *arguments)
-        except BrokenProcessPool as error:  # a process was killed since the last one ended
-            future = Future()
-            future.set_exception(error)
-            return future
 
     def report(self, queue: Queue, bar: tqdm) -> None:
         """Put what the processes told since the last time on the bar."""

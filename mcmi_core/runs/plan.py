@@ -6,6 +6,7 @@ import pandas as pd
 
 from mcmi_core.components import DATASETS, MODELS
 from mcmi_core.runs import Run, Student
+from mcmi_core.runs.queue import Queue
 from mcmi_core.runs.records import Record
 from mcmi_core.runs.store import Store
 
@@ -28,14 +29,11 @@ def plan(
         ``seconds_left`` of a single process. A run below one that collapsed is never done, and has
         no epochs left.
     """
-    links = {link.key: link for run in runs for link in run.chain()}
-    rows, impossible = [], set()
-    for run in links.values():  # each comes after the run that it builds on
-        record = store.record(run)
-        if (run.parent and run.parent.key in impossible) or (record and record.status != "done"):
-            impossible.add(run.key)
-        possible = record is None and run.key not in impossible
-        rows.append((_kind(run), record is not None, store.epochs_left(run) if possible else 0))
+    queue = Queue(runs, store)
+    rows = [
+        (_kind(run), key in queue.finished, queue.epochs_left.get(key, 0))
+        for key, run in queue.wanted.items()
+    ]
     table = pd.DataFrame(rows, columns=["kind", "done", "epochs_left"])
     plan = table.groupby("kind", sort=False).agg(
         runs=("done", "size"), done=("done", "sum"), epochs_left=("epochs_left", "sum")

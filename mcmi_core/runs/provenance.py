@@ -1,6 +1,7 @@
 """Where a result came from: versions, hardware, commit."""
 
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
@@ -37,11 +38,8 @@ def hardware(device: torch.device) -> str:
 @cache
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    named = cpuinfo.exists() and re.search(r"^model name\s*: *(.+)", cpuinfo.read_text(), re.M)
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 @cache

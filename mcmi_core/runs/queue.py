@@ -1,13 +1,12 @@
 """Which of many wanted runs are done, under way, or can start, and in which groups."""
 
 import math
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
-from mcmi_core.base.errors import OutOfTime, RunsFailed
+from mcmi_core.base.errors import RunsFailed
 from mcmi_core.runs import Run
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
@@ -25,25 +24,19 @@ class Queue:
         together: the most runs of a group.
     """
 
-    def __init__(self, runs: Iterable[Run], store: Store, together: int) -> None:
-        wanted = {link.key: link for run in runs for link in run.chain()}
-        records = {key: store.record(run) for key, run in wanted.items()}
+    def __init__(self, runs: Iterable[Run], store: Store, together: int = 1) -> None:
         self.together = together
-        self.number = len(wanted)
-        self.finished = sum(record is not None for record in records.values())
-        self.waiting = {key: run for key, run in wanted.items() if records[key] is None}
-        self._usable = {k for k, record in records.items() if record and record.status == "done"}
-        self._under_way: dict[str, Group] = {}  # by the key of a group's first run
+        self.wanted = {link.key: link for run in runs for link in run.chain()}
+        records = {key: store.record(run) for key, run in self.wanted.items()}
+        self.finished = {key for key, record in records.items() if record}
+        self.waiting = {key: self.wanted[key] for key in records if key not in self.finished}
+        self.epochs_left = {key: store.epochs_left(run) for key, run in self.waiting.items()}
+        """Of each run that can still start, and of each group under way, by its first run's key."""
+        self._usable = {key for key in self.finished if records[key].status == "done"}
+        self._under_way: set[str] = set()
         self._failures: dict[str, BaseException] = {}  # by id
         self._axes = {key: axis(run) for key, run in self.waiting.items()}
-        self._epochs_left = {key: store.epochs_left(run) for key, run in self.waiting.items()}
         self._leave_out_impossible()
-
-    @property
-    def epochs_left(self) -> int:
-        """Epochs that are still to be trained, by whatever can still start."""
-        left = sum(self._epochs_left[key] for key in self.waiting)
-        return left + sum(self._epochs_left[key] for key in self._under_way)
 
     def groups(self, workers: int) -> list[Group]:
         """What can start now, in the order of its turns."""
@@ -55,53 +48,55 @@ class Queue:
         return group_runs(ready, self._axes, workers, self.together)
 
     def start(self, group: Group) -> None:
-        """Note that a group is under way; its first run's key stands for it."""
-        epochs = sum(self._epochs_left[run.key] for run in group)
+        """Note that a group is under way."""
         for run in group:
             del self.waiting[run.key]
-        self._under_way[group[0].key] = group
-        self._epochs_left[group[0].key] = epochs
+            self._under_way.add(run.key)
+        self.epochs_left[group[0].key] = sum(self.epochs_left.pop(run.key) for run in group)
 
     def count_epoch(self, key: str) -> None:
-        """Note that one run of a group under way has trained one more epoch."""
-        self._epochs_left[key] = max(0, self._epochs_left[key] - 1)
+        """Note that one run of the group under way with that first key has trained an epoch."""
+        self.epochs_left[key] = max(0, self.epochs_left[key] - 1)
 
     def finish(self, group: Group, outcome: Future) -> None:
-        """Note what became of a group: keys of usable runs, or an error."""
-        del self._under_way[group[0].key]
-        if error := outcome.exception():
+        """Note what became of a group: keys of usable runs, or an error.
+
+        Raises:
+            BrokenProcessPool: its process was killed.
+        """
+        keys = {run.key for run in group}
+        self._under_way -= keys
+        del self.epochs_left[group[0].key]
+        error = outcome.exception()
+        if isinstance(error, BrokenProcessPool):
+            raise error
+        if error:
             self._failures |= {run.id: error for run in group}
-            if isinstance(error, BrokenProcessPool):
-                self.waiting.clear()  # no process is left to run them
         else:
-            self.finished += len(group)
+            self.finished |= keys
             self._usable |= set(outcome.result())
         self._leave_out_impossible()
 
-    def check_time(self, deadline: float) -> None:
-        """Raise OutOfTime from the deadline on."""
-        if time.time() >= deadline:
-            raise OutOfTime(f"{self.finished} of {self.number} runs done")
+    def __str__(self) -> str:
+        return f"{len(self.finished)} of {len(self.wanted)} runs done"
 
     def check_failures(self) -> None:
         """Raise RunsFailed if any run failed."""
-        if not self._failures:
-            return
-        first, error = next(iter(self._failures.items()))
-        failed = f"{len(self._failures)} of {self.number} runs failed: {', '.join(self._failures)}"
-        if isinstance(error, BrokenProcessPool):
-            why = "its process was killed (out of memory?); run again to go on"
-            raise RunsFailed(f"{failed}. First error, in {first}: {why}")
-        raise RunsFailed(f"{failed}. First error, in {first}: {error}") from error
+        if self._failures:
+            first, error = next(iter(self._failures.items()))
+            raise RunsFailed(
+                f"{len(self._failures)} of {len(self.wanted)} runs failed: "
+                f"{', '.join(self._failures)}. First error, in {first}: {error}"
+            ) from error
 
     def _leave_out_impossible(self) -> None:
         """Forget runs that wait for one that collapsed or failed, and so will never start."""
-        possible = self._usable | {run.key for group in self._under_way.values() for run in group}
+        possible = self._usable | self._under_way
         for key, run in list(self.waiting.items()):  # each comes after the run it builds on
             if run.parent is None or run.parent.key in possible:
                 possible.add(key)
             else:
-                del self.waiting[key]
+                del self.waiting[key], self.epochs_left[key]
 
 
 def group_runs(

@@ -66,14 +66,11 @@ class Record(BaseModel):
         )
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return value
+def _rounded(value: dict) -> dict:
+    def rounded(text: str) -> float:
+        return float(f"{float(text):.{SIGNIFICANT_DIGITS}g}")
+
+    return json.loads(json.dumps(value), parse_float=rounded)
 
 
 def read_record(path: Path) -> Record:

@@ -9,14 +9,14 @@ def axis(run: Run) -> str | None:
 
     Returns:
         Equal texts for runs that can be trained together. None for a run that is trained alone: it
-        is no student, its distiller reads features, its recipe asks for bf16 or an engine, or its
+        is no student, its distiller reads features, its recipe asks for bf16, or its
         network has convolutions. K convolutions at once are one grouped convolution, which is
         slower than K convolutions in turn.
     """
     if (
         not isinstance(run, Student)
         or run.model.name != "mlp"
-        or (run.recipe.precision, run.recipe.engine) != ("float32", "eager")
+        or run.recipe.precision != "float32"
         or DISTILLERS.load(run.distiller.name).uses_features
     ):
         return None

@@ -120,7 +120,7 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
             damaged.
         DataError: the data set is missing, or its posterior is not known.
     """
-    if not run.has_network:
+    if isinstance(run, Measurement):
         raise StoreError(f"{run.id} has no network; use the run that it measured, {run.of.id}")
     dataset = load_dataset(run.data)
     if isinstance(run, BayesTeacher):

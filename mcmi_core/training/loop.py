@@ -21,7 +21,6 @@ from mcmi_core.base.errors import NonFiniteLogits, TrainingCollapsed
 from mcmi_core.base.seeding import STEPS, seed_torch
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
-from mcmi_core.training.engine import Engine
 from mcmi_core.training.recipe import Recipe
 
 CHECK_EVERY = 100
@@ -46,12 +45,12 @@ class Steps(NamedTuple):
     optimizer: torch.optim.Optimizer
     batches: Iterable[Batch]
     """One for each step; none if the epoch has no more."""
-    engine: AbstractContextManager = nullcontext()
-    """The context of each step's forward pass."""
+    autocast: AbstractContextManager = nullcontext()
+    """The context of each step's forward pass, which sets its precision."""
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted scalar terms of a batch by name."""
-        with self.engine:
+        with self.autocast:
             return self.criterion.terms(self.model, batch)
 
 
@@ -115,7 +114,6 @@ def train(
     Raises:
         TrainingCollapsed: a term is NaN or infinite, the logits of an evaluation are, or the
             criterion says so.
-        CompanionError: the recipe's engine does not work here.
     """
     options = (seed, evaluate, resume_from, on_epoch_end)
     [history] = run_in_step([training(model, criterion, epoch_batches, recipe, *options)])
@@ -137,12 +135,12 @@ def training(
     Where models were trained at once, the history has a column ``trained_together``, their number.
     """
     optimizer = _optimizer([*model.parameters(), *criterion.parameters()], recipe)
-    engine = Engine(recipe, next(model.parameters()).device, [model, *criterion.networks()])
+    autocast = autocast_of(recipe, next(model.parameters()).device)
     checkpoint = resume_from or Checkpoint()
     if resume_from:
         restore(resume_from.tensors, model, criterion, optimizer)
     else:
-        with engine.autocast:
+        with autocast:
             criterion.prepare(model, epoch_batches(0))
 
     for epoch in range(checkpoint.epoch, recipe.epochs):
@@ -152,7 +150,7 @@ def training(
         row = {"epoch": epoch + 1, "learning_rate": rate}
         try:
             batches = epoch_batches(epoch)
-            row |= yield from _epoch(epoch, model, criterion, optimizer, batches, engine)
+            row |= yield from _epoch(epoch, model, criterion, optimizer, batches, autocast)
             last = epoch + 1 == recipe.epochs
             if last or (epoch + 1) % recipe.evaluate_every == 0:
                 row["metrics"] = evaluate(last)
@@ -166,6 +164,17 @@ def training(
         checkpoint = Checkpoint(epoch + 1, [*checkpoint.history, row], tensors)
         on_epoch_end(checkpoint)
     return checkpoint.history
+
+
+def autocast_of(recipe: Recipe, device: torch.device) -> AbstractContextManager:
+    """The context in which a forward pass has a recipe's precision; backward stays outside.
+
+    In bf16, convolutions and linear layers round their float32 weights and inputs; losses compute
+    in float32.
+    """
+    if recipe.precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
 
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.SGD:
@@ -191,7 +200,7 @@ def _epoch(
     criterion: Criterion,
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
-    engine: Engine,
+    autocast: AbstractContextManager,
 ) -> Training[Row]:
     """Ask for all steps of an epoch, window by window, and check each; the mean of every term."""
     model.train()
@@ -202,7 +211,7 @@ def _epoch(
     steps, together = 0, 1
     while True:
         few = islice(batches, CHECK_EVERY)
-        window = yield Steps(epoch, model, criterion, optimizer, few, engine)
+        window = yield Steps(epoch, model, criterion, optimizer, few, autocast)
         if not window.steps:
             break
         _check(criterion, {name: total / window.steps for name, total in window.sums.items()})

@@ -1,7 +1,6 @@
 """How a network is trained, as a configuration."""
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,15 +12,6 @@ class Config(BaseModel):
     """A frozen configuration that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-
-def _is(default: str) -> Callable[[str], bool]:
-    """A function that says whether a value is ``default``.
-
-    For a field newer than the first records: with the value that was the only one when they were
-    made, it is left out of what is stored and hashed, so that their keys stay valid.
-    """
-    return lambda value: value == default
 
 
 class Recipe(Config):
@@ -40,12 +30,12 @@ class Recipe(Config):
     """Epochs between evaluations; the last epoch is always evaluated, on both splits."""
     evaluate_train: bool = False
     """Whether the evaluations in between look at the training split too."""
-    precision: Literal["float32", "bf16"] = Field("float32", exclude_if=_is("float32"))
+    # Newer than the first records. With the value that was then the only one, it is left out of
+    # what is stored and hashed, so that their keys stay valid.
+    precision: Literal["float32", "bf16"] = Field("float32", exclude_if="float32".__eq__)
     """Of training steps: ``bf16`` runs networks under autocast. Weights, momentum, batch
     statistics, losses and every evaluation are float32. Convolutions of float32 numbers on a GPU
     are computed in TF32, as is PyTorch's default."""
-    engine: Literal["eager", "compiled"] = Field("eager", exclude_if=_is("eager"))
-    """How training steps run the networks: as they are, or through ``torch.compile``."""
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate of epoch ``epoch`` (from 0); ``cosine`` falls from the full rate to 0."""

@@ -1,5 +1,6 @@
 """Components: their grammar, their types and every message of a bad one."""
 
+from functools import cache
 from typing import Literal
 
 import pytest
@@ -22,7 +23,15 @@ def distil(
     return student, temperature, reduction, layers
 
 
-REGISTRY = Registry("distiller", {"kd": distil}, context=("student",))
+def mcmi(*, lam: float, layers: tuple[int, ...] = (1, 2)):
+    return lam
+
+
+def other(*, lam: float = 2.0):
+    return lam
+
+
+REGISTRY = Registry("distiller", {"kd": f"{__name__}:distil"}, context=("student",))
 
 
 @pytest.mark.parametrize(
@@ -106,20 +115,20 @@ def test_malformed_text_is_refused():
 
 
 def test_missing_required_option_is_named():
-    def mcmi(*, lam: float):
-        return lam
-
     with pytest.raises(ValueError, match="option 'lam' of objective 'mcmi': Field required"):
-        Registry("objective", {"mcmi": mcmi}).build("mcmi")
+        Registry("objective", {"mcmi": f"{__name__}:mcmi"}).build("mcmi")
 
 
 def test_a_registry_is_a_mapping_that_names_what_it_has():
     assert "kd" in REGISTRY and "at" not in REGISTRY
-    assert REGISTRY.get("kd") is REGISTRY["kd"] is distil
+    assert REGISTRY.get("kd") is REGISTRY["kd"]
+    assert REGISTRY.load("kd") is distil
     assert REGISTRY.get("at") is None
     assert list(REGISTRY) == ["kd"] and len(REGISTRY) == 1
     with pytest.raises(ValueError, match="unknown distiller 'at'; choose from kd"):
         REGISTRY["at"]
+    with pytest.raises(ValueError, match="unknown distiller 'at'; choose from kd"):
+        REGISTRY.load("at")
 
 
 def test_an_option_may_not_be_what_the_caller_supplies():
@@ -128,26 +137,19 @@ def test_an_option_may_not_be_what_the_caller_supplies():
 
 
 def test_usage_shows_defaults_and_what_is_required():
-    def mcmi(*, lam: float, layers: tuple[int, ...] = (1, 2)):
-        return lam
-
-    assert Registry("objective", {"mcmi": mcmi}).usage("mcmi") == "mcmi:lam=...,layers=1+2"
+    objectives = Registry("objective", {"mcmi": f"{__name__}:mcmi"})
+    assert objectives.usage("mcmi") == "mcmi:lam=...,layers=1+2"
 
 
-def test_the_schema_is_made_once_for_each_factory(monkeypatch):
-    def first(*, a: int = 1):
-        return a
-
-    def second(*, a: int = 2):
-        return a
-
+def test_the_schema_is_made_once_for_each_component(monkeypatch):
     made = []
     create = registry.create_model
     monkeypatch.setattr(registry, "create_model", lambda *a, **b: made.append(1) or create(*a, **b))
-    numbers = Registry("number", {"x": first})
-    assert [numbers.build("x") for _ in range(3)] == [1, 1, 1] and len(made) == 1
-    numbers["x"] = second
-    assert numbers.build("x") == 2 and len(made) == 2
+    monkeypatch.setattr(registry, "_schema", cache(registry._schema.__wrapped__))
+    objectives = Registry("objective", {"x": f"{__name__}:mcmi"})
+    assert [objectives.build("x:lam=1") for _ in range(3)] == [1, 1, 1] and len(made) == 1
+    objectives["x"] = f"{__name__}:other"
+    assert objectives.build("x") == 2 and len(made) == 2
 
 
 def test_the_name_is_no_option():

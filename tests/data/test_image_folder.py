@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from mcmi_core.base.errors import DataError, StoreError
-from mcmi_core.base.files import read_tensors, write_tensors
 from mcmi_core.base.paths import cache_root, data_root
+from mcmi_core.base.tensor_files import read_tensors, write_tensors
 from mcmi_core.data.image_folder import image_folder
 from mcmi_core.data.loader import evaluation_batches
 

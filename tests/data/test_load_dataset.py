@@ -33,13 +33,13 @@ def test_options_reach_the_data_set():
 
 def test_a_data_set_is_loaded_once(monkeypatch):
     calls = []
-    original = DATASETS["digits"]
+    build = type(DATASETS).build
 
-    def counting():
-        calls.append("digits")
-        return original()
+    def counting(registry, component):
+        calls.append(component.name)
+        return build(registry, component)
 
-    monkeypatch.setitem(DATASETS, "digits", counting)
+    monkeypatch.setattr(type(DATASETS), "build", counting)
     assert load_dataset("digits") is load_dataset("digits")
     assert calls == ["digits"]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_networks import gradients, tiny_batch, tiny_network
 
-from mcmi_core.distillers import DISTILLERS
+from mcmi_core.components import DISTILLERS
 from mcmi_core.distillers.ab import AB, activation_boundary_loss
 from mcmi_core.models import create_model
 

@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
+from mcmi_core.components import DISTILLERS
 from mcmi_core.data.loader import Batch
-from mcmi_core.distillers import DISTILLERS
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.models.resnet import ResNet
 
@@ -88,7 +88,7 @@ def test_training_leaves_the_teacher_alone(name, student, teacher):
     assert not any(module.training for module in teacher.modules())
 
 
-@pytest.mark.parametrize("name", [n for n in DISTILLERS if not DISTILLERS[n].uses_features])
+@pytest.mark.parametrize("name", [n for n in DISTILLERS if not DISTILLERS.load(n).uses_features])
 def test_remembered_logits_give_the_same_terms(name, student, teacher):
     """Whatever it makes of the teacher's logits, it does not change what is remembered."""
     distiller = build(name, student.eval(), teacher)

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from mcmi_core import losses
+from mcmi_core.components import DISTILLERS
 from mcmi_core.data.loader import Batch
-from mcmi_core.distillers import DISTILLERS
 from mcmi_core.models import create_model
 from mcmi_core.models.resnet import ResNet
 

@@ -5,7 +5,7 @@ import torch
 from tiny_networks import gradients, tiny_batch, tiny_network
 from torch.nn import functional as F
 
-from mcmi_core.distillers import DISTILLERS
+from mcmi_core.components import DISTILLERS
 from mcmi_core.distillers.ft import FT, factor_loss
 from mcmi_core.models import create_model
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from mcmi_core.components import DISTILLERS
 from mcmi_core.data.loader import Batch
-from mcmi_core.distillers import DISTILLERS
 from mcmi_core.distillers.kd import KD
 from mcmi_core.distillers.masked_kd import MaskedKD
 

@@ -7,7 +7,7 @@ from typing import Any
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.runs import Recipe, Run
-from mcmi_core.runs.store import Record
+from mcmi_core.runs.records import Record
 
 PROVENANCE = {
     "hardware": "a test",

@@ -7,7 +7,7 @@ from mcmi_core.base.paths import records_root
 from mcmi_core.experiments.claims import scoreboard
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.profiles import PROFILES
-from mcmi_core.runs.store import Record, Records
+from mcmi_core.runs.records import Record, Records
 
 SMOKE = PROFILES["smoke"]
 EXPERIMENTS = {experiment.name: experiment for experiment in SMOKE.experiments}

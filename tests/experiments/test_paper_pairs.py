@@ -5,7 +5,7 @@ import torch
 from small_runs import DATA
 
 from mcmi_core.base.errors import IncompatibleNetworks
-from mcmi_core.distillers import DISTILLERS
+from mcmi_core.components import DISTILLERS
 from mcmi_core.experiments.pair import PAPER_FINE_TUNING, PAPER_RECIPE
 from mcmi_core.experiments.paper_pairs import (
     CIFAR100_PAIRS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcmi_core.distillers import DISTILLERS
+from mcmi_core.components import DISTILLERS
 from mcmi_core.experiments.reference import authors_best, authors_sweep, favoured_lambdas, published
 
 

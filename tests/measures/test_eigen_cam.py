@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from small_runs import DATA
 
+from mcmi_core.components import MEASUREMENTS
 from mcmi_core.data import load_dataset
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.measures import MEASUREMENTS
 from mcmi_core.measures.eigen_cam import coverage, eigen_cam, place_information
 from mcmi_core.models import create_model
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from small_runs import DATA
 
+from mcmi_core.components import MEASUREMENTS
 from mcmi_core.data import load_dataset
-from mcmi_core.measures import MEASUREMENTS
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.models import create_model
 

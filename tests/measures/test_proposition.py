@@ -8,8 +8,8 @@ from small_runs import DATA
 from torch import nn
 
 from mcmi_core.cmi import conditional_mutual_information
+from mcmi_core.components import MEASUREMENTS
 from mcmi_core.data import load_dataset
-from mcmi_core.measures import MEASUREMENTS
 from mcmi_core.measures.proposition import quantise
 from mcmi_core.models import create_model
 

@@ -7,7 +7,8 @@ import torch
 from small_runs import kd_student, mll_teacher
 
 from mcmi_core.base.errors import StoreError
-from mcmi_core.runs.store import Record, Records, Store, read_record
+from mcmi_core.runs.records import Record, Records, read_record
+from mcmi_core.runs.store import Store
 from mcmi_core.training.loop import Checkpoint
 
 CPU = torch.device("cpu")
@@ -33,7 +34,7 @@ def test_a_record_parses_its_run_once(tmp_path, monkeypatch):
     path = Records(tmp_path).path(run.id)
     path.write_text(record_of(run).to_json())
     record = read_record(path)
-    monkeypatch.setattr("mcmi_core.runs.store.parse_run", None)
+    monkeypatch.setattr("mcmi_core.runs.records.parse_run", None)
     assert (record.id, record.parsed_run) == (run.id, run)
 
 

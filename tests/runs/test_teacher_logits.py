@@ -13,9 +13,9 @@ from filelock import FileLock
 from small_runs import mll_teacher
 
 from mcmi_core.base.errors import StoreError
+from mcmi_core.components import DISTILLERS
 from mcmi_core.data import Dataset, Split, load_dataset
 from mcmi_core.data.loader import training_batches
-from mcmi_core.distillers import DISTILLERS
 from mcmi_core.measures.evaluation import predict_logits
 from mcmi_core.models import create_model
 from mcmi_core.runs import Part, Recipe, Student
@@ -360,5 +360,5 @@ def test_students_remember_where_it_pays(trained, changes, samples):
 
 
 def test_those_that_read_no_features_remember():
-    names = {name for name in DISTILLERS if not DISTILLERS[name].uses_features}
+    names = {name for name in DISTILLERS if not DISTILLERS.load(name).uses_features}
     assert names == {"kd", "masked_kd", "semi_kd", "lskd", "dkd", "dist"}

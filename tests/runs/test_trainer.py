@@ -9,7 +9,8 @@ from small_runs import kd_student, mll_teacher
 from mcmi_core.base.errors import NonFiniteLogits, StoreError
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.runs import Measurement, Recipe
-from mcmi_core.runs.store import Store, flat_metrics
+from mcmi_core.runs.records import flat_metrics
+from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, ensure_together, load_model
 
 CPU = torch.device("cpu")

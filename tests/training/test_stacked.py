@@ -13,7 +13,7 @@ from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, ensure_together
 
 CPU = torch.device("cpu")
-WITHOUT_FEATURES = [name for name in DISTILLERS if not DISTILLERS[name].uses_features]
+WITHOUT_FEATURES = [name for name in DISTILLERS if not DISTILLERS.load(name).uses_features]
 
 
 def members(**changes):

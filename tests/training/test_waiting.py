@@ -20,17 +20,15 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mcmi_core.components import DISTILLERS, OBJECTIVES
 from mcmi_core.criterion import Criterion
 from mcmi_core.data import Dataset, Split
 from mcmi_core.data.augmentation import KINDS
 from mcmi_core.data.loader import Batch, training_batches
-from mcmi_core.distillers import DISTILLERS
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.models.resnet import ResNet
-from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import Recipe
-from mcmi_core.training.engine import Engine
-from mcmi_core.training.loop import Steps, train_steps
+from mcmi_core.training.loop import Steps, autocast_of, train_steps
 
 GPU = torch.device("cuda")
 CLASSES, WIDTHS = 4, (4, 4, 8, 16)
@@ -92,7 +90,6 @@ def compute_terms(criterion, model, data, precision="float32", *, remembered=Non
 
     A distiller takes its teacher's logits from the device ``remembered``, if it is given.
     """
-    networks = [model, *criterion.networks()]
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         faked(model, mode).train()
         faked(criterion, mode).train()
@@ -103,13 +100,13 @@ def compute_terms(criterion, model, data, precision="float32", *, remembered=Non
             criterion.remember(mode.from_tensor(logits).to(remembered))
         tensors = mode.from_tensor(data.train.inputs), mode.from_tensor(data.train.labels)
         split = Split(*tensors).to(GPU)
-        engine = Engine(Recipe(precision=precision), GPU, networks)
+        autocast = autocast_of(Recipe(precision=precision), GPU)
         copies = CopiesToHost()
         with copies:
             for batch in training_batches(
                 data, split, batch_size=6, epoch_length=12, seed=0, epoch=0, device=GPU
             ):
-                with engine:
+                with autocast:
                     terms = criterion.terms(model, batch)
                 assert all(term.is_cuda for term in terms.values())
                 assert all(term.dtype == torch.float32 for term in terms.values())

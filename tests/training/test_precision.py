@@ -1,6 +1,5 @@
-"""bf16 and compiled steps against eager float32 ones: the same training, the same files."""
+"""bf16 steps against float32 ones: the same training, the same files."""
 
-import contextlib
 import copy
 
 import pytest
@@ -11,16 +10,12 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mcmi_core.base.device import place
-from mcmi_core.base.errors import CompanionError
+from mcmi_core.components import DISTILLERS, OBJECTIVES
 from mcmi_core.data.loader import Batch
-from mcmi_core.distillers import DISTILLERS
-from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.models.resnet import ResNet
-from mcmi_core.objectives import OBJECTIVES
 from mcmi_core.runs import Recipe
-from mcmi_core.training.engine import Engine
-from mcmi_core.training.loop import train
+from mcmi_core.training.loop import autocast_of, train
 
 CPU = torch.device("cpu")
 CLASSES, SIZE = 4, 40
@@ -167,9 +162,8 @@ def test_only_layers_are_halved(name):
         criterion.start_epoch(100)  # after every warm-up
         if name.startswith("mcmi"):
             criterion.prepare(model, epoch_batches(0))
-        engine = Engine(Recipe(precision=precision), CPU, [model, *criterion.networks()])
         torch.manual_seed(0)
-        with HalvedProducts() as halved, engine:
+        with HalvedProducts() as halved, autocast_of(Recipe(precision=precision), CPU):
             terms[precision] = criterion.terms(model, batch)
         if precision == "float32":
             assert halved.seen == []
@@ -178,75 +172,3 @@ def test_only_layers_are_halved(name):
     assert set(halved.seen) <= layers
     assert all(term.dtype == torch.float32 for term in terms["bf16"].values())
     torch.testing.assert_close(terms["bf16"], terms["float32"], rtol=0.05, atol=0.01)
-
-
-def mlp(seed):
-    torch.manual_seed(seed)
-    size = {"num_classes": 3, "in_channels": 5, "image_size": 1}
-    return create_model("mlp:width=4,depth=1", **size).double()
-
-
-def vectors(epoch):
-    """Batches of 8, 8 and 4 samples."""
-    inputs = torch.randn(20, 5, generator=torch.Generator().manual_seed(epoch)).double()
-    for indices in torch.arange(20).split(8):
-        yield Batch(inputs[indices], indices % 3, indices)
-
-
-def trained_on_vectors(engine):
-    """A student of features, its history, and an evaluation between epochs."""
-    model = mlp(0)
-    inputs = torch.ones(3, 5).double()
-    history = train(
-        model,
-        DISTILLERS.build("rkd", student=model, teacher=mlp(1)),
-        vectors,
-        Recipe(epochs=2, learning_rate=0.02, milestones=(), engine=engine),
-        seed=0,
-        evaluate=lambda last: {"test": {"mean": model.eval()(inputs).mean().item()}},
-    )
-    return model, history
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_compiled_steps_train_as_eager_ones_do():
-    eager, expected = trained_on_vectors("eager")
-    compiled, history = trained_on_vectors("compiled")
-    for row, expected_row in zip(history, expected, strict=True):
-        metrics, expected_metrics = row.pop("metrics"), expected_row.pop("metrics")
-        assert row == pytest.approx(expected_row, rel=1e-9)
-        assert metrics["test"] == pytest.approx(expected_metrics["test"], rel=1e-9)
-    assert "features" not in vars(compiled)
-    fresh = mlp(2)
-    fresh.load_state_dict(compiled.state_dict())  # the names are a plain network's
-    torch.testing.assert_close(fresh.state_dict(), eager.state_dict(), rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize(("device", "mode"), [("cpu", "default"), ("cuda", "reduce-overhead")])
-def test_on_a_gpu_networks_become_cuda_graphs(device, mode, monkeypatch):
-    asked = []
-    monkeypatch.setattr(torch, "compile", lambda method, **options: asked.append(options) or method)
-    Engine(Recipe(engine="compiled"), torch.device(device), [network(), network()])
-    assert asked == 4 * [{"mode": mode, "dynamic": False}]  # forward and features of each
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_networks_are_themselves_again_after_a_step(fails, monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda method, **options: "compiled")
-    model = network()
-    engine = Engine(Recipe(engine="compiled", precision="bf16"), CPU, [model])
-    with contextlib.suppress(ZeroDivisionError), engine:
-        assert model.forward == model.features == "compiled"
-        assert torch.is_autocast_enabled("cpu")
-        if fails:
-            raise ZeroDivisionError
-    assert not torch.is_autocast_enabled("cpu")
-    assert {"forward", "features"}.isdisjoint(vars(model))
-
-
-def test_a_missing_compiler_is_named(monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler -O2")
-    message = "engine 'compiled' needs a C\\+\\+ compiler, and there is no 'no-such-compiler -O2'"
-    with pytest.raises(CompanionError, match=f"{message}.*or use engine 'eager'"):
-        trained("mll", engine="compiled")
-    trained("mll")  # needs none

@@ -1,0 +1,43 @@
+"""Tensors come back as they were, and nothing that could run code is read."""
+
+import pytest
+import torch
+
+from mcmi_core.base.errors import StoreError
+from mcmi_core.base.tensor_files import read_metadata, read_tensors, write_tensors
+
+TENSORS = {"weight": torch.randn(3, 4), "steps": torch.tensor(7), "mask": torch.tensor([True])}
+
+
+def test_tensors_round_trip_exactly(tmp_path):
+    path = tmp_path / "new" / "weights.safetensors"
+    write_tensors(path, TENSORS, {"epoch": 3, "history": [{"loss": 0.1}]})
+    tensors, metadata = read_tensors(path)
+    assert metadata == {"epoch": 3, "history": [{"loss": 0.1}]}
+    assert tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+    assert read_metadata(path) == metadata
+
+
+def test_pickles_are_refused_with_the_way_out(tmp_path):
+    for number, new_format in enumerate((True, False)):
+        path = tmp_path / f"{number}.pt"
+        torch.save(TENSORS, path, _use_new_zipfile_serialization=new_format)
+        for read in (read_tensors, read_metadata):
+            with pytest.raises(StoreError, match="is a pickle.*safetensors.torch.save_file"):
+                read(path)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 60, -1])
+def test_truncated_files_are_reported_as_damaged(tmp_path, keep):
+    path = tmp_path / "weights.safetensors"
+    write_tensors(path, TENSORS)
+    path.write_bytes(path.read_bytes()[:keep])
+    for read in (read_tensors, read_metadata):
+        with pytest.raises(StoreError, match="weights.safetensors is damaged .*; delete it"):
+            read(path)
+
+
+def test_missing_file_is_reported(tmp_path):
+    with pytest.raises(StoreError, match="cannot read .*absent: No such file"):
+        read_tensors(tmp_path / "absent")
