@@ -18,8 +18,8 @@ from mcmi_core.components import DISTILLERS, OBJECTIVES
 from mcmi_core.data import Dataset
 from mcmi_core.data.loader import Batch, training_batches
 from mcmi_core.models import create_model
-from mcmi_core.runs import Recipe
 from mcmi_core.training.loop import Steps, autocast_of, train_steps
+from mcmi_core.training.recipe import Recipe
 
 CLASSES = 100
 OBJECTIVE = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}

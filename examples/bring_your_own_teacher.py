@@ -16,8 +16,8 @@ from mcmi_core.data.loader import training_batches
 from mcmi_core.distillers import KD
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.objectives import MCMILoss, MLLLoss
-from mcmi_core.runs import Recipe
 from mcmi_core.training.loop import train
+from mcmi_core.training.recipe import Recipe
 
 SIZE = 8  # pixels per side
 CPU = torch.device("cpu")

@@ -20,9 +20,10 @@ from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.base.paths import PROJECT, records_root, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
-from mcmi_core.runs import BayesTeacher, Part, Recipe, Run, Teacher
+from mcmi_core.runs.config import BayesTeacher, Part, Run, Teacher
 from mcmi_core.runs.records import Record, read_record
 from mcmi_core.runs.students import HEADS_RECIPE, student_run
+from mcmi_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from mcmi_core.experiments.experiment import Experiment
@@ -40,11 +41,8 @@ app.add_typer(notebook_app, name="notebook")
 
 
 REGISTRIES = {
-    "data sets": DATASETS,
-    "models": MODELS,
-    "objectives": OBJECTIVES,
-    "distillers": DISTILLERS,
-    "measurements": MEASUREMENTS,
+    f"{registry.kind}s": registry
+    for registry in (DATASETS, MODELS, OBJECTIVES, DISTILLERS, MEASUREMENTS)
 }
 
 

@@ -1,6 +1,7 @@
 """Runs so small that one takes a fraction of a second."""
 
-from mcmi_core.runs import Recipe, Student, Teacher
+from mcmi_core.runs.config import Student, Teacher
+from mcmi_core.training.recipe import Recipe
 
 OPTIONS = {"masked_kd": "masked_kd:classes=2", "semi_kd": "semi_kd:labelled_fraction=0.5"}
 """Of distillers that cannot do without."""

@@ -13,8 +13,9 @@ from mcmi_core.base.errors import OutOfTime, TrainingCollapsed
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.quickstart import Quickstart
 from mcmi_core.profiles import PROFILES, Profile
-from mcmi_core.runs import Measurement, Recipe
+from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.trainer import ensure
+from mcmi_core.training.recipe import Recipe
 
 TEACHER = ["train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs", "2"]
 

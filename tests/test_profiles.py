@@ -17,9 +17,9 @@ from mcmi_core.profiles import PROFILES, get_profile, open_experiment
 from mcmi_core.profiles import profile as profile_module
 from mcmi_core.profiles.paper import CIFAR100
 from mcmi_core.profiles.smoke import ORACLE
-from mcmi_core.runs import Recipe
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure
+from mcmi_core.training.recipe import Recipe
 
 WITHOUT_RUNS = {"14_bring_your_own_teacher", "99_claims"}
 """Notebooks that train in front of the reader, or gather what others found."""

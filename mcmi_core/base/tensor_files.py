@@ -52,23 +52,17 @@ def read_metadata(path: Path) -> dict:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[safe_open, dict]]:
     try:
-        with open(path, "rb") as file:
-            start = file.read(2)
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
-    if start in (b"PK", b"\x80\x02"):
-        raise StoreError(
-            f"{path} is a pickle (torch.save); only safetensors files are read, because a pickle "
-            "can run any code. If you trust it, convert it: "
-            "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
-        )
-    try:
         with safe_open(path, framework="pt") as file:
             metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
             yield file, metadata
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error}") from None
     except (SafetensorError, json.JSONDecodeError) as error:
         raise StoreError(
-            f"{path} is damaged ({error}); delete it, and what it held is computed again"
+            f"{path} is damaged ({error}); delete it, and what it held is computed again. If it is "
+            "a file of torch.save: those are not read, because a pickle can run any code; convert "
+            "one that you trust by "
+            "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
         ) from None
 
 

@@ -21,7 +21,7 @@ from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher
+from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher
 
 KD_TEMPERATURE = 4
 """Customary, and that of every student here but those of the family ``temperature``."""

@@ -16,7 +16,7 @@ from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import BayesTeacher, Run, Student, Teacher
+from mcmi_core.runs.config import BayesTeacher, Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
 TEACHER_METRICS = (

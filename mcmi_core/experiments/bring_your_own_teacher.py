@@ -21,8 +21,8 @@ from mcmi_core.criterion import Criterion
 from mcmi_core.data import load_dataset
 from mcmi_core.data.loader import Batch, evaluation_batches, training_batches
 from mcmi_core.data.split import Dataset
-from mcmi_core.runs import Recipe
 from mcmi_core.training.loop import train
+from mcmi_core.training.recipe import Recipe
 
 WEIGHTS, PROGRAM = "student.safetensors", "student.pt2"
 

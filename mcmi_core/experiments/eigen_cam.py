@@ -16,7 +16,7 @@ from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import Measurement, Run, Teacher
+from mcmi_core.runs.config import Measurement, Run, Teacher
 
 COVERAGE, INFORMATION = "coverage_percent", "place_information_nats"
 

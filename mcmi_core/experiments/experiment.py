@@ -7,7 +7,7 @@ from typing import ClassVar
 from mcmi_core.experiments.finding import Finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import Run
+from mcmi_core.runs.config import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.reference import authors_few_shot
-from mcmi_core.runs import Run, Student
+from mcmi_core.runs.config import Run, Student
 
 ACCURACY = "test_accuracy_percent"
 SETTING = ["distiller", "fraction"]

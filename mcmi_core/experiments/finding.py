@@ -8,7 +8,7 @@ import pandas as pd
 from mcmi_core.base.statistics import Interval, verdict
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import BayesTeacher, Teacher
+from mcmi_core.runs.config import BayesTeacher, Teacher
 
 
 @dataclass(frozen=True, kw_only=True)

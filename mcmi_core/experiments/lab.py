@@ -10,7 +10,7 @@ from typing import Protocol
 import pandas as pd
 
 from mcmi_core.base.errors import NotMeasured
-from mcmi_core.runs import Measurement, Run
+from mcmi_core.runs.config import Measurement, Run
 from mcmi_core.runs.records import Record, flat_metrics
 
 

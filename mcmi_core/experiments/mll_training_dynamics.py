@@ -14,7 +14,7 @@ from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair, distinct_teachers
-from mcmi_core.runs import Run, Teacher
+from mcmi_core.runs.config import Run, Teacher
 
 CMI, LL = "train_cmi_nats", "train_ll_nats"
 

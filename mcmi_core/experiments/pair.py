@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mcmi_core.base.registry import Component
-from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe, Student, Teacher
+from mcmi_core.runs.config import BayesTeacher, Measurement, Part, Student, Teacher
 from mcmi_core.runs.students import student_run
+from mcmi_core.training.recipe import Recipe
 
 PAPER_RECIPE = Recipe()
 PAPER_FINE_TUNING = Recipe(epochs=20, schedule="cosine")

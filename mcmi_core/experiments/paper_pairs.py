@@ -11,7 +11,7 @@ split of CIFAR-100 too, but chooses one of four values, once per pair, on runs t
 from typing import NamedTuple
 
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import Recipe
+from mcmi_core.training.recipe import Recipe
 
 DEFAULT_LAMBDA = 0.2
 

@@ -14,7 +14,7 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import Run, Student, Teacher
+from mcmi_core.runs.config import Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
 

@@ -22,7 +22,7 @@ from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import Measurement, Run, Student, Teacher
+from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 
 STUDENT, CMI, LL = "student_accuracy_percent", "train_cmi_nats", "train_ll_nats"
 METRICS = (STUDENT, CMI, LL, "test_accuracy_percent")

@@ -15,7 +15,7 @@ from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair, distinct_teachers
-from mcmi_core.runs import Measurement, Run, Student
+from mcmi_core.runs.config import Measurement, Run, Student
 
 ACCURACY = "test_accuracy_percent"
 NONE, CUSTOMARY = 1.0, 4.0

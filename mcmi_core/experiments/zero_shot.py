@@ -18,7 +18,7 @@ from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome, seeds_text
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import BayesTeacher, Measurement, Run, Student, Teacher
+from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher
 
 MASKED = "MLL masked"
 """Label of the control: MLL's output without the omitted classes."""

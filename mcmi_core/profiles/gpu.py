@@ -21,7 +21,7 @@ from mcmi_core.profiles.paper import (
 )
 from mcmi_core.profiles.profile import Profile
 from mcmi_core.profiles.smoke import BINARY_ORACLE, ORACLE
-from mcmi_core.runs import Recipe
+from mcmi_core.training.recipe import Recipe
 
 TINY_IMAGENET = Pair(
     data="imagefolder:folder=tinyimagenet100-32",

@@ -14,7 +14,7 @@ from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import records_root, store_root
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.lab import Lab
-from mcmi_core.runs import Run
+from mcmi_core.runs.config import Run
 from mcmi_core.runs.records import Records
 
 CLAIMS = "99_claims"

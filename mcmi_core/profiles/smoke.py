@@ -6,7 +6,7 @@ from mcmi_core import experiments
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
 from mcmi_core.profiles.profile import Profile
-from mcmi_core.runs import Recipe
+from mcmi_core.training.recipe import Recipe
 
 ORACLE = Pair(
     data="oracle",

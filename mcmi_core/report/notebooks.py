@@ -39,7 +39,6 @@ class Kernel(AsyncKernelManager):
 
     variables: ClassVar[dict[str, str]] = {}
     """Of its environment, beside those of this process."""
-    started: ClassVar[list["Kernel"]] = []
 
     @default("transport_encryption")
     def _encrypt(self) -> str:
@@ -51,18 +50,6 @@ class Kernel(AsyncKernelManager):
         # It logs an error for the interrupt that every shutdown begins with.
         quiet = get_kernel_dict(extra_arguments=["--IPKernelApp.log_level=CRITICAL"])
         return KernelSpec(**quiet, env=self.variables)
-
-    async def start_kernel(self, **settings: Any) -> None:
-        """Start it, and remember it."""
-        await super().start_kernel(**settings)
-        self.started.append(self)
-
-    @classmethod
-    def kill_all(cls) -> None:
-        """Kill every kernel that this process has started."""
-        for kernel in cls.started:
-            if process := kernel.provisioner.process:
-                process.kill()
 
 
 class NotebookFailed(CompanionError):
@@ -160,14 +147,12 @@ def execute_notebooks(
         finally:
             ensure_event_loop().close()  # Papermill made it for this thread
 
-    with ThreadPoolExecutor(jobs) as pool:
-        asked = [pool.submit(execute_in_thread, name) for name in names]
-        try:
-            wait(asked)
-        except BaseException:  # such as Ctrl-C
-            pool.shutdown(wait=False, cancel_futures=True)
-            Kernel.kill_all()
-            raise
+    pool = ThreadPoolExecutor(jobs)
+    asked = [pool.submit(execute_in_thread, name) for name in names]
+    try:
+        wait(asked)
+    finally:  # at Ctrl-C, kernels end with this process
+        pool.shutdown(wait=False, cancel_futures=True)
     errors = [future.exception() for future in asked]
     if failed := [str(error) for error in errors if isinstance(error, NotebookFailed)]:
         raise NotebookFailed("\n\n".join(failed))

@@ -6,9 +6,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
 from mcmi_core.base.progress import progress_bar, send_bars_to
-from mcmi_core.runs import Run
+from mcmi_core.runs.config import Run
 from mcmi_core.runs.queue import Group, Queue
 from mcmi_core.runs.store import Store
 from mcmi_core.training.stacked import MOST_TOGETHER
@@ -69,34 +70,45 @@ def execute(
     workers = workers or available
     number = min(workers, len(queue.waiting))
     # However many runs are missing, each has the same number of threads: it decides last digits.
-    with _Workers(number, threads=max(1, available // workers)) as pool:
-        try:
-            _carry_out(queue, pool, store, device, deadline)
-        except BrokenProcessPool:
-            raise RunsFailed(
-                f"a process that trained was killed (out of memory?), {queue}; run again to go on"
-            ) from None
+    active: dict[Future, Group] = {}
+    try:
+        with (
+            _processes(number, threads=max(1, available // workers)) as (pool, messages),
+            progress_bar(total=sum(queue.epochs_left.values()), unit="epoch") as bar,
+        ):
+            while queue.waiting or active:
+                if time.time() >= deadline:
+                    raise OutOfTime(str(queue))
+                for group in queue.groups(number)[: number - len(active)]:
+                    queue.start(group)
+                    active[pool.submit(_work, group, store, device)] = group
+                finished, _ = wait(active, timeout=0.2, return_when=FIRST_COMPLETED)
+                _report(messages, queue, bar)
+                for future in finished:
+                    queue.finish(active.pop(future), future)
+                bar.total = bar.n + sum(queue.epochs_left.values())  # less after a collapse
+    except BrokenProcessPool:
+        raise RunsFailed(
+            f"a process that trained was killed (out of memory?), {queue}; run again to go on"
+        ) from None
     queue.check_failures()
 
 
-def _carry_out(queue: Queue, pool: "_Workers", store: Store, device, deadline: float) -> None:
-    """Keep all processes busy until nothing of the queue is left that can start."""
-    active: dict[Future, Group] = {}
-    with progress_bar(total=sum(queue.epochs_left.values()), unit="epoch") as bar:
-        while queue.waiting or active:
-            if time.time() >= deadline:
-                raise OutOfTime(str(queue))
-            for group in queue.groups(pool.number)[: pool.number - len(active)]:
-                queue.start(group)
-                active[pool.submit(_work, group, store, device)] = group
-            finished, _ = wait(active, timeout=0.2, return_when=FIRST_COMPLETED)
-            pool.report(queue, bar)
-            for future in finished:
-                queue.finish(active.pop(future), future)
-            bar.total = bar.n + sum(queue.epochs_left.values())  # less, once a run has collapsed
+def _report(messages: SimpleQueue, queue: Queue, bar: tqdm) -> None:
+    """Put what the processes told since the last time on the bar."""
+    epochs = 0
+    while not messages.empty():
+        key, note = messages.get()
+        if key is None:
+            bar.set_postfix_str(note, refresh=False)
+        else:
+            queue.count_epoch(key)
+            epochs += 1
+    bar.update(epochs)  # also by 0, which refreshes its clock
 
 
-class _Workers:
+@contextmanager
+def _processes(number: int, threads: int) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue]]:
     """Processes that train, and what they tell meanwhile.
 
     They are copies of one process that has imported torch, which takes seconds. All of them hold
@@ -107,36 +119,17 @@ class _Workers:
         number: of processes.
         threads: of each.
     """
-
-    def __init__(self, number: int, threads: int) -> None:
-        context = _context_with_torch()
-        self.number = number
-        self._messages = context.SimpleQueue()
-        reader, self._alive = context.Pipe(duplex=False)
-        settings = (threads, dict(os.environ), self._messages, reader)
-        self._pool = ProcessPoolExecutor(number, context, _start_worker, settings)
-        self.submit = self._pool.submit
-
-    def __enter__(self) -> "_Workers":
-        return self
-
-    def __exit__(self, kind, *details) -> None:
-        if kind is not None:
-            self._alive.close()
-        self._pool.shutdown()
-        self._alive.close()
-
-    def report(self, queue: Queue, bar: tqdm) -> None:
-        """Put what the processes told since the last time on the bar."""
-        epochs = 0
-        while not self._messages.empty():
-            key, note = self._messages.get()
-            if key is None:
-                bar.set_postfix_str(note, refresh=False)
-            else:
-                queue.count_epoch(key)
-                epochs += 1
-        bar.update(epochs)  # also by 0, which refreshes its clock
+    context = _context_with_torch()
+    messages = context.SimpleQueue()
+    reader, alive = context.Pipe(duplex=False)
+    settings = (threads, dict(os.environ), messages, reader)
+    pool = ProcessPoolExecutor(number, context, _start_worker, settings)
+    try:
+        yield pool, messages
+        pool.shutdown()
+    finally:
+        alive.close()
+        pool.shutdown()
 
 
 def cores() -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from mcmi_core.components import DATASETS, MODELS
-from mcmi_core.runs import Run, Student
+from mcmi_core.runs.config import Run, Student
 from mcmi_core.runs.queue import Queue
 from mcmi_core.runs.records import Record
 from mcmi_core.runs.store import Store

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
 from mcmi_core.base.errors import RunsFailed
-from mcmi_core.runs import Run
+from mcmi_core.runs.config import Run
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mcmi_core.base.errors import StoreError
-from mcmi_core.runs import Run, parse_run
+from mcmi_core.runs.config import Run, parse_run
 
 SIGNIFICANT_DIGITS = 8
 """Of numbers in records: far below any effect, and half the size of full floats."""

@@ -1,7 +1,7 @@
 """Which runs can be trained as one; see :mod:`mcmi_core.training.stacked`."""
 
 from mcmi_core.components import DISTILLERS
-from mcmi_core.runs import Run, Student
+from mcmi_core.runs.config import Run, Student
 
 
 def axis(run: Run) -> str | None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from mcmi_core.base.errors import StoreError
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.tensor_files import read_metadata, read_tensors, write_tensors
-from mcmi_core.runs import Run
+from mcmi_core.runs.config import Run
 from mcmi_core.runs.records import Record, Records, read_record
 from mcmi_core.training.loop import Checkpoint
 

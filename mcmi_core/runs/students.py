@@ -4,7 +4,8 @@ from typing import Any
 
 from mcmi_core.base.registry import Component
 from mcmi_core.components import DISTILLERS, NEED_HEADS
-from mcmi_core.runs import BayesTeacher, Recipe, Student, Teacher, TeacherHeads
+from mcmi_core.runs.config import BayesTeacher, Student, Teacher, TeacherHeads
+from mcmi_core.training.recipe import Recipe
 
 FIRST_EPOCHS = ("initial_epochs", "warmup_epochs")
 """Options that count epochs at the start of a training of the paper's length."""
@@ -33,7 +34,7 @@ def student_run(
         teacher: an ordinary teacher.
         recipe: of the student.
         heads_recipe: of the teacher's auxiliary heads, if any.
-        settings: the other fields of :class:`~mcmi_core.runs.Student`.
+        settings: the other fields of :class:`~mcmi_core.runs.config.Student`.
 
     Raises:
         ValueError: unknown distiller or option, or heads asked of a teacher that cannot have them.

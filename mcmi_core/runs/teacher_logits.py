@@ -28,7 +28,7 @@ from mcmi_core.components import DISTILLERS
 from mcmi_core.data.augmentation import num_variants
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.measures.evaluation import predict_logits
-from mcmi_core.runs import BayesTeacher, Run, Student, Teacher, TeacherHeads
+from mcmi_core.runs.config import BayesTeacher, Run, Student, Teacher, TeacherHeads
 from mcmi_core.runs.store import Store
 
 SHARE_OF_DISK = 0.5
@@ -58,10 +58,8 @@ def pays_for_one_student(dataset: Dataset, split: Split, looks: int) -> bool:
     return num_variants(dataset.augmentation, dataset.stored_size) * len(split) <= looks
 
 
-def remembered_shape(
-    run: Run, dataset: Dataset, split: Split, epoch_length: int
-) -> tuple[int, int, int] | None:
-    """(V, N, C) of the logits that a student remembers; None if its teacher runs in every step.
+def remembers(run: Run, dataset: Dataset, split: Split, epoch_length: int) -> bool:
+    """Whether a run is a student that remembers what its teacher says, instead of asking each time.
 
     Args:
         run: whatever is trained.
@@ -69,14 +67,11 @@ def remembered_shape(
         split: what it trains on, N samples.
         epoch_length: samples in an epoch.
     """
-    if (
-        not isinstance(run, Student)
-        or DISTILLERS.load(run.distiller.name).uses_features
-        or not pays_for_one_student(dataset, split, run.recipe.epochs * epoch_length)
-    ):
-        return None
-    variants = num_variants(dataset.augmentation, dataset.stored_size)
-    return variants, len(split), dataset.num_classes
+    return (
+        isinstance(run, Student)
+        and not DISTILLERS.load(run.distiller.name).uses_features
+        and pays_for_one_student(dataset, split, run.recipe.epochs * epoch_length)
+    )
 
 
 def teacher_logits(

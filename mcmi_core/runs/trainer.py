@@ -28,18 +28,11 @@ from mcmi_core.distillers.hsakd import HeadsLoss
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import HeadedNetwork
-from mcmi_core.runs import (
-    BayesTeacher,
-    Measurement,
-    Run,
-    Student,
-    Teacher,
-    TeacherHeads,
-    provenance,
-)
+from mcmi_core.runs import provenance
+from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher, TeacherHeads
 from mcmi_core.runs.records import Record, flat_metrics
 from mcmi_core.runs.store import Store
-from mcmi_core.runs.teacher_logits import remembered_shape, teacher_logits
+from mcmi_core.runs.teacher_logits import remembers, teacher_logits
 from mcmi_core.training.loop import Checkpoint, Metrics, Row, Training, run_in_step, training
 from mcmi_core.training.stacked import train_together
 
@@ -238,7 +231,7 @@ class _Job:
             labels=split.labels,
         )
         self._place(distiller)
-        if remembered_shape(run, dataset, split, self.epoch_length):
+        if remembers(run, dataset, split, self.epoch_length):
             # Last, since what is placed is moved to the device, and these may be too large for it.
             logits = teacher_logits(run.teacher, teacher, dataset, split, self.store, self.device)
             distiller.remember(logits)

@@ -9,8 +9,8 @@ from mcmi_core.base.device import place
 from mcmi_core.data.loader import Batch
 from mcmi_core.models import create_model
 from mcmi_core.objectives import MLLLoss
-from mcmi_core.runs import Recipe
 from mcmi_core.training.loop import train
+from mcmi_core.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=3, learning_rate=0.1, milestones=(), weight_decay=0.01)

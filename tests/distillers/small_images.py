@@ -5,9 +5,10 @@ import shutil
 import pytest
 import torch
 
-from mcmi_core.runs import Part, Recipe, Student, Teacher
+from mcmi_core.runs.config import Part, Student, Teacher
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure
+from mcmi_core.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=64, evaluate_every=2)
 DATA = (

@@ -17,7 +17,7 @@ from torch import nn
 from mcmi_core.distillers.hsakd import HSAKD, HeadsLoss
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import AuxiliaryHeads, HeadedNetwork, joint_labels, rotations
-from mcmi_core.runs import BayesTeacher, TeacherHeads, parse_run
+from mcmi_core.runs.config import BayesTeacher, TeacherHeads, parse_run
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, load_model
 

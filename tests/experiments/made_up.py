@@ -6,8 +6,9 @@ from typing import Any
 
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs import Recipe, Run
+from mcmi_core.runs.config import Run
 from mcmi_core.runs.records import Record
+from mcmi_core.training.recipe import Recipe
 
 PROVENANCE = {
     "hardware": "a test",

@@ -5,7 +5,7 @@ from made_up import FIXED_DATA, PAIR, made_up_lab
 
 from mcmi_core.experiments.alternatives import Alternatives, readable_choices
 from mcmi_core.report.tables import interval_columns
-from mcmi_core.runs import BayesTeacher
+from mcmi_core.runs.config import BayesTeacher
 
 EXPERIMENT = Alternatives(
     pair=PAIR,

@@ -10,7 +10,7 @@ from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 from mcmi_core.base.errors import NotMeasured
 from mcmi_core.base.registry import Component
 from mcmi_core.experiments.lab import Lab
-from mcmi_core.runs import BayesTeacher, Measurement
+from mcmi_core.runs.config import BayesTeacher, Measurement
 from mcmi_core.runs.store import Records
 from mcmi_core.runs.trainer import ensure
 

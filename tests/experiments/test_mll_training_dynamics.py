@@ -5,7 +5,7 @@ from made_up import FIXED_DATA, PAIR, made_up_lab
 
 from mcmi_core.base.errors import NotMeasured
 from mcmi_core.experiments.mll_training_dynamics import MllTrainingDynamics, two_epochs
-from mcmi_core.runs import Recipe
+from mcmi_core.training.recipe import Recipe
 
 EXPERIMENT = MllTrainingDynamics(pairs=(PAIR, FIXED_DATA), seeds=(0, 1, 2))
 """Teachers of 20 epochs: compared are epochs 2 and 20."""

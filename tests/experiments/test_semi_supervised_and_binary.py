@@ -5,7 +5,7 @@ from made_up import FIXED_DATA, PAIR, made_up_lab
 
 from mcmi_core.experiments.semi_supervised_and_binary import SemiSupervisedAndBinary
 from mcmi_core.report.tables import interval_columns
-from mcmi_core.runs import BayesTeacher
+from mcmi_core.runs.config import BayesTeacher
 
 BINARY = replace(PAIR, data="oracle:classes=2")
 EXPERIMENT = SemiSupervisedAndBinary(

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.data.split import Split
-from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe, Student, Teacher, parse_run
+from mcmi_core.runs.config import BayesTeacher, Measurement, Part, Student, Teacher, parse_run
+from mcmi_core.training.recipe import Recipe
 
 
 def measurement():

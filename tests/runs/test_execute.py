@@ -26,13 +26,14 @@ from mcmi_core.base.errors import (
 )
 from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
-from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
 from mcmi_core.runs import execute as execution
+from mcmi_core.runs.config import BayesTeacher, Measurement, Part
 from mcmi_core.runs.execute import WARM, _Workers, execute
 from mcmi_core.runs.queue import Queue, group_runs
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, load_model
+from mcmi_core.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 KINDS = [mll_teacher(), mcmi_teacher("fixed"), mcmi_teacher("tracked"), kd_student()]

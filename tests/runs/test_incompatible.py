@@ -5,9 +5,10 @@ import torch
 from small_runs import mll_teacher
 
 from mcmi_core.base.errors import IncompatibleNetworks, StoreError
-from mcmi_core.runs import Measurement, Recipe, Student, TeacherHeads
+from mcmi_core.runs.config import Measurement, Student, TeacherHeads
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, load_model
+from mcmi_core.training.recipe import Recipe
 
 VECTORS = "oracle:train_size=40,test_size=20,dimension=16,latent_dimension=4,classes=4"
 ONCE = Recipe(epochs=1)

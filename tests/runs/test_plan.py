@@ -3,7 +3,7 @@
 import pytest
 from small_runs import kd_student, mll_teacher
 
-from mcmi_core.runs import Measurement
+from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.plan import plan
 from mcmi_core.runs.records import Record
 from mcmi_core.training.loop import Checkpoint

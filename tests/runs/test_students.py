@@ -3,8 +3,9 @@
 import pytest
 from small_runs import DATA, mll_teacher
 
-from mcmi_core.runs import BayesTeacher, Recipe, Student, TeacherHeads
+from mcmi_core.runs.config import BayesTeacher, Student, TeacherHeads
 from mcmi_core.runs.students import HEADS_RECIPE, student_run
+from mcmi_core.training.recipe import Recipe
 
 TEACHER = mll_teacher(seed=3)
 

@@ -18,12 +18,13 @@ from mcmi_core.data import Dataset, Split, load_dataset
 from mcmi_core.data.loader import training_batches
 from mcmi_core.measures.evaluation import predict_logits
 from mcmi_core.models import create_model
-from mcmi_core.runs import Part, Recipe, Student
 from mcmi_core.runs import teacher_logits as logits_module
+from mcmi_core.runs.config import Part, Student
 from mcmi_core.runs.execute import WARM
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.teacher_logits import pays_for_one_student, teacher_logits
 from mcmi_core.runs.trainer import ensure
+from mcmi_core.training.recipe import Recipe
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 NUMBER, CLASSES, VARIANTS = 30, 5, 9  # 600 bytes a variant

@@ -8,10 +8,11 @@ from small_runs import kd_student, mll_teacher
 
 from mcmi_core.base.errors import NonFiniteLogits, StoreError
 from mcmi_core.measures.evaluation import evaluate
-from mcmi_core.runs import Measurement, Recipe
+from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.records import flat_metrics
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, ensure_together, load_model
+from mcmi_core.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 METRICS = ["accuracy_percent", "ll_nats", "cmi_nats", "entropy_nats", "bcpd_kl_nats"]

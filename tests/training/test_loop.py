@@ -12,9 +12,9 @@ from mcmi_core.base.errors import NonFiniteLogits, TrainingCollapsed
 from mcmi_core.base.seeding import STEPS, WEIGHTS, derive_seed
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
-from mcmi_core.runs import Recipe
 from mcmi_core.training import loop as training
 from mcmi_core.training.loop import Checkpoint, Steps, Window, run_in_step, train
+from mcmi_core.training.recipe import Recipe
 
 CLASSES, SIZE = 3, 40
 

@@ -14,8 +14,8 @@ from mcmi_core.components import DISTILLERS, OBJECTIVES
 from mcmi_core.data.loader import Batch
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.models.resnet import ResNet
-from mcmi_core.runs import Recipe
 from mcmi_core.training.loop import autocast_of, train
+from mcmi_core.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 CLASSES, SIZE = 4, 40

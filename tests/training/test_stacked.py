@@ -7,10 +7,11 @@ import torch
 from small_runs import DATA, OPTIONS, kd_student, mll_teacher
 
 from mcmi_core.distillers import DISTILLERS, Distiller
-from mcmi_core.runs import BayesTeacher, Measurement, Part, Recipe
+from mcmi_core.runs.config import BayesTeacher, Measurement, Part
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, ensure_together
+from mcmi_core.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 WITHOUT_FEATURES = [name for name in DISTILLERS if not DISTILLERS.load(name).uses_features]

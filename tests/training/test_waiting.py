@@ -27,8 +27,8 @@ from mcmi_core.data.augmentation import KINDS
 from mcmi_core.data.loader import Batch, training_batches
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.models.resnet import ResNet
-from mcmi_core.runs import Recipe
 from mcmi_core.training.loop import Steps, autocast_of, train_steps
+from mcmi_core.training.recipe import Recipe
 
 GPU = torch.device("cuda")
 CLASSES, WIDTHS = 4, (4, 4, 8, 16)
