@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -24,10 +24,6 @@ from mcmi_core.runs.config import BayesTeacher, Part, Run, Teacher
 from mcmi_core.runs.records import Record, read_record
 from mcmi_core.runs.students import HEADS_RECIPE, student_run
 from mcmi_core.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from mcmi_core.experiments.experiment import Experiment
-    from mcmi_core.profiles import Profile
 
 app = typer.Typer(
     help="Teachers that estimate the Bayes conditional distribution, and their students.",
@@ -59,11 +55,6 @@ def _profiles(incomplete: str) -> list[str]:
 def _notebooks(incomplete: str) -> list[str]:
     found = sorted((PROJECT / "notebooks").glob(f"{incomplete}*.ipynb"))
     return [path.stem for path in found]
-
-
-def _experiments(incomplete: str) -> list[str]:
-    without_runs = ("14_bring_your_own_teacher", "99_claims")
-    return [name for name in _notebooks(incomplete) if name not in without_runs]
 
 
 def _recipe_fields(incomplete: str) -> list[str]:
@@ -105,7 +96,7 @@ ProfileName = Annotated[
 ]
 ExperimentNames = Annotated[
     list[str],
-    typer.Argument(autocompletion=_experiments, help="such as 04_zero_shot; several, or `all`"),
+    typer.Argument(autocompletion=_notebooks, help="such as 04_zero_shot; several, or `all`"),
 ]
 Minutes = Annotated[
     float, typer.Option(min=0, help="of training, then stop; the same command goes on")
@@ -254,9 +245,9 @@ def evaluate(
     device = default_device()
     dataset = load_dataset(found.data)
     model = load_model(found, Store(store_root()), device)
-    for name, split in (("train", dataset.train), ("test", dataset.test)):
-        metrics = evaluate_model(model, dataset, split.to(device), device, temperature)
-        typer.echo(_described(name, metrics))
+    for name in ("train", "test"):
+        split = getattr(dataset, name)
+        typer.echo(_described(name, evaluate_model(model, dataset, split, device, temperature)))
 
 
 @app.command()
@@ -271,7 +262,7 @@ def train(
 
     deadline = time.time() + 60 * minutes
     settings = get_profile(profile)
-    settings.train(_chosen(settings, experiments), deadline, say=typer.echo)
+    settings.train(settings.behind(experiments), deadline, say=typer.echo)
 
 
 @app.command()
@@ -289,13 +280,13 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     from mcmi_core.runs.store import Store
 
     settings = get_profile(profile)
-    chosen = _chosen(settings, experiments)
+    chosen = settings.behind(experiments)
     runs = [run for experiment in chosen for run in experiment.runs()]
     store = Store(store_root())
     machine = hardware(default_device())
     table = plan_runs(runs, store, [*store.records(), *_committed_records()], machine)
     unknown = (table.runs - table.done)[table.seconds_left.isna()].sum()
-    workers = min(experiment.workers or settings.workers or cores() for experiment in chosen)
+    workers = min([e.workers or settings.workers or cores() for e in chosen], default=1)
     left = _duration(table.seconds_left.sum() / workers)
     table["seconds_left"] = table.seconds_left.map(_duration, "ignore")
     columns = {"seconds_per_epoch": "s per epoch", "seconds_left": "time left"}
@@ -382,15 +373,6 @@ def evidence(
     update_evidence(get_profile(profile), only or (), time.time() + 60 * minutes)
 
 
-def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
-    """Experiments of a profile by their names, or all of them."""
-    return [
-        experiment
-        for name in names
-        for experiment in (profile.experiments if name == "all" else [profile.experiment(name)])
-    ]
-
-
 def _committed_records() -> "list[Record]":
     return [read_record(path) for path in sorted(records_root().glob("*/*.json"))]
 
@@ -456,13 +438,12 @@ def main() -> None:
         sys.exit(os.EX_TEMPFAIL)
     except (CompanionError, ValueError) as error:
         sys.exit(f"mcmi: {error}")
-    except KeyboardInterrupt:
-        # Workers and libraries may still hold threads; the epoch's checkpoint is already written.
-        print(
-            "mcmi: interrupted; the same command goes on after the last whole epoch",
-            file=sys.stderr,
-        )
-        os._exit(130)
+    except SystemExit as stop:
+        if stop.code != 130:  # what typer makes of Ctrl-C
+            raise
+        message = "mcmi: interrupted; the same command goes on after the last whole epoch"
+        print(message, file=sys.stderr, flush=True)
+        os._exit(130)  # at once: notebooks are executed in threads, which would be waited for
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from mcmi_core.base.paths import PROJECT
 PACKAGE = PROJECT / "mcmi_core"
 FLOORS = (
     {"base"},
+    {"components"},
     {"cmi", "output_sums", "metrics", "criterion", "objectives"}
     | {"losses", "models", "data", "distillers"},
     {"measures", "training"},
@@ -55,9 +56,36 @@ def test_no_module_imports_itself_through_others():
     TopologicalSorter({name: imports(name) for name in MODULES}).prepare()  # CycleError names it
 
 
+SLOW = {"torch", "torchvision", "torchmetrics", "safetensors", "sklearn", "papermill", "pandas"}
+"""Libraries that take seconds to import."""
+
+
+def imported_by(code: str) -> set[str]:
+    """Which of the slow libraries a program has imported."""
+    code += f"\nimport sys; print(*{SLOW} & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    return set(output.stdout.splitlines()[-1].split())
+
+
 def test_help_waits_for_no_library():
-    code = "import sys, mcmi_core.cli; print({'torch', 'pandas', 'papermill'} & set(sys.modules))"
-    output = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert output.stdout == "set()\n"
+    assert imported_by("import mcmi_core.cli") == set()
+
+
+REPLAY = """
+import json
+from pathlib import Path
+import matplotlib
+matplotlib.use("agg")
+for path in sorted(Path("notebooks").glob("*.ipynb")):
+    if not path.name.startswith("14_"):  # that one trains in front of the reader
+        first = next(c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code")
+        exec("".join(first["source"]))
+from mcmi_core.profiles import get_profile
+smoke = get_profile("smoke")
+print(sum(len(experiment.findings(smoke.lab())) for experiment in smoke.experiments), "findings")
+"""
+
+
+def test_a_replay_needs_no_torch():
+    assert imported_by(REPLAY) == {"pandas"}

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import math
 from dataclasses import replace
 
 import pandas as pd
@@ -9,14 +10,16 @@ import pytest
 import torch
 from small_runs import DATA
 
-from mcmi_core.base.errors import CompanionError, DataError
+from mcmi_core.base.errors import CompanionError, DataError, RunsFailed
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.data import load_dataset
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.profiles import PROFILES, get_profile, open_experiment
-from mcmi_core.profiles import profile as profile_module
+from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.quickstart import Quickstart
+from mcmi_core.profiles import PROFILES, Profile, get_profile, open_experiment
 from mcmi_core.profiles.paper import CIFAR100
 from mcmi_core.profiles.smoke import ORACLE
+from mcmi_core.runs.records import Records
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure
 from mcmi_core.training.recipe import Recipe
@@ -188,16 +191,22 @@ def test_unknown_names():
 def test_an_experiment_is_opened_with_the_records_of_its_profile():
     experiment, lab = open_experiment("00_quickstart", "paper")
     assert experiment is get_profile("paper").experiment("00_quickstart")
-    assert str(lab) == "profile paper: replaying committed records"
+    assert str(lab) == "profile paper: replaying records"
 
 
-def test_training_asks_for_all_runs_at_once(monkeypatch):
-    asked = []
+@pytest.fixture
+def asked(monkeypatch):
+    """Numbers of runs and of workers that were asked of `execute`, which does nothing."""
+    calls = []
 
-    def execute(runs, store, workers, deadline):
-        asked.append((len(runs), workers))
+    def execute(runs, store, workers, deadline=math.inf):
+        calls.append((len(runs), workers))
 
-    monkeypatch.setattr(profile_module, "execute", execute)
+    monkeypatch.setattr("mcmi_core.runs.execute.execute", execute)
+    return calls
+
+
+def test_training_asks_for_all_runs_at_once(asked):
     experiment, lab = open_experiment("00_quickstart", "paper", train=True)
     assert str(lab) == "profile paper: training what is missing"
     assert asked == [(len(experiment.runs()), 8)]  # as many workers as the profile has
@@ -205,28 +214,94 @@ def test_training_asks_for_all_runs_at_once(monkeypatch):
     assert asked[1][1] == 1  # at 224 pixels, one fills a card
 
 
+def test_experiments_are_trained_one_after_the_other(asked):
+    smoke, said = get_profile("smoke"), []
+    chosen = smoke.behind(["00_quickstart", "04_zero_shot"])
+    smoke.train(chosen, say=said.append)
+    assert asked == [(len(experiment.runs()), None) for experiment in chosen]
+    assert [line.partition(":")[0] for line in said] == ["00_quickstart", "04_zero_shot"]
+    assert said[0].endswith(" not run")
+
+
+TINY = Pair(
+    data=DATA,
+    teacher="mlp:width=8",
+    student="mlp:width=4",
+    lam=0.1,
+    recipe=Recipe(epochs=3, milestones=(2,)),
+    fine_tuning=Recipe(epochs=2, schedule="cosine"),
+)
+
+
+def tiny(*experiments) -> Profile:
+    return Profile(name="tiny", needs_gpu=False, workers=1, experiments=experiments)
+
+
+def test_records_of_all_runs_are_kept_beside_what_is_drawn(store, tmp_path):
+    profile, said = tiny(Quickstart(pair=TINY, seeds=(0,), few=0.5)), []
+    profile.train(profile.experiments, records=tmp_path / "kept", say=said.append)
+    assert said == ["00_quickstart: 4 done"]
+    kept = Records(tmp_path / "kept" / "tiny")
+    [experiment] = profile.experiments
+    for run in experiment.runs():
+        assert kept.record(run) == store.record(run)
+    assert len(list(kept.root.iterdir())) == 4
+
+
+def test_an_experiment_that_fails_does_not_stop_the_next(store):
+    absent = replace(TINY, data="imagefolder:folder=nowhere", teacher="resnet8", student="resnet8")
+    fails = Quickstart(pair=absent, seeds=(0,), few=0.5)
+    profile, said = tiny(fails, Quickstart(pair=TINY, seeds=(0,), few=0.5)), []
+    object.__setattr__(fails, "data_is_checked", False)
+    with pytest.raises(RunsFailed, match="00_quickstart: 1 of 4 runs failed: teacher-imagefolder"):
+        profile.train(profile.experiments, say=said.append)
+    assert said == ["00_quickstart: 4 not run", "00_quickstart: 4 done"]
+
+
+def test_a_notebook_shows_the_runs_of_its_experiment_or_of_all_or_none():
+    smoke = get_profile("smoke")
+    assert smoke.behind(["04_zero_shot", "00_quickstart", "04_zero_shot"]) == [
+        smoke.experiment("04_zero_shot"),
+        smoke.experiment("00_quickstart"),
+    ]
+    assert smoke.behind(["99_claims"]) == smoke.behind(["all"]) == list(smoke.experiments)
+    assert smoke.behind(["14_bring_your_own_teacher"]) == []
+    assert smoke.behind(NOTEBOOKS) == list(smoke.experiments)
+    with pytest.raises(CompanionError, match="unknown experiment '98'; choose from 00_quickstart"):
+        smoke.behind(["98"])
+
+
 def test_smoke_needs_nothing():
-    get_profile("smoke").check()
+    smoke = get_profile("smoke")
+    smoke.check(smoke.experiments)
+
+
+def on(monkeypatch, device):
+    monkeypatch.setattr("mcmi_core.base.device.default_device", lambda: torch.device(device))
 
 
 @pytest.mark.parametrize("name", ["gpu", "paper"])
 def test_a_missing_gpu_is_said_at_once(name, monkeypatch):
-    monkeypatch.setattr(profile_module, "default_device", lambda: torch.device("cpu"))
+    on(monkeypatch, "cpu")
+    profile = get_profile(name)
     with pytest.raises(CompanionError, match=f"profile '{name}' needs a CUDA GPU"):
-        get_profile(name).check()
+        profile.train(profile.experiments)
 
 
-def test_missing_data_is_said_at_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(profile_module, "default_device", lambda: torch.device("cuda"))
+def test_missing_data_is_said_at_once(monkeypatch, asked):
+    on(monkeypatch, "cuda")
+    profile = get_profile("gpu")
     with pytest.raises(DataError, match="cifar10-jpeg"):
-        get_profile("gpu").check()
+        profile.train(profile.experiments)
+    assert asked == []
 
 
-def test_imagenet_is_left_to_its_notebook(monkeypatch):
+def test_imagenet_is_left_to_its_runs(monkeypatch):
     checked = []
-    monkeypatch.setattr(profile_module, "default_device", lambda: torch.device("cuda"))
-    monkeypatch.setattr(profile_module, "load_dataset", checked.append)
-    get_profile("paper").check()
+    on(monkeypatch, "cuda")
+    monkeypatch.setattr("mcmi_core.data.load_dataset", checked.append)
+    profile = get_profile("paper")
+    profile.check(profile.experiments)
     assert {"cifar10", "cifar100", "oracle"} <= set(checked)
     assert not [data for data in checked if "imagenet" in data]
 

@@ -17,8 +17,8 @@ from mcmi_core.experiments.lab import Lab
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.records import Records
 
-CLAIMS = "99_claims"
-"""The notebook that needs the runs of every experiment."""
+CLAIMS, WITHOUT_RUNS = "99_claims", "14_bring_your_own_teacher"
+"""The notebook that shows the runs of all experiments, and the one that trains by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,21 @@ class Profile:
         return by_name[name]
 
     def behind(self, notebooks: Iterable[str]) -> list[Experiment]:
-        """The experiments whose runs some notebooks show, in order; most have one of their name."""
-        names = set(notebooks)
-        return [e for e in self.experiments if e.name in names or CLAIMS in names]
+        """The experiments whose runs some notebooks show, each once.
+
+        Args:
+            notebooks: names; ``all`` stands for every one.
+
+        Raises:
+            CompanionError: a notebook that does not exist.
+        """
+        chosen = {}
+        for name in notebooks:
+            if name in ("all", CLAIMS):
+                chosen |= {experiment.name: experiment for experiment in self.experiments}
+            elif name != WITHOUT_RUNS:
+                chosen[name] = self.experiment(name)
+        return list(chosen.values())
 
     def lab(self, train: bool = False) -> Lab:
         """Access to its runs.
@@ -82,14 +94,15 @@ class Profile:
             say: told what became of an experiment's runs: ``04_zero_shot: 57 done, 1 collapsed``.
 
         Raises:
-            CompanionError: the profile needs a GPU and there is none.
+            CompanionError, DataError: as :meth:`check`, before anything is trained.
             RunsFailed: some runs failed; all that could be trained without them are trained.
             OutOfTime: the deadline came first.
         """
         from mcmi_core.runs.execute import execute
         from mcmi_core.runs.store import Store
 
-        self.check_device()
+        experiments = list(experiments)
+        self.check(experiments)
         store, failures = Store(store_root()), []
         for experiment in experiments:
             runs = experiment.runs()
@@ -109,35 +122,24 @@ class Profile:
         if failures:
             raise RunsFailed("\n".join(failures))
 
-    def check(self) -> None:
+    def check(self, experiments: Iterable[Experiment]) -> None:
         """Fail now, not after hours, if a GPU or a data set is missing.
 
-        ImageNet, which few have at hand and which takes long to decode, is left to the notebook
-        that needs it.
+        ImageNet, which few have at hand and which takes long to decode, is left to the runs that
+        need it.
 
         Raises:
             CompanionError: the profile needs a GPU and there is none.
             DataError: a data set cannot be found or downloaded.
         """
-        from mcmi_core.data import load_dataset
-
-        self.check_device()
-        checked = [experiment for experiment in self.experiments if experiment.data_is_checked]
-        for data in sorted(
-            {pair.data for experiment in checked for pair in experiment.all_pairs()}
-        ):
-            load_dataset(data)
-
-    def check_device(self) -> None:
-        """Fail if the profile needs a GPU and there is none.
-
-        Raises:
-            CompanionError: there is none.
-        """
         from mcmi_core.base.device import default_device
+        from mcmi_core.data import load_dataset
 
         if self.needs_gpu and default_device().type != "cuda":
             raise CompanionError(
                 f"profile {self.name!r} needs a CUDA GPU and torch finds none; PROFILE=smoke runs "
                 "the same notebooks on a CPU"
             )
+        checked = [experiment for experiment in experiments if experiment.data_is_checked]
+        for data in sorted({pair.data for e in checked for pair in e.all_pairs()}):
+            load_dataset(data)

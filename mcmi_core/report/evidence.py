@@ -1,16 +1,11 @@
-"""Committing evidence: records, figures, the notebooks' outputs and the README's table."""
+"""Committing evidence: records, figures, the notebooks' outputs and the README's tables."""
 
 import math
-import re
 import shutil
 from collections.abc import Sequence
 
-import pandas as pd
-
-from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import PROJECT, records_root
-from mcmi_core.base.statistics import Interval
 from mcmi_core.profiles import Profile
 from mcmi_core.report.notebooks import (
     execute_notebooks,
@@ -18,12 +13,7 @@ from mcmi_core.report.notebooks import (
     notebook_path,
     refresh_outputs,
 )
-from mcmi_core.report.scoreboard import markdown_scoreboard
-
-README = PROJECT / "README.md"
-FIGURES = PROJECT / "figures"
-BLOCKS = ("results", "claims")
-"""Parts of the README that are made from the committed figures' numbers."""
+from mcmi_core.report.readme import FIGURES, README, with_results
 
 
 def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float = math.inf) -> None:
@@ -60,43 +50,3 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
     for name in notebooks:
         refresh_outputs(name, profile.name if only else None)
     write_atomically(README, with_results(README.read_text(encoding="utf-8")))
-
-
-def with_results(readme: str) -> str:
-    """The README with its tables made anew from the committed figures' numbers.
-
-    Raises:
-        CompanionError: the README lacks a block for one of them.
-    """
-    for name, table in zip(BLOCKS, (results_table(), claims_table()), strict=True):
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        if not block.search(readme):
-            raise CompanionError(f"README.md has no '<!-- {name} -->' ... '<!-- end of {name} -->'")
-        readme = block.sub(lambda found, table=table: found[1] + table + found[2], readme)
-    return readme
-
-
-def claims_table(profile: str = "smoke") -> str:
-    """The scoreboard of `99_claims`, one row per claim, as a Markdown table."""
-    return markdown_scoreboard(pd.read_csv(FIGURES / profile / "99_claims.csv"))
-
-
-def results_table(profile: str = "smoke") -> str:
-    """What `12_bayes_oracle` measured, as a Markdown table: means with 95 % intervals."""
-    numbers = pd.read_csv(FIGURES / profile / "12_bayes_oracle.csv")
-    intervals = {
-        (row.label, row.metric): Interval(row.mean, row.low, row.high, row.n)
-        for row in numbers.itertuples()
-    }
-    lines = [
-        "| teacher | CMI, nats | KL(P* ‖ teacher), nats | student on all data, % | on 5 %, % |",
-        "|---|---|---|---|---|",
-    ]
-    for label in numbers.label.unique():
-        cells = [f"{intervals[label, m]:.2f}" for m in ("train_cmi_nats", "train_bcpd_kl_nats")]
-        for student in ("student", "few_shot_student"):
-            accuracy = intervals[label, f"{student}_accuracy_percent"].mean
-            gain = intervals.get((label, f"{student}_gain_points"))
-            cells.append(f"{accuracy:.1f} ({gain:+.1f})" if gain else f"{accuracy:.1f}")
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"

@@ -66,10 +66,9 @@ def ensure(
     """
     for link in run.chain():
         [record] = ensure_together([link], store, device, on_epoch)
-        if record.status == "collapsed" and link is not run:
-            raise TrainingCollapsed(f"{run.id} builds on a collapsed run. {record.message}")
-        if record.status == "incompatible" and link is not run:
-            raise IncompatibleNetworks(f"{run.id} builds on {link.id}. {record.message}")
+        if record.status != "done" and link is not run:
+            kind = TrainingCollapsed if record.status == "collapsed" else IncompatibleNetworks
+            raise kind(f"{run.id} builds on {link.id}, which is {record.status}. {record.message}")
     return record
 
 
@@ -164,12 +163,8 @@ def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -
             )
             outcome = {"result": result}
         case BayesTeacher():
-            truth = load_model(run, store, device)
-            splits = {"train": dataset.train, "test": dataset.test}
-            metrics = {
-                name: evaluate(truth, dataset, split.to(device), device)
-                for name, split in splits.items()
-            }
+            truth, splits = load_model(run, store, device), ("train", "test")
+            metrics = {s: evaluate(truth, dataset, getattr(dataset, s), device) for s in splits}
             outcome = {"metrics": metrics}
         case _:
             try:

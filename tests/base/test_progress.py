@@ -1,22 +1,15 @@
-"""Progress bars on the terminal, in a log, from inside a notebook and from a worker."""
+"""Progress bars on the terminal, in a log, and from a worker."""
 
 import os
+import re
 import select
 import sys
 import termios
 import time
 from contextlib import contextmanager, redirect_stderr
 
-import pytest
-
 from mcmi_core.base import progress
 from mcmi_core.base.progress import progress_bar, send_bars_to
-
-
-@pytest.fixture(autouse=True)
-def outside_of_a_notebook(monkeypatch):
-    monkeypatch.delenv("MCMI_PROGRESS", raising=False)
-    monkeypatch.delenv("MCMI_NOTEBOOK", raising=False)
 
 
 @contextmanager
@@ -86,27 +79,20 @@ def test_a_log_gets_a_line_in_half_a_minute(capsys, monkeypatch):
     assert "3/4" in errors
 
 
-def test_a_notebook_draws_on_descriptor_2_under_its_name(monkeypatch):
-    with a_terminal() as terminal:
-        monkeypatch.setattr(sys, "stderr", None)  # what is written to it would be stored
-        monkeypatch.setenv("MCMI_PROGRESS", "terminal")
-        monkeypatch.setenv("MCMI_NOTEBOOK", "00_quickstart")
-        with pytest.raises(KeyboardInterrupt), progress_bar(total=4, unit="image") as bar:
-            assert "00_quickstart: " in terminal()
-            raise KeyboardInterrupt
-        assert bar.fp.closed
-        os.write(2, b"still open")
-        assert terminal(until="still open").endswith("still open")
-
-
 def test_a_worker_sends_its_progress_and_draws_nothing(monkeypatch):
     with a_terminal() as terminal:
         sent = []
-        monkeypatch.setattr(progress, "_send", None)
+        monkeypatch.setattr(progress, "_receiver", None)
         send_bars_to(sent.append)
         with progress_bar(total=162, unit="variant") as bar:
             bar.update(2)  # too early to be worth telling
-            monkeypatch.setitem(progress.SECONDS_BETWEEN, "terminal", 0)
+            bar.mininterval = 0
+            bar.start_t -= 3
             bar.update()
-        assert sent == ["3/162 variants", ""]
+        assert sent[0].startswith("0/162 variants, ")
+        assert re.fullmatch(r"3/162 variants, \d\d:\d\d left", sent[1])
+        assert sent[-1] == ""
         assert terminal() == ""
+        send_bars_to(None)
+        with progress_bar(total=4, unit="epoch"):
+            assert "0/4" in terminal()

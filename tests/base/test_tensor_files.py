@@ -24,7 +24,9 @@ def test_pickles_are_refused_with_the_way_out(tmp_path):
         path = tmp_path / f"{number}.pt"
         torch.save(TENSORS, path, _use_new_zipfile_serialization=new_format)
         for read in (read_tensors, read_metadata):
-            with pytest.raises(StoreError, match="is a pickle.*safetensors.torch.save_file"):
+            with pytest.raises(
+                StoreError, match="is damaged.*torch.save.*safetensors.torch.save_f"
+            ):
                 read(path)
 
 
@@ -41,3 +43,14 @@ def test_truncated_files_are_reported_as_damaged(tmp_path, keep):
 def test_missing_file_is_reported(tmp_path):
     with pytest.raises(StoreError, match="cannot read .*absent: No such file"):
         read_tensors(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("length", [640, 19280])
+def test_a_header_whose_length_begins_a_pickle_or_a_zip_is_none(tmp_path, length):
+    """Its first two bytes are those of a pickle (640) or a zip (19280 = 0x4b50)."""
+    path = tmp_path / "weights.safetensors"
+    write_tensors(path, TENSORS, {"padding": ""})
+    padding = "x" * (length - int.from_bytes(path.read_bytes()[:8], "little"))
+    write_tensors(path, TENSORS, {"padding": padding})  # a header is padded to a multiple of 8
+    assert path.read_bytes()[:2] == length.to_bytes(2, "little")
+    assert read_tensors(path)[1] == {"padding": padding}

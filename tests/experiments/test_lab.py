@@ -1,13 +1,12 @@
 """The lab: trained and replayed tables are the same, and what is missing is named."""
 
-import shutil
-
 import pandas as pd
 import pytest
 from made_up import MadeUpRecords, accuracy
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.base.errors import NotMeasured
+from mcmi_core.base.files import write_atomically
 from mcmi_core.base.registry import Component
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.runs.config import BayesTeacher, Measurement
@@ -30,12 +29,13 @@ def training(store):
 
 
 @pytest.fixture
-def replay(tmp_path):
-    """Commits the records that a notebook used, as `make evidence` does; gives a lab of these."""
+def replay(store, tmp_path):
+    """Commits the records of the store, as `make evidence` does; gives a lab of these."""
 
     def commit() -> Lab:
-        shutil.copytree(tmp_path / "output" / "records", tmp_path / "records" / "tiny")
-        return Lab("tiny", Records(tmp_path / "records" / "tiny"))
+        for record in store.records():
+            write_atomically(tmp_path / "records" / f"{record.id}.json", record.to_json())
+        return Lab("tiny", Records(tmp_path / "records"))
 
     return commit
 
@@ -166,7 +166,7 @@ def test_runs_that_need_more_memory_get_fewer_workers(store):
 
 def test_it_says_where_numbers_come_from(training, tmp_path):
     replaying = Lab("tiny", Records(tmp_path / "nothing"))
-    assert str(replaying) == "profile tiny: replaying committed records"
+    assert str(replaying) == "profile tiny: replaying records"
     assert str(training) == "profile tiny: training what is missing"
 
 

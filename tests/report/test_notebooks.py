@@ -1,9 +1,7 @@
 """Executing notebooks: each way to fail is a failure, and a refreshed notebook is reproducible."""
 
-import importlib
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -15,8 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mcmi_core.base import paths
-from mcmi_core.base.errors import OutOfTime
-from mcmi_core.report import kernels, notebooks
+from mcmi_core.report import notebooks
 from mcmi_core.report.notebooks import NotebookFailed
 
 PARAMETERS = 'profile = "smoke"  # Größe\ntrain = False\nrates = [0.1, 0.2]'
@@ -83,13 +80,16 @@ def test_executes_here_with_parameters_and_this_interpreter(project, capfd, monk
         project,
         "01_a",
         "import os, sys\nprint(profile, train, sys.executable, sys.prefix, os.getcwd())",
-        "print(os.environ['MCMI_OUTPUT'])",
+        "print(os.environ['MCMI_OUTPUT'], os.environ['MCMI_RECORDS'], sep='\\n')",
     )
-    path = execute(project, "01_a", profile="gpu", train=True)
+    path = notebooks.execute_notebook(
+        "01_a", project / "out", {"profile": "gpu", "train": True}, project / "records"
+    )
     assert path == project / "out" / "01_a.ipynb"
     assert printed(path).splitlines() == [
         f"gpu True {sys.executable} {sys.prefix} {project / 'notebooks'}",
         str(project / "out"),
+        str(project / "records"),
     ]
     assert [entry.name for entry in path.parent.iterdir()] == ["01_a.ipynb"]
     lines = capfd.readouterr().err.splitlines()
@@ -125,16 +125,6 @@ def test_whatever_does_not_run_to_the_end_is_a_failure(project, capfd, cell, rea
     assert capfd.readouterr().err.splitlines()[-1].startswith("01_a: FAILED after ")
 
 
-def test_out_of_time_is_no_failure_and_leaves_nothing(project, capfd):
-    deadline = "import os\nfrom mcmi_core.base.errors import OutOfTime\n"
-    deadline += "raise OutOfTime(os.environ['MCMI_DEADLINE'])"
-    write(project, "01_a", deadline)
-    with pytest.raises(OutOfTime, match=r"^01_a: 12\.5$"):
-        notebooks.execute_notebook("01_a", project / "out", {}, deadline=12.5)
-    assert list((project / "out").iterdir()) == []
-    assert "FAILED" not in capfd.readouterr().err
-
-
 def test_success_removes_the_failed_copy(project):
     write(project, "01_a", "assert train")
     with pytest.raises(NotebookFailed, match="AssertionError"):
@@ -143,56 +133,22 @@ def test_success_removes_the_failed_copy(project):
     assert not (project / "out" / "failed" / "01_a.ipynb").exists()
 
 
-PROGRESS = """
+LIBRARY = """
 import os
-from mcmi_core.base import progress
-progress.SECONDS_BETWEEN |= {"terminal": 0, "log": 0}
-with progress.progress_bar(3, "Größe") as bar:
-    bar.start_t -= 30
-    bar.update(2)
-    print("seen")
 written = os.write(2, b"from a library\\n")
+print("seen")
 """
 PROGRAM = """
 import signal, sys
 from pathlib import Path
 from mcmi_core.base import paths
-from mcmi_core.report import kernels, notebooks
-kernels.WARM[1:] = []
+from mcmi_core.report import notebooks
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
 project = paths.PROJECT = Path(sys.argv[1])
 print("first", file=sys.stderr, flush=True)
 notebooks.execute_notebook("01_a", project / "out", {})
 print("last", file=sys.stderr, flush=True)
 """
-
-
-@pytest.mark.parametrize("kind", ["pipe", "file", "terminal"])
-def test_progress_reaches_standard_error_and_no_notebook(project, kind):
-    """Whatever standard error is, nothing on it is lost or overwritten."""
-    write(project, "01_a", PROGRESS)
-    log = project / "log"
-    log.touch()
-    reader, writer = {
-        "pipe": os.pipe,
-        "file": lambda: (os.open(log, os.O_RDONLY), os.open(log, os.O_WRONLY)),
-        "terminal": pty.openpty,
-    }[kind]()
-    subprocess.run([sys.executable, "-c", PROGRAM, str(project)], stderr=writer, check=True)
-    text = os.read(reader, 10_000).decode().replace("\r\n", "\n")
-    os.close(reader)
-    os.close(writer)
-    assert text.startswith("first\n01_a: started\n")
-    assert "\r01_a:  67%|" in text
-    assert "| 2/3 [" in text and "Größe/s]" in text
-    assert "from a library\n01_a: done in" in text
-    assert text.endswith(" s\nlast\n")
-    stored = [
-        o
-        for c in nbformat.read(project / "out" / "01_a.ipynb", 4).cells
-        for o in c.get("outputs", [])
-    ]
-    assert [(output.name, output.text) for output in stored] == [("stdout", "seen\n")]
 
 
 def test_several_are_executed_and_those_that_fail_are_named_at_the_end(project):
@@ -210,18 +166,6 @@ def test_several_are_executed_and_those_that_fail_are_named_at_the_end(project):
     assert notebooks.execute_notebooks(["02_b"], out, {}) == [out / "02_b.ipynb"]
 
 
-def test_a_kernel_is_told_that_it_is_a_notebook_whenever_its_packages_were_imported(project):
-    check = "import matplotlib, pandas\n"
-    check += "print(pandas.get_option('display.max_columns'), matplotlib.get_backend())"
-    write(project, "01_a", check)
-    assert printed(execute(project, "01_a")) == "20 module://matplotlib_inline.backend_inline\n"
-
-
-def test_what_is_imported_for_all_kernels_exists():
-    for name in kernels.WARM:  # the process that imports them passes over what is missing
-        importlib.import_module(name)
-
-
 def test_several_are_checked_before_the_first_is_executed(project):
     write(project, "01_a")
     with pytest.raises(ValueError, match="unknown notebook '02'"):
@@ -231,36 +175,34 @@ def test_several_are_checked_before_the_first_is_executed(project):
     assert not (project / "out").exists()
 
 
-def test_out_of_time_is_said_of_several_unless_one_failed(project):
-    late = "from mcmi_core.base.errors import OutOfTime\nraise OutOfTime('1 of 2 runs done')"
-    write(project, "01_a", late)
-    write(project, "02_b", late)
-    write(project, "03_c", "1 / 0")
-    message = r"^01_a: 1 of 2 runs done\n\n02_b: 1 of 2 runs done$"
-    with pytest.raises(OutOfTime, match=message):
-        notebooks.execute_notebooks(["01_a", "02_b"], project / "out", {})
-    with pytest.raises(NotebookFailed, match="03_c"):
-        notebooks.execute_notebooks(["01_a", "03_c"], project / "out", {}, jobs=1)
-
-
-SEVERAL = PROGRAM.replace('notebook("01_a",', 'notebooks(["01_a", "02_b", "03_c"],').replace(
-    "{})", "{}, jobs=2)"
-)
+SEVERAL = """
+import signal, sys
+from pathlib import Path
+from mcmi_core import cli
+from mcmi_core.base import paths
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
+project = paths.PROJECT = Path(sys.argv.pop(1))
+cli.main()
+"""
 
 
 def test_an_interrupt_ends_all_kernels_and_starts_no_other(project):
     for name in ("01_a", "02_b", "03_c"):
         write(project, name, "import os, time\nprint(os.getpid())", "time.sleep(600)")
     out = project / "out"
-    command = [sys.executable, "-c", SEVERAL, str(project)]
+    command = [sys.executable, "-c", SEVERAL, str(project), "notebook", "run"]
+    command += ["01_a", "02_b", "03_c", "--jobs", "2", "--output", str(out)]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     kernels = [wait_for_kernel(out / f".unfinished_{name}.ipynb") for name in ("01_a", "02_b")]
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    begun = time.monotonic()
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGINT
-    assert "KeyboardInterrupt" in errors
+    assert time.monotonic() - begun < 5
+    assert process.returncode == 130
+    assert "mcmi: interrupted" in errors
     assert "03_c: started" not in errors
-    assert not any(Path("/proc", kernel).exists() for kernel in kernels)
+    for kernel in kernels:
+        wait_for_end(kernel)
 
 
 def wait_for_kernel(unfinished: Path) -> str:
@@ -276,6 +218,14 @@ def wait_for_kernel(unfinished: Path) -> str:
     raise AssertionError(f"no kernel has written to {unfinished}")
 
 
+def wait_for_end(process: str) -> None:
+    """A kernel looks once in a second whether the process that started it is still there."""
+    deadline = time.monotonic() + 60
+    while Path("/proc", process).exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not Path("/proc", process).exists()
+
+
 def test_a_stopped_execution_leaves_no_notebook_and_no_kernel(project):
     write(project, "01_a", "import os, time\nprint(os.getpid())", "time.sleep(600)")
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(project)])
@@ -283,10 +233,7 @@ def test_a_stopped_execution_leaves_no_notebook_and_no_kernel(project):
     kernel = wait_for_kernel(unfinished)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 60
-    while Path("/proc", kernel, "cmdline").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not Path("/proc", kernel).exists()
+    wait_for_end(kernel)
     assert not (project / "out" / "01_a.ipynb").exists()
 
 

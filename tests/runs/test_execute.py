@@ -28,7 +28,7 @@ from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.runs import execute as execution
 from mcmi_core.runs.config import BayesTeacher, Measurement, Part
-from mcmi_core.runs.execute import WARM, _Workers, execute
+from mcmi_core.runs.execute import WARM, _processes, execute
 from mcmi_core.runs.queue import Queue, group_runs
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
@@ -368,8 +368,8 @@ def test_a_plan_counts_epochs_and_leaves_out_what_cannot_start(store):
 def test_workers_have_the_environment_of_who_asks(monkeypatch):
     for value in ("one", "two"):
         monkeypatch.setenv("MCMI_CACHE", value)
-        with _Workers(1, threads=1) as workers:
-            assert workers.submit(os.getenv, "MCMI_CACHE").result() == value
+        with _processes(1, threads=1) as (pool, _):
+            assert pool.submit(os.getenv, "MCMI_CACHE").result() == value
 
 
 def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):

@@ -1,0 +1,55 @@
+"""The README's tables, made from the committed figures' numbers."""
+
+import re
+
+import pandas as pd
+
+from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.paths import PROJECT
+from mcmi_core.base.statistics import Interval
+from mcmi_core.report.scoreboard import markdown_scoreboard
+
+README = PROJECT / "README.md"
+FIGURES = PROJECT / "figures"
+BLOCKS = ("results", "claims")
+"""Parts of the README that are such tables."""
+
+
+def with_results(readme: str) -> str:
+    """The README with its tables made anew from the committed figures' numbers.
+
+    Raises:
+        CompanionError: the README lacks a block for one of them.
+    """
+    for name, table in zip(BLOCKS, (results_table(), claims_table()), strict=True):
+        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        if not block.search(readme):
+            raise CompanionError(f"README.md has no '<!-- {name} -->' ... '<!-- end of {name} -->'")
+        readme = block.sub(lambda found, table=table: found[1] + table + found[2], readme)
+    return readme
+
+
+def claims_table(profile: str = "smoke") -> str:
+    """The scoreboard of `99_claims`, one row per claim, as a Markdown table."""
+    return markdown_scoreboard(pd.read_csv(FIGURES / profile / "99_claims.csv"))
+
+
+def results_table(profile: str = "smoke") -> str:
+    """What `12_bayes_oracle` measured, as a Markdown table: means with 95 % intervals."""
+    numbers = pd.read_csv(FIGURES / profile / "12_bayes_oracle.csv")
+    intervals = {
+        (row.label, row.metric): Interval(row.mean, row.low, row.high, row.n)
+        for row in numbers.itertuples()
+    }
+    lines = [
+        "| teacher | CMI, nats | KL(P* ‖ teacher), nats | student on all data, % | on 5 %, % |",
+        "|---|---|---|---|---|",
+    ]
+    for label in numbers.label.unique():
+        cells = [f"{intervals[label, m]:.2f}" for m in ("train_cmi_nats", "train_bcpd_kl_nats")]
+        for student in ("student", "few_shot_student"):
+            accuracy = intervals[label, f"{student}_accuracy_percent"].mean
+            gain = intervals.get((label, f"{student}_gain_points"))
+            cells.append(f"{accuracy:.1f} ({gain:+.1f})" if gain else f"{accuracy:.1f}")
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
