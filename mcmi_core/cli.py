@@ -355,6 +355,15 @@ def run_notebooks(
 
 
 @app.command()
+def check(profile: ProfileName = "smoke") -> None:
+    """Fail now if the GPU or a data set that a profile needs is missing; decode image folders."""
+    from mcmi_core.profiles import get_profile
+
+    settings = get_profile(profile)
+    settings.check(settings.experiments)
+
+
+@app.command()
 def evidence(
     profile: ProfileName = "smoke",
     only: Annotated[

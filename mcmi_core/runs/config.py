@@ -103,7 +103,7 @@ class _Run(Config):
     def _same_data(self) -> Self:
         if self.parent and self.parent.data != self.data:
             raise ValueError(
-                f"{self.stage}'s data {self.data} is not its {self.parent.stage}'s "
+                f"{self.stage}: data {self.data} is not that of its {self.parent.stage}, "
                 f"{self.parent.data}"
             )
         return self

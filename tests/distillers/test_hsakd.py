@@ -220,7 +220,10 @@ def test_runs_form_a_chain():
             lambda: image_student("hsakd", BayesTeacher(data=DATA)),
             "got BayesTeacher 'true BCPD'",
         ),
-        (lambda: image_heads(data="digits"), "heads' data digits is not their teacher's oracle"),
+        (
+            lambda: image_heads(data="digits"),
+            "heads: data digits is not that of its teacher, oracle",
+        ),
     ],
 )
 def test_runs_that_do_not_fit_are_refused(make, message):

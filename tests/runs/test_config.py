@@ -138,7 +138,7 @@ def test_part_omits_classes(split):
             lambda: mll_teacher(
                 objective="mcmi:lam=0.1,centroids=fixed", data="digits", start=mll_teacher()
             ),
-            "teacher's data digits is not its teacher's oracle",
+            "teacher: data digits is not that of its teacher, oracle",
         ),
         (
             lambda: mcmi_teacher(model="mlp:width=9"),
@@ -146,7 +146,7 @@ def test_part_omits_classes(split):
         ),
         (
             lambda: Student(data="digits", model="resnet8", distiller="kd", teacher=mll_teacher()),
-            "student's data digits is not its teacher's oracle",
+            "student: data digits is not that of its teacher, oracle",
         ),
         (lambda: Measurement(of=mll_teacher(), what="speed"), "unknown measurement 'speed'"),
         (lambda: parse_run({"stage": "pupil"}), "'pupil' found using 'stage' does not match"),

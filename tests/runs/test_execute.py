@@ -382,7 +382,7 @@ def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):
     assert "centroids=tracked" in record.message
     assert store.record(student) is None
     assert store.record(kd_student()).status == "done"
-    with pytest.raises(TrainingCollapsed, match="builds on a collapsed run"):
+    with pytest.raises(TrainingCollapsed, match="builds on .*, which is collapsed. MCMI with"):
         ensure(student, store, CPU)
 
 
