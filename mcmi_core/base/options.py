@@ -21,7 +21,8 @@ def read_options(reference: str, context: tuple[str, ...]) -> dict[str, tuple[An
 
     A function has its keyword-only parameters. A class has its annotated attributes and the
     keyword-only parameters of its constructor; without a constructor of its own, it has those of
-    its bases as well. Whatever else a name stands for has none.
+    its bases as well, where these are of its package or of this one. Whatever else a name stands
+    for has none.
 
     Args:
         reference: ``package.module:name``.
@@ -55,9 +56,11 @@ def _declarations(module: str, name: str) -> Declarations:
             case ast.Assign(targets=[ast.Name(id=found)]) if found == name:
                 return {}
             case ast.ImportFrom(module=origin, names=aliases):
-                if name in [alias.name for alias in aliases]:
-                    own = origin.partition(".")[0] == module.partition(".")[0]
-                    return _declarations(origin, name) if own else {}
+                names = {alias.asname or alias.name: alias.name for alias in aliases}
+                if name in names:
+                    ours = {module.partition(".")[0], __name__.partition(".")[0]}
+                    known = origin.partition(".")[0] in ours
+                    return _declarations(origin, names[name]) if known else {}
     raise ValueError(f"{module} defines no {name!r}")
 
 
@@ -88,7 +91,8 @@ def _statements(module: str) -> list[ast.stmt]:
     spec = find_spec(package)  # imports nothing, as it would for a module within a package
     path = Path(spec.origin) if spec else Path()
     if inner:
-        path = path.parent.joinpath(*inner).with_suffix(".py")
+        path = path.parent.joinpath(*inner)
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     if not path.is_file():
         raise ValueError(f"there is no module {module!r}")
     return ast.parse(path.read_text(encoding="utf-8")).body

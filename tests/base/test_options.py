@@ -10,6 +10,7 @@ from mcmi_core.base.options import read_options
 SOURCE = """
 from another.shelf import Base
 from made_up_package.shelf import Bottom
+from mcmi_core.distillers import Distiller as Ours
 raise RuntimeError("this module is read, and never executed")
 
 def function(data, *, classes: int = 10, label: str = "a", sizes: tuple[int, ...] = (1, -2)): ...
@@ -33,6 +34,9 @@ class Inherits(Built): ...
 
 class Foreign(Base):
     momentum: float = 0.9
+
+class Mine(Ours):
+    beta: float = 2.0
 
 alias = partial(Built, 3)
 
@@ -74,6 +78,7 @@ def module(tmp_path, monkeypatch):
         ("Inherits", {"width": (int, 8), "depth": (int, ...)}),
         ("Rebuilt", {"height": (int, 1)}),
         ("Foreign", {"momentum": (float, 0.9)}),
+        ("Mine", {"beta": (float, 2.0), "cross_entropy_weight": (float, 1.0)}),
         ("alias", {}),
         ("Bottom", {"last": (bool, False)}),
     ],
