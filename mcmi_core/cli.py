@@ -294,7 +294,7 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     typer.echo(table.to_string(na_rep="?", float_format="%.2f"))
     untimed = f", and {unknown} runs of kinds that were never timed here" if unknown else ""
     typer.echo(
-        f"{table.done.sum()} of {table.runs.sum()} runs done; {left} of training left with "
+        f"{table.done.sum():.0f} of {table.runs.sum()} runs done; {left} of training left with "
         f"{workers} at a time on {machine}{untimed}"
     )
 

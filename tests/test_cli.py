@@ -191,6 +191,27 @@ def test_an_experiment_is_planned_then_trained_without_its_notebook(mcmi, tiny_p
     assert "never timed" not in after[-1]
 
 
+def test_notebooks_are_executed_when_their_runs_are_trained(
+    mcmi, tiny_profile, monkeypatch, tmp_path
+):
+    asked, out = [], tmp_path / "out"
+    monkeypatch.setattr(
+        "mcmi_core.report.notebooks.execute_notebooks", lambda *arguments: asked.append(arguments)
+    )
+    command = ["notebook", "run", "00_quickstart", "--profile", "tiny", "--output", str(out)]
+    assert mcmi(*command) == ""
+    assert mcmi(*command, "--train", "--jobs", "2") == "00_quickstart: 4 done\n"
+    assert len(list((out / "records" / "tiny").iterdir())) == 4
+    executed = ["00_quickstart"], out, {"profile": "tiny"}
+    assert asked == [(*executed, None, 3), (*executed, out / "records", 2)]
+
+
+def test_a_notebook_without_runs_has_nothing_to_train(mcmi):
+    name = "14_bring_your_own_teacher"
+    assert mcmi("train", name) == ""
+    assert "0 of 0 runs done; 0:00:00 of training left" in mcmi("plan", name)
+
+
 def test_a_profile_for_a_gpu_is_not_trained_without_one(mcmi):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

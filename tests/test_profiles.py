@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_runs import DATA
 
-from mcmi_core.base.errors import CompanionError, DataError, RunsFailed
+from mcmi_core.base.errors import CompanionError, DataError
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.data import load_dataset
 from mcmi_core.experiments.experiment import Experiment
@@ -214,12 +214,15 @@ def test_training_asks_for_all_runs_at_once(asked):
     assert asked[1][1] == 1  # at 224 pixels, one fills a card
 
 
-def test_experiments_are_trained_one_after_the_other(asked):
-    smoke, said = get_profile("smoke"), []
-    chosen = smoke.behind(["00_quickstart", "04_zero_shot"])
-    smoke.train(chosen, say=said.append)
-    assert asked == [(len(experiment.runs()), None) for experiment in chosen]
-    assert [line.partition(":")[0] for line in said] == ["00_quickstart", "04_zero_shot"]
+def test_those_that_share_a_number_of_workers_are_trained_at_once(asked, monkeypatch):
+    paper, said = get_profile("paper"), []
+    names = ["00_quickstart", "07_imagenet_distillation", "04_zero_shot"]
+    first, imagenet, last = chosen = paper.behind(names)
+    on(monkeypatch, "cuda")
+    monkeypatch.setattr("mcmi_core.data.load_dataset", lambda data: None)
+    paper.train(chosen, say=said.append)
+    assert asked == [(len(first.runs()) + len(last.runs()), 8), (len(imagenet.runs()), 1)]
+    assert [line.partition(":")[0] for line in said] == names
     assert said[0].endswith(" not run")
 
 
@@ -246,16 +249,6 @@ def test_records_of_all_runs_are_kept_beside_what_is_drawn(store, tmp_path):
     for run in experiment.runs():
         assert kept.record(run) == store.record(run)
     assert len(list(kept.root.iterdir())) == 4
-
-
-def test_an_experiment_that_fails_does_not_stop_the_next(store):
-    absent = replace(TINY, data="imagefolder:folder=nowhere", teacher="resnet8", student="resnet8")
-    fails = Quickstart(pair=absent, seeds=(0,), few=0.5)
-    profile, said = tiny(fails, Quickstart(pair=TINY, seeds=(0,), few=0.5)), []
-    object.__setattr__(fails, "data_is_checked", False)
-    with pytest.raises(RunsFailed, match="00_quickstart: 1 of 4 runs failed: teacher-imagefolder"):
-        profile.train(profile.experiments, say=said.append)
-    assert said == ["00_quickstart: 4 not run", "00_quickstart: 4 done"]
 
 
 def test_a_notebook_shows_the_runs_of_its_experiment_or_of_all_or_none():

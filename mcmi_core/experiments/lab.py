@@ -1,7 +1,7 @@
 """How an experiment gets at its runs: ask for them, get one tidy table.
 
-There are two ways to answer: from the committed records, in seconds and on any machine (replay),
-or from the store, training whatever is missing. The tables look the same.
+There are two ways to answer: from records, in seconds and on any machine (replay), or from the
+store, training whatever is missing. The tables look the same.
 """
 
 from collections.abc import Callable, Collection, Iterable

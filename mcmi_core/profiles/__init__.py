@@ -31,8 +31,7 @@ def open_experiment(name: str, profile: str, train: bool = False) -> tuple[Exper
     Args:
         name: of the experiment: ``04_zero_shot``.
         profile: its name.
-        train: whether to train all its runs that are missing, now; if not, committed records
-            answer.
+        train: whether to train all its runs that are missing, now; if not, records answer.
 
     Raises:
         CompanionError: unknown profile or experiment.

@@ -4,12 +4,12 @@ What trains or needs data is imported where it is used: to replay records takes 
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcmi_core.base.errors import CompanionError, RunsFailed
+from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import records_root, store_root
 from mcmi_core.experiments.experiment import Experiment
@@ -80,12 +80,12 @@ class Profile:
 
     def train(
         self,
-        experiments: Iterable[Experiment],
+        experiments: Collection[Experiment],
         deadline: float = math.inf,
         records: Path | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
-        """Train what is missing of some experiments, one after the other, into the store.
+        """Train what is missing of some experiments, all at once, into the store.
 
         Args:
             experiments: of this profile.
@@ -101,17 +101,14 @@ class Profile:
         from mcmi_core.runs.execute import execute
         from mcmi_core.runs.store import Store
 
-        experiments = list(experiments)
         self.check(experiments)
-        store, failures = Store(store_root()), []
+        store, together = Store(store_root()), defaultdict(list)
         for experiment in experiments:
-            runs = experiment.runs()
-            try:
-                workers = experiment.workers or self.workers
-                execute(runs, store, workers=workers, deadline=deadline)
-            except RunsFailed as error:
-                failures.append(f"{experiment.name}: {error}")
-            found = {link.id: store.record(link) for run in runs for link in run.chain()}
+            together[experiment.workers or self.workers] += experiment.runs()
+        for workers, runs in together.items():
+            execute(runs, store, workers=workers, deadline=deadline)
+        for experiment in experiments:
+            found = {link.id: store.record(link) for r in experiment.runs() for link in r.chain()}
             statuses = Counter(record.status if record else "not run" for record in found.values())
             outcome = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
             say(f"{experiment.name}: {outcome}")
@@ -119,10 +116,8 @@ class Profile:
                 if records and record:
                     path = records / self.name / f"{run_id}.json"
                     write_atomically(path, record.to_json(), durable=False)
-        if failures:
-            raise RunsFailed("\n".join(failures))
 
-    def check(self, experiments: Iterable[Experiment]) -> None:
+    def check(self, experiments: Collection[Experiment]) -> None:
         """Fail now, not after hours, if a GPU or a data set is missing.
 
         ImageNet, which few have at hand and which takes long to decode, is left to the runs that

@@ -70,10 +70,11 @@ def execute(
     workers = workers or available
     number = min(workers, len(queue.waiting))
     # However many runs are missing, each has the same number of threads: it decides last digits.
+    threads = max(1, available // workers)
     active: dict[Future, Group] = {}
     try:
         with (
-            _processes(number, threads=max(1, available // workers)) as (pool, messages),
+            _processes(number, threads) as (pool, messages),
             progress_bar(total=sum(queue.epochs_left.values()), unit="epoch") as bar,
         ):
             while queue.waiting or active:

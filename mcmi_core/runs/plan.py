@@ -38,7 +38,7 @@ def plan(
     plan = table.groupby("kind", sort=False).agg(
         runs=("done", "size"), done=("done", "sum"), epochs_left=("epochs_left", "sum")
     )
-    plan["seconds_per_epoch"] = _seconds_per_epoch(finished, hardware)
+    plan = plan.join(_seconds_per_epoch(finished, hardware))
     plan["seconds_left"] = plan.seconds_per_epoch * plan.epochs_left
     plan.loc[plan.epochs_left == 0, "seconds_left"] = 0
     return plan
@@ -52,7 +52,7 @@ def _seconds_per_epoch(finished: Iterable[Record], hardware: str) -> pd.Series:
         if epochs and record.provenance["hardware"] == hardware:
             times.append((_kind(record.parsed_run), record.provenance["seconds"] / epochs))
     table = pd.DataFrame(times, columns=["kind", "seconds"])
-    return table.groupby("kind").seconds.median().astype(float)
+    return table.groupby("kind").seconds.median().astype(float).rename("seconds_per_epoch")
 
 
 def _kind(run: Run) -> str:
