@@ -92,7 +92,7 @@ env: $(ENVIRONMENT)  ## make .venv from the lock [TORCH_BACKEND=lock|cpu|auto|cu
 
 # Which torch: `lock` is the CUDA build of the lock, the others are uv's torch backends (`auto`
 # looks at the machine). The stamp remembers the choice, so it is given once.
-# Bytecode is compiled here, half a minute on all cores: else each kernel may do so again.
+# Bytecode is compiled once, here: without it, kernels that start together all compile the same files.
 UV := UV_COMPILE_BYTECODE=1 UV_PYTHON=.venv .venv/bin/uv
 INSTALLED_BACKEND := $(shell cat .venv/.installed 2>/dev/null)
 TORCH_BACKEND ?= $(or $(INSTALLED_BACKEND),lock)

@@ -1,7 +1,7 @@
 """The command line, ``mcmi``: thin over the functions that the notebooks use.
 
-What needs torch is imported where it is used: ``--help`` and notebooks, which run in a process of
-their own, should not wait seconds for it.
+What needs torch or pandas is imported where it is used: ``--help`` and a replay should not wait
+seconds for it.
 """
 
 import math
@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 
-from mcmi_core.base.errors import CompanionError, OutOfTime
+from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
 from mcmi_core.base.paths import PROJECT, records_root, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
@@ -24,6 +24,10 @@ from mcmi_core.runs.config import BayesTeacher, Part, Run, Teacher
 from mcmi_core.runs.records import Record, read_record
 from mcmi_core.runs.students import HEADS_RECIPE, student_run
 from mcmi_core.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mcmi_core.experiments.experiment import Experiment
+    from mcmi_core.profiles import Profile
 
 app = typer.Typer(
     help="Teachers that estimate the Bayes conditional distribution, and their students.",
@@ -96,7 +100,7 @@ ProfileName = Annotated[
 ]
 ExperimentNames = Annotated[
     list[str],
-    typer.Argument(autocompletion=_notebooks, help="such as 04_zero_shot; several, or `all`"),
+    typer.Argument(autocompletion=_notebooks, help="such as 04_zero_shot; several, or only `all`"),
 ]
 Minutes = Annotated[
     float, typer.Option(min=0, help="of training, then stop; the same command goes on")
@@ -256,13 +260,14 @@ def train(
 ) -> None:
     """Train the runs of experiments that are missing, without their notebooks.
 
-    Out of time, it stops and exits with 75; the same command goes on.
+    Several experiments are trained at once, not one after the other. Out of time, it stops and
+    exits with 75; the same command goes on.
     """
     from mcmi_core.profiles import get_profile
 
     deadline = time.time() + 60 * minutes
     settings = get_profile(profile)
-    settings.train(settings.behind(experiments), deadline, say=typer.echo)
+    settings.train(_chosen(settings, experiments), deadline, say=typer.echo)
 
 
 @app.command()
@@ -280,13 +285,13 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     from mcmi_core.runs.store import Store
 
     settings = get_profile(profile)
-    chosen = settings.behind(experiments)
+    chosen = _chosen(settings, experiments)
     runs = [run for experiment in chosen for run in experiment.runs()]
     store = Store(store_root())
     machine = hardware(default_device())
     table = plan_runs(runs, store, [*store.records(), *_committed_records()], machine)
     unknown = (table.runs - table.done)[table.seconds_left.isna()].sum()
-    workers = min([e.workers or settings.workers or cores() for e in chosen], default=1)
+    workers = min(e.workers or settings.workers or cores() for e in chosen)
     left = _duration(table.seconds_left.sum() / workers)
     table["seconds_left"] = table.seconds_left.map(_duration, "ignore")
     columns = {"seconds_per_epoch": "s per epoch", "seconds_left": "time left"}
@@ -294,7 +299,7 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     typer.echo(table.to_string(na_rep="?", float_format="%.2f"))
     untimed = f", and {unknown} runs of kinds that were never timed here" if unknown else ""
     typer.echo(
-        f"{table.done.sum():.0f} of {table.runs.sum()} runs done; {left} of training left with "
+        f"{table.done.sum()} of {table.runs.sum()} runs done; {left} of training left with "
         f"{workers} at a time on {machine}{untimed}"
     )
 
@@ -347,11 +352,17 @@ def run_notebooks(
 
     for name in names:
         notebook_path(name)
+    settings, failure = get_profile(profile), None
     records = output / "records" if train else None
-    if train:
-        settings = get_profile(profile)
-        settings.train(settings.behind(names), records=records)
-    execute_notebooks(names, output, {"profile": profile}, records, jobs)
+    if train and (experiments := settings.experiments_of(names)):
+        try:
+            settings.train(experiments, records=records)
+        except RunsFailed as error:  # notebooks that do not need those runs can still be executed
+            failure = error
+            typer.echo(f"mcmi: {error}", err=True)
+    execute_notebooks(names, output, {"profile": profile, "train": False}, records, jobs)
+    if failure:
+        raise failure
 
 
 @app.command()
@@ -380,6 +391,13 @@ def evidence(
     from mcmi_core.report.evidence import update_evidence
 
     update_evidence(get_profile(profile), only or (), time.time() + 60 * minutes)
+
+
+def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
+    """Experiments of a profile by their names, or all of them."""
+    if names == ["all"]:
+        return list(profile.experiments)
+    return [profile.experiment(name) for name in dict.fromkeys(names)]
 
 
 def _committed_records() -> "list[Record]":

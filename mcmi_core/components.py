@@ -8,7 +8,7 @@ from mcmi_core.base.registry import Registry
 
 
 def _in(module: str, *names: str) -> dict[str, str]:
-    """Components that are called as what defines them, in one module."""
+    """Components named as the functions or classes that define them, in one module."""
     return {name: f"mcmi_core.{module}:{name}" for name in names}
 
 

@@ -10,7 +10,7 @@ import torch
 from small_runs import DATA, kd_student, mll_teacher
 
 from mcmi_core import cli
-from mcmi_core.base.errors import OutOfTime, TrainingCollapsed
+from mcmi_core.base.errors import OutOfTime, RunsFailed, TrainingCollapsed
 from mcmi_core.components import MODELS
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.quickstart import Quickstart
@@ -154,6 +154,7 @@ def test_what_a_distiller_cannot_compare_is_a_failure(mcmi):
             ["plan", "00_quickstart", "--profile", "huge"],
             "unknown profile 'huge'; choose from smoke",
         ),
+        (["check", "--profile", "huge"], "unknown profile 'huge'; choose from smoke, gpu, paper"),
     ],
 )
 def test_mistakes_get_one_line(mcmi, arguments, message):
@@ -202,14 +203,30 @@ def test_notebooks_are_executed_when_their_runs_are_trained(
     assert mcmi(*command) == ""
     assert mcmi(*command, "--train", "--jobs", "2") == "00_quickstart: 4 done\n"
     assert len(list((out / "records" / "tiny").iterdir())) == 4
-    executed = ["00_quickstart"], out, {"profile": "tiny"}
+    executed = ["00_quickstart"], out, {"profile": "tiny", "train": False}
     assert asked == [(*executed, None, 3), (*executed, out / "records", 2)]
 
 
-def test_a_notebook_without_runs_has_nothing_to_train(mcmi):
+def test_notebooks_are_executed_though_a_run_failed(mcmi, tiny_profile, monkeypatch, tmp_path):
+    executed = []
+
+    def fail(profile, experiments, records):
+        raise RunsFailed("1 of 4 runs failed")
+
+    monkeypatch.setattr(Profile, "train", fail)
+    monkeypatch.setattr(
+        "mcmi_core.report.notebooks.execute_notebooks", lambda names, *rest: executed.extend(names)
+    )
+    command = ["notebook", "run", "00_quickstart", "--profile", "tiny", "--train"]
+    assert mcmi(*command, "--output", str(tmp_path), fails=True) == "mcmi: 1 of 4 runs failed"
+    assert executed == ["00_quickstart"]
+
+
+def test_a_notebook_without_runs_trains_none(mcmi, monkeypatch, tmp_path):
+    monkeypatch.setattr(Profile, "train", None)
+    monkeypatch.setattr("mcmi_core.report.notebooks.execute_notebooks", lambda *arguments: None)
     name = "14_bring_your_own_teacher"
-    assert mcmi("train", name) == ""
-    assert "0 of 0 runs done; 0:00:00 of training left" in mcmi("plan", name)
+    mcmi("notebook", "run", name, "--profile", "gpu", "--train", "--output", str(tmp_path))
 
 
 def test_a_profile_for_a_gpu_is_not_trained_without_one(mcmi):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_runs import DATA
 
-from mcmi_core.base.errors import CompanionError, DataError
+from mcmi_core.base.errors import CompanionError, DataError, RunsFailed
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.data import load_dataset
 from mcmi_core.experiments.experiment import Experiment
@@ -217,7 +217,7 @@ def test_training_asks_for_all_runs_at_once(asked):
 def test_those_that_share_a_number_of_workers_are_trained_at_once(asked, monkeypatch):
     paper, said = get_profile("paper"), []
     names = ["00_quickstart", "07_imagenet_distillation", "04_zero_shot"]
-    first, imagenet, last = chosen = paper.behind(names)
+    first, imagenet, last = chosen = [paper.experiment(name) for name in names]
     on(monkeypatch, "cuda")
     monkeypatch.setattr("mcmi_core.data.load_dataset", lambda data: None)
     paper.train(chosen, say=said.append)
@@ -251,17 +251,29 @@ def test_records_of_all_runs_are_kept_beside_what_is_drawn(store, tmp_path):
     assert len(list(kept.root.iterdir())) == 4
 
 
+def test_an_experiment_that_fails_stops_neither_the_others_nor_their_records(store, tmp_path):
+    class Alone(Quickstart):
+        """With workers of its own, so that it is trained before or after the others."""
+
+        name = "07_alone"
+        data_is_checked = False
+
+    absent = replace(TINY, data="imagefolder:folder=nowhere", teacher="resnet8", student="resnet8")
+    fails = Alone(pair=absent, seeds=(0,), few=0.5, workers=2)
+    profile, said = tiny(fails, Quickstart(pair=TINY, seeds=(0,), few=0.5)), []
+    with pytest.raises(RunsFailed, match="1 of 4 runs failed: teacher-imagefolder"):
+        profile.train(profile.experiments, records=tmp_path / "kept", say=said.append)
+    assert said == ["07_alone: 4 not run", "00_quickstart: 4 done"]
+    assert len(list((tmp_path / "kept" / "tiny").iterdir())) == 4
+
+
 def test_a_notebook_shows_the_runs_of_its_experiment_or_of_all_or_none():
     smoke = get_profile("smoke")
-    assert smoke.behind(["04_zero_shot", "00_quickstart", "04_zero_shot"]) == [
-        smoke.experiment("04_zero_shot"),
-        smoke.experiment("00_quickstart"),
-    ]
-    assert smoke.behind(["99_claims"]) == smoke.behind(["all"]) == list(smoke.experiments)
-    assert smoke.behind(["14_bring_your_own_teacher"]) == []
-    assert smoke.behind(NOTEBOOKS) == list(smoke.experiments)
-    with pytest.raises(CompanionError, match="unknown experiment '98'; choose from 00_quickstart"):
-        smoke.behind(["98"])
+    first, later = map(smoke.experiment, ("00_quickstart", "04_zero_shot"))
+    assert smoke.experiments_of(["04_zero_shot", "00_quickstart"]) == [first, later]
+    assert smoke.experiments_of(["14_bring_your_own_teacher", "15_my_own"]) == []
+    assert smoke.experiments_of(["99_claims"]) == list(smoke.experiments)
+    assert smoke.experiments_of(NOTEBOOKS) == list(smoke.experiments)
 
 
 def test_smoke_needs_nothing():

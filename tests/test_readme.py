@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mcmi_core.base.paths import PROJECT
+from mcmi_core.components import DATASETS, DISTILLERS, OBJECTIVES
 from mcmi_core.data.loader import Batch
 from mcmi_core.data.split import Dataset
 from mcmi_core.models import create_model
@@ -39,7 +40,7 @@ def test_distiller(shown):
 
 
 def test_objective(shown):
-    loss = shown["Focal"](2.0)
+    loss = shown["Focal"](gamma=2.0)
     expected = (2 / 3) ** 2 * torch.tensor(3.0).log()  # all three classes are equally likely
     assert loss(torch.zeros(2, 3), torch.tensor([0, 2])) == pytest.approx(expected)
 
@@ -48,6 +49,29 @@ def test_data_set(shown):
     dataset = shown["noise"](size=12, classes=4)
     assert isinstance(dataset, Dataset)
     assert (dataset.num_classes, dataset.image_size) == (4, 32)
+
+
+@pytest.mark.parametrize(
+    ("registry", "name", "component", "usage"),
+    [
+        (DISTILLERS, "LogitRegression", "x:weight=2", "x:weight=1.0,cross_entropy_weight=1.0"),
+        (OBJECTIVES, "Focal", "x:gamma=1", "x:gamma=2.0"),
+        (DATASETS, "noise", "x:size=12", "x:size=100,classes=3"),
+    ],
+)
+def test_what_extends_it_is_a_component_by_one_line(
+    registry, name, component, usage, tmp_path, monkeypatch
+):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    [block] = [block for block in blocks if re.search(rf"^(class|def) {name}\b", block, re.M)]
+    shared = "import torch\nfrom torch.nn import functional as F\n"
+    (tmp_path / f"readme_{name}.py").write_text(shared + block, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(registry, "x", f"readme_{name}:{name}")
+    assert registry.usage("x") == usage
+    model = create_model("mlp:width=4", num_classes=3, in_channels=5, image_size=1)
+    context = {"student": model, "teacher": model, "num_classes": 3}
+    assert type(registry.build(component, **context)).__name__ in (name, "Dataset")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

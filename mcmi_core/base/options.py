@@ -7,7 +7,7 @@ file is parsed here, not executed.
 
 import ast
 from functools import cache
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +20,9 @@ def read_options(reference: str, context: tuple[str, ...]) -> dict[str, tuple[An
     """Annotation and default (``...`` if it is required) of each option of a function or class.
 
     A function has its keyword-only parameters. A class has its annotated attributes and the
-    keyword-only parameters of its constructor; without a constructor of its own, it has those of
-    its bases as well, where these are of its package or of this one. Whatever else a name stands
-    for has none.
+    keyword-only parameters of its constructor. Unless it has a constructor that takes nothing
+    further by keyword, it has those of its bases as well, where these are of its package or of this
+    one; a new default needs no annotation.
 
     Args:
         reference: ``package.module:name``.
@@ -53,11 +53,16 @@ def _declarations(module: str, name: str) -> Declarations:
                 return _keywords(node)
             case ast.ClassDef(name=found) if found == name:
                 return _of_class(module, node)
-            case ast.Assign(targets=[ast.Name(id=found)]) if found == name:
-                return {}
-            case ast.ImportFrom(module=origin, names=aliases):
+            case ast.Assign(
+                targets=[ast.Name(id=found)],
+                value=ast.Name(id=other) | ast.Call(args=[ast.Name(id=other), *_]),
+            ) if found == name:  # another name for it, or a partial of it
+                return _declarations(module, other)
+            case ast.ImportFrom(names=aliases):
                 names = {alias.asname or alias.name: alias.name for alias in aliases}
                 if name in names:
+                    dots = "." * node.level
+                    origin = resolve_name(dots + (node.module or ""), module.rpartition(".")[0])
                     ours = {module.partition(".")[0], __name__.partition(".")[0]}
                     known = origin.partition(".")[0] in ours
                     return _declarations(origin, names[name]) if known else {}
@@ -65,18 +70,20 @@ def _declarations(module: str, name: str) -> Declarations:
 
 
 def _of_class(module: str, node: ast.ClassDef) -> Declarations:
-    declarations, bases = {}, node.bases
+    declarations, new_defaults, bases = {}, {}, node.bases
     for part in node.body:
         match part:
             case ast.AnnAssign(target=ast.Name(id=name)):
                 declarations[name] = part.annotation, part.value
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                new_defaults[name] = part.value
             case ast.FunctionDef(name="__init__"):
                 declarations |= _keywords(part)
-                bases = []
+                bases = bases if part.args.kwarg else []
     for base in bases:
         if isinstance(base, ast.Name):
-            inherited = _declarations(module, base.id)
-            declarations |= {n: inherited[n] for n in inherited if n not in declarations}
+            for name, (annotation, default) in _declarations(module, base.id).items():
+                declarations.setdefault(name, (annotation, new_defaults.get(name, default)))
     return declarations
 
 
@@ -88,8 +95,8 @@ def _keywords(function: ast.FunctionDef) -> Declarations:
 @cache
 def _statements(module: str) -> list[ast.stmt]:
     package, *inner = module.split(".")
-    spec = find_spec(package)  # imports nothing, as it would for a module within a package
-    path = Path(spec.origin) if spec else Path()
+    spec = find_spec(package)  # of a package, it imports nothing; of a module within one, it would
+    path = Path(spec.origin) if spec and spec.origin else Path()
     if inner:
         path = path.parent.joinpath(*inner)
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

@@ -21,7 +21,7 @@ def store_root() -> Path:
 
 
 def records_root() -> Path:
-    """Folder of the committed records (``MCMI_RECORDS``, else ``records/``)."""
+    """Folder of the records that a replay reads (``MCMI_RECORDS``, else ``records/``)."""
     return _root("MCMI_RECORDS", "records")
 
 
@@ -31,5 +31,5 @@ def cache_root() -> Path:
 
 
 def output_root() -> Path:
-    """Folder for figures and for the records behind them (``MCMI_OUTPUT``)."""
+    """Folder for figures (``MCMI_OUTPUT``)."""
     return _root("MCMI_OUTPUT", "build/interactive")

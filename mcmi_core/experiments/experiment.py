@@ -21,7 +21,7 @@ class Experiment:
     name: ClassVar[str]
     """Of its notebook: ``04_zero_shot``."""
     data_is_checked: ClassVar[bool] = True
-    """Whether `mcmi check` loads the data of its pairs beforehand."""
+    """Whether to see that the data of its pairs is there before anything is trained."""
 
     workers: int | None = None
     """Runs at a time, where these need more memory than others; None: as many as the profile's."""

@@ -15,7 +15,7 @@ from mcmi_core.runs.records import Record, flat_metrics
 
 
 class Source(Protocol):
-    """Where finished runs are looked up: the store, or a folder of committed records."""
+    """Where finished runs are looked up: the store, or a folder of records."""
 
     def record(self, run: Run) -> Record | None:
         """The record of a finished run, or None."""
@@ -137,7 +137,7 @@ class Lab:
             raise NotMeasured(
                 f"{len(missing)} of {len(runs)} runs have no record in the {self.profile!r} "
                 f"records (the first: {missing[0]}). To train them: set train = True in the "
-                f"notebook, or run: mcmi train NAME --profile {self.profile}"
+                f"notebook, or: mcmi notebook run NAME --profile {self.profile} --train --output ."
             )
         return answers
 

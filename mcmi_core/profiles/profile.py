@@ -5,20 +5,20 @@ What trains or needs data is imported where it is used: to replay records takes 
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.errors import CompanionError, RunsFailed
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import records_root, store_root
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.runs.config import Run
-from mcmi_core.runs.records import Records
+from mcmi_core.runs.records import Record, Records
 
-CLAIMS, WITHOUT_RUNS = "99_claims", "14_bring_your_own_teacher"
-"""The notebook that shows the runs of all experiments, and the one that trains by itself."""
+CLAIMS = "99_claims"
+"""The notebook that shows the runs of all experiments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +42,14 @@ class Profile:
             raise CompanionError(f"unknown experiment {name!r}; choose from {', '.join(by_name)}")
         return by_name[name]
 
-    def behind(self, notebooks: Iterable[str]) -> list[Experiment]:
-        """The experiments whose runs some notebooks show, each once.
+    def experiments_of(self, notebooks: Collection[str]) -> list[Experiment]:
+        """The experiments whose runs some notebooks show, in reading order.
 
         Args:
-            notebooks: names; ``all`` stands for every one.
-
-        Raises:
-            CompanionError: a notebook that does not exist.
+            notebooks: names. One without an experiment has no runs; ``99_claims`` shows all.
         """
-        chosen = {}
-        for name in notebooks:
-            if name in ("all", CLAIMS):
-                chosen |= {experiment.name: experiment for experiment in self.experiments}
-            elif name != WITHOUT_RUNS:
-                chosen[name] = self.experiment(name)
-        return list(chosen.values())
+        everything = CLAIMS in notebooks
+        return [e for e in self.experiments if everything or e.name in notebooks]
 
     def lab(self, train: bool = False) -> Lab:
         """Access to its runs.
@@ -102,13 +94,16 @@ class Profile:
         from mcmi_core.runs.store import Store
 
         self.check(experiments)
-        store, together = Store(store_root()), defaultdict(list)
+        store, failures, runs_by_workers = Store(store_root()), [], defaultdict(list)
         for experiment in experiments:
-            together[experiment.workers or self.workers] += experiment.runs()
-        for workers, runs in together.items():
-            execute(runs, store, workers=workers, deadline=deadline)
+            runs_by_workers[experiment.workers or self.workers] += experiment.runs()
+        for workers, runs in runs_by_workers.items():
+            try:
+                execute(runs, store, workers=workers, deadline=deadline)
+            except RunsFailed as error:
+                failures.append(str(error))
         for experiment in experiments:
-            found = {link.id: store.record(link) for r in experiment.runs() for link in r.chain()}
+            found = _records(experiment, store)
             statuses = Counter(record.status if record else "not run" for record in found.values())
             outcome = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
             say(f"{experiment.name}: {outcome}")
@@ -116,6 +111,8 @@ class Profile:
                 if records and record:
                     path = records / self.name / f"{run_id}.json"
                     write_atomically(path, record.to_json(), durable=False)
+        if failures:
+            raise RunsFailed("\n".join(failures))
 
     def check(self, experiments: Collection[Experiment]) -> None:
         """Fail now, not after hours, if a GPU or a data set is missing.
@@ -138,3 +135,9 @@ class Profile:
         checked = [experiment for experiment in experiments if experiment.data_is_checked]
         for data in sorted({pair.data for e in checked for pair in e.all_pairs()}):
             load_dataset(data)
+
+
+def _records(experiment: Experiment, store: Records) -> dict[str, Record | None]:
+    """Of all its runs and of what they build on, each looked up once, by id."""
+    links = {link.id: link for run in experiment.runs() for link in run.chain()}
+    return {run_id: store.record(link) for run_id, link in links.items()}

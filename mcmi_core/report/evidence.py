@@ -19,8 +19,8 @@ from mcmi_core.report.readme import FIGURES, README, with_results
 def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float = math.inf) -> None:
     """Replace the committed evidence of a profile by what its notebooks give now.
 
-    Trains what is missing, executes the notebooks on the records, takes over these and the
-    figures, then replays the notebooks in place.
+    Trains what is missing, executes the notebooks on the records, copies records and figures, then
+    replays the notebooks in place.
 
     Args:
         profile: whose.
@@ -40,8 +40,8 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
     built = PROJECT / "build" / "evidence" / profile.name
     shutil.rmtree(built, ignore_errors=True)
     records, figures = built / "records", built / "figures"
-    profile.train(profile.behind(notebooks), deadline, records)
-    execute_notebooks(notebooks, built, {"profile": profile.name}, records)
+    profile.train(profile.experiments_of(notebooks), deadline, records)
+    execute_notebooks(notebooks, built, {"profile": profile.name, "train": False}, records)
     for made, target in ((records / profile.name, records_root()), (figures, FIGURES)):
         if not only:
             shutil.rmtree(target / profile.name, ignore_errors=True)

@@ -84,7 +84,8 @@ def execute_notebook(
         name: of the notebook.
         output_folder: for it, and for the figures that it draws.
         parameters: values by name.
-        records: the folder of records that answer, ``MCMI_RECORDS``; None: the committed ones.
+        records: the folder of records that answer, its ``MCMI_RECORDS``; None: that of this
+            process, by default the committed ones.
 
     Returns:
         The executed notebook. It is there only after success; what a failed one got done is kept
@@ -206,12 +207,16 @@ def _check(path: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def _run(
-    source: Path, output: Path, parameters: Mapping[str, Any], variables: dict[str, str]
+    source: Path, output: Path, parameters: Mapping[str, Any], environment: dict[str, str]
 ) -> None:
     """Execute ``source`` into ``output``; whatever did not run to the end is a failure."""
     started = time.monotonic()
     print(f"{source.stem}: started", file=sys.stderr, flush=True)
     reason = ""
+
+    class OwnKernel(Kernel):
+        variables = environment
+
     try:
         papermill.execute_notebook(
             source,
@@ -219,7 +224,7 @@ def _run(
             dict(parameters),
             kernel_name="python3",
             language="python",
-            kernel_manager_class=type("Kernel", (Kernel,), {"variables": variables}),
+            kernel_manager_class=OwnKernel,
             resources={"metadata": {"path": str(paths.PROJECT / "notebooks")}},
             progress_bar=False,
             start_timeout=300,  # seconds; many kernels may start at once on few cores

@@ -48,8 +48,9 @@ def execute(
         runs: what to do; runs that are finished cost nothing.
         store: where results are kept.
         workers: processes; the default is one per processor core (or as many as ``MCMI_CORES``
-            says, where other programs need the rest), at most one per run. Each takes half a
-            gigabyte of a GPU, even while it waits.
+            says, where other programs need the rest), at most one per run. They share the cores
+            equally, however few of them are needed. Each takes half a gigabyte of a GPU, even
+            while it waits.
         device: where to train; the default is the GPU if there is one.
         together: the most small students that one process trains at once (see
             :mod:`~mcmi_core.training.stacked`). With 1 each is trained alone, and results equal
@@ -69,7 +70,7 @@ def execute(
     available = cores()
     workers = workers or available
     number = min(workers, len(queue.waiting))
-    # However many runs are missing, each has the same number of threads: it decides last digits.
+    # The number of threads changes last digits, so it must not depend on how many runs are missing.
     threads = max(1, available // workers)
     active: dict[Future, Group] = {}
     try:
@@ -90,7 +91,8 @@ def execute(
                 bar.total = bar.n + sum(queue.epochs_left.values())  # less after a collapse
     except BrokenProcessPool:
         raise RunsFailed(
-            f"a process that trained was killed (out of memory?), {queue}; run again to go on"
+            f"a process that trained was killed (out of memory?), {queue}, under way: "
+            f"{', '.join(queue.under_way())}; run again to go on"
         ) from None
     queue.check_failures()
 

@@ -64,18 +64,22 @@ class Queue:
         Raises:
             BrokenProcessPool: its process was killed.
         """
-        keys = {run.key for run in group}
-        self._under_way -= keys
-        del self.epochs_left[group[0].key]
         error = outcome.exception()
         if isinstance(error, BrokenProcessPool):
             raise error
+        keys = {run.key for run in group}
+        self._under_way -= keys
+        del self.epochs_left[group[0].key]
         if error:
             self._failures |= {run.id: error for run in group}
         else:
             self.finished |= keys
             self._usable |= set(outcome.result())
         self._leave_out_impossible()
+
+    def under_way(self) -> list[str]:
+        """The ids of the runs that were started and are not finished."""
+        return [run.id for key, run in self.wanted.items() if key in self._under_way]
 
     def __str__(self) -> str:
         return f"{len(self.finished)} of {len(self.wanted)} runs done"

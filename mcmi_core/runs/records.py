@@ -1,4 +1,4 @@
-"""What is kept of a run, and the committed folders of it that replay reads. Needs no torch."""
+"""What is kept of a run, and the folders of records that a replay reads. Needs no torch."""
 
 import json
 from functools import cached_property
@@ -94,7 +94,7 @@ def read_record(path: Path) -> Record:
 
 
 class Records:
-    """A folder of committed records, ``ID.json`` each: replay reads these and trains nothing.
+    """A folder of records, ``ID.json`` each: a replay reads these and trains nothing.
 
     Args:
         root: such as ``records/smoke``.

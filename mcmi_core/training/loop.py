@@ -45,12 +45,12 @@ class Steps(NamedTuple):
     optimizer: torch.optim.Optimizer
     batches: Iterable[Batch]
     """One for each step; none if the epoch has no more."""
-    autocast: AbstractContextManager = nullcontext()
-    """The context of each step's forward pass, which sets its precision."""
+    context: AbstractContextManager = nullcontext()
+    """Of each step's forward pass; it sets the precision."""
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted scalar terms of a batch by name."""
-        with self.autocast:
+        with self.context:
             return self.criterion.terms(self.model, batch)
 
 

@@ -32,7 +32,7 @@ class Recipe(Config):
     """Whether the evaluations in between look at the training split too."""
     # Newer than the first records. With the value that was then the only one, it is left out of
     # what is stored and hashed, so that their keys stay valid.
-    precision: Literal["float32", "bf16"] = Field("float32", exclude_if="float32".__eq__)
+    precision: Literal["float32", "bf16"] = Field("float32", exclude_if=lambda p: p == "float32")
     """Of training steps: ``bf16`` runs networks under autocast. Weights, momentum, batch
     statistics, losses and every evaluation are float32. Convolutions of float32 numbers on a GPU
     are computed in TF32, as is PyTorch's default."""

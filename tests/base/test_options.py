@@ -11,6 +11,7 @@ SOURCE = """
 from another.shelf import Base
 from made_up_package.shelf import Bottom
 from mcmi_core.distillers import Distiller as Ours
+from .shelf import Bottom as Lowest
 raise RuntimeError("this module is read, and never executed")
 
 def function(data, *, classes: int = 10, label: str = "a", sizes: tuple[int, ...] = (1, -2)): ...
@@ -32,13 +33,24 @@ class Rebuilt(Built):
 
 class Inherits(Built): ...
 
+class Passes(Middle):
+    def __init__(self, *context, **options): ...
+
+class NewDefault(Middle):
+    rate = 0.9
+
 class Foreign(Base):
     momentum: float = 0.9
+
+class Relative(Lowest):
+    last = True
 
 class Mine(Ours):
     beta: float = 2.0
 
-alias = partial(Built, 3)
+part = partial(Built, 3)
+alias = Built
+computed = {"a": 1}["a"]
 
 def odd_annotation(*, data: Tensor): ...
 def odd_default(*, size: int = SIZE): ...
@@ -79,7 +91,11 @@ def module(tmp_path, monkeypatch):
         ("Rebuilt", {"height": (int, 1)}),
         ("Foreign", {"momentum": (float, 0.9)}),
         ("Mine", {"beta": (float, 2.0), "cross_entropy_weight": (float, 1.0)}),
-        ("alias", {}),
+        ("part", {"width": (int, 8), "depth": (int, ...)}),
+        ("alias", {"width": (int, 8), "depth": (int, ...)}),
+        ("Passes", {"rate": (float, 0.5), "last": (bool, False)}),
+        ("NewDefault", {"rate": (float, 0.9), "last": (bool, False)}),
+        ("Relative", {"last": (bool, True)}),
         ("Bottom", {"last": (bool, False)}),
     ],
 )
@@ -106,6 +122,7 @@ def test_what_cannot_be_read_is_refused(module, name, option):
     ("reference", "message"),
     [
         ("made_up_package.components:absent", "components defines no 'absent'"),
+        ("made_up_package.components:computed", "components defines no 'computed'"),
         ("made_up_package.absent:x", "no module 'made_up_package.absent'"),
         ("nobody_has_this:x", "no module 'nobody_has_this'"),
     ],

@@ -10,7 +10,7 @@ from mcmi_core.base.files import write_atomically
 from mcmi_core.base.registry import Component
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.runs.config import BayesTeacher, Measurement
-from mcmi_core.runs.store import Records
+from mcmi_core.runs.records import Records
 from mcmi_core.runs.trainer import ensure
 
 COLLAPSING = mcmi_teacher(lam=50.0, centroids="fixed")
@@ -123,7 +123,7 @@ def test_what_is_not_measured_is_named(tmp_path):
     with pytest.raises(NotMeasured, match="1 of 1 runs have no record in the 'tiny' rec") as error:
         lab.collect([missing])
     assert missing.id in str(error.value)
-    assert "mcmi train NAME --profile tiny" in str(error.value)
+    assert "mcmi notebook run NAME --profile tiny --train" in str(error.value)
 
 
 def test_provenance_counts_every_run_that_was_used(training):

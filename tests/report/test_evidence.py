@@ -19,11 +19,11 @@ def train(experiments, deadline, records):
         (records / "smoke" / f"{name}.new").touch()
 
 
-SMOKE = SimpleNamespace(name="smoke", behind=list, train=train)
+SMOKE = SimpleNamespace(name="smoke", experiments_of=list, train=train)
 
 
 def write_figures(names, folder, parameters, records):
-    assert parameters == {"profile": "smoke"}
+    assert parameters == {"profile": "smoke", "train": False}
     assert (records / "smoke" / f"{names[-1]}.new").exists()
     save(folder / "figures")
     for name in names:
@@ -107,7 +107,7 @@ def test_out_of_time_replaces_nothing(project):
         raise OutOfTime("1 of 2 runs done")
 
     with pytest.raises(OutOfTime):
-        late = SimpleNamespace(name="smoke", behind=list, train=stop)
+        late = SimpleNamespace(name="smoke", experiments_of=list, train=stop)
         report.update_evidence(late, deadline=12.5)
     assert is_unchanged(project)
 

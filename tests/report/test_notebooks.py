@@ -133,22 +133,32 @@ def test_success_removes_the_failed_copy(project):
     assert not (project / "out" / "failed" / "01_a.ipynb").exists()
 
 
-LIBRARY = """
-import os
-written = os.write(2, b"from a library\\n")
-print("seen")
-"""
 PROGRAM = """
-import signal, sys
+import sys
 from pathlib import Path
 from mcmi_core.base import paths
 from mcmi_core.report import notebooks
-signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
 project = paths.PROJECT = Path(sys.argv[1])
-print("first", file=sys.stderr, flush=True)
 notebooks.execute_notebook("01_a", project / "out", {})
-print("last", file=sys.stderr, flush=True)
 """
+TRAINING = """
+import sys
+sys.path.append(TESTS)
+from small_runs import kd_student, mll_teacher
+from mcmi_core.base.paths import store_root
+from mcmi_core.runs.execute import execute
+from mcmi_core.runs.store import Store
+store = Store(store_root())
+execute([kd_student(), mll_teacher(seed=1)], store, workers=2)
+print(*(record.status for record in store.records()))
+"""
+
+
+def test_a_notebook_can_train_and_stores_no_progress(project):
+    write(project, "01_a", TRAINING.replace("TESTS", repr(str(Path(__file__).parents[1]))))
+    path = execute(project, "01_a")
+    stored = [o for c in nbformat.read(path, 4).cells for o in c.get("outputs", [])]
+    assert [(output.name, output.text) for output in stored] == [("stdout", "done done done\n")]
 
 
 def test_several_are_executed_and_those_that_fail_are_named_at_the_end(project):

@@ -115,6 +115,12 @@ def parameters_are_literals(notebook):
                 yield f"parameter that is no literal on one line: {ast.unparse(node)!r}"
 
 
+def replays(notebook):
+    sources = [c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    if not any(re.search("^train = False", source, re.M) for source in sources):
+        yield "the parameters do not say `train = False`: whoever opens it would train"
+
+
 def begins_with_a_title(notebook):
     if not (notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source[:2] == "# "):
         yield "the first cell is no markdown cell with a '# Title'"
@@ -134,6 +140,7 @@ RULES = [
     cells_are_short,
     code_is_short,
     parameters_are_literals,
+    replays,
     begins_with_a_title,
     metadata_is_minimal,
 ]
@@ -162,7 +169,7 @@ def good_notebook() -> NotebookNode:
         cells=[
             new_markdown_cell("# Title"),
             new_code_cell(
-                'profile = "smoke"\nrates = [-0.1, 2]',
+                'profile = "smoke"\ntrain = False\nrates = [-0.1, 2]',
                 execution_count=1,
                 metadata={"tags": ["parameters"]},
             ),
@@ -213,14 +220,15 @@ def raising(notebook: NotebookNode) -> None:
         (with_source(2, "%matplotlib inline"), "not plain Python"),
         (with_source(2, "1\n" * 16), "a code cell of 16 lines"),
         (with_source(0, "# T" + "\n" * 26), "a markdown cell of 26 lines"),
-        (with_source(2, "1\n" * 39), "41 lines of code, more than 40"),
-        (lambda n: n.cells.extend(new_code_cell("1\n" * 13) for _ in range(3)), "42 lines of code"),
+        (with_source(2, "1\n" * 38), "41 lines of code, more than 40"),
+        (lambda n: n.cells.extend(new_code_cell("1\n" * 13) for _ in range(3)), "43 lines of code"),
         (lambda n: n.cells[1].update(metadata={}), "0 cells tagged 'parameters'"),
         (lambda n: n.cells[2].metadata.update(tags=["parameters"]), "2 cells tagged"),
         (with_source(1, "rate = 2 * 3"), "parameter that is no literal on one line"),
         (with_source(1, "rates = [\n    1,\n]"), "parameter that is no literal on one line"),
         (with_source(1, "import os"), "parameter that is no literal on one line: 'import os'"),
         (with_source(1, "rate: int = 2"), "parameter that is no literal on one line"),
+        (with_source(1, "train = True"), "the parameters do not say `train = False`"),
         (with_source(0, "Title"), "the first cell is no markdown cell"),
         (lambda n: n.cells.pop(0), "the first cell is no markdown cell"),
         (lambda n: n.metadata.language_info.update(version="3.11.7"), "metadata "),

@@ -200,6 +200,13 @@ def test_cores_that_others_use_are_left_to_them(store, monkeypatch):
         assert (about["threads"], about["trained_together"]) == (1, 3)
 
 
+def test_threads_do_not_depend_on_how_many_runs_are_missing(store, monkeypatch):
+    monkeypatch.setenv("MCMI_CORES", "6")
+    for runs in ([mll_teacher()], [mll_teacher(seed=1), mll_teacher(seed=2)]):
+        execute(runs, store, workers=3, device=CPU)
+        assert {store.record(run).provenance["threads"] for run in runs} == {2}
+
+
 @pytest.mark.parametrize("cores", ["0", "-1", "two", "1.5"])
 def test_a_number_of_cores_that_is_none_is_refused(store, monkeypatch, cores):
     monkeypatch.setenv("MCMI_CORES", cores)
@@ -425,7 +432,9 @@ def test_a_killed_process_is_reported_though_runs_still_wait(store):
     runs = [mll_teacher(epochs=2000, seed=seed) for seed in range(3)]
     killer = threading.Thread(target=_kill_workers, args=(store,))
     killer.start()
-    with pytest.raises(RunsFailed, match="was killed .*, 0 of 3 runs done; run again to go on"):
+    with pytest.raises(
+        RunsFailed, match="was killed .* 0 of 3 .* under way: teacher-.*; run again"
+    ):
         execute(runs, store, workers=1, device=CPU)
     killer.join()
 
