@@ -100,13 +100,11 @@ class Store(Records):
         """Epochs that a run still has to be trained: 0 if it is finished, even by a collapse."""
         if self.path(run.id).exists():
             return 0
-        path = self.folder(run) / "checkpoint.safetensors"
-        if not path.exists():
-            return run.epochs
         try:
-            return run.epochs - read_metadata(path)["epoch"]
-        except StoreError:  # it is damaged, which training will report
-            return run.epochs
+            done = read_metadata(self.folder(run) / "checkpoint.safetensors")["epoch"]
+        except StoreError:  # there is none, or it is damaged, which training will report
+            done = 0
+        return run.epochs - done
 
     def load_checkpoint(self, run: Run, device: torch.device) -> tuple[Checkpoint | None, float]:
         """The last whole epoch of an interrupted run (or None), and the seconds spent on it.

@@ -30,7 +30,7 @@ Metrics = dict[str, dict[str, float]]
 """Split → metric → value."""
 
 Row = dict[str, Any]
-"""What is known of an epoch: see the result of :func:`train`."""
+"""What is known of an epoch: see the result of :func:`training`."""
 
 Result = TypeVar("Result")
 
@@ -80,7 +80,13 @@ class Checkpoint:
     """State of model, criterion and optimiser, by dotted names."""
 
 
-def train(
+def train(*arguments: Any, **settings: Any) -> list[Row]:
+    """Run a :func:`training`, whose arguments it takes, to its end; the history."""
+    [history] = run_in_step([training(*arguments, **settings)])
+    return history
+
+
+def training(
     model: nn.Module,
     criterion: Criterion,
     epoch_batches: Callable[[int], Iterable[Batch]],
@@ -90,11 +96,12 @@ def train(
     evaluate: Callable[[bool], Metrics],
     resume_from: Checkpoint | None = None,
     on_epoch_end: Callable[[Checkpoint], None] = lambda checkpoint: None,
-) -> list[Row]:
+) -> Training[list[Row]]:
     """Minimise the sum of the criterion's terms by SGD, as the recipe says.
 
-    Every random choice derives from (seed, epoch), so that training resumed from a checkpoint
-    equals training that was never interrupted.
+    It asks for its steps, so that several can be run side by side. Every random choice derives from
+    (seed, epoch), so that training resumed from a checkpoint equals training that was never
+    interrupted.
 
     Args:
         model: trained in place.
@@ -109,30 +116,12 @@ def train(
 
     Returns:
         The history: per epoch its number (from 1), learning rate, mean of each weighted term
-        (``loss_NAME``) and, where evaluated, the ``metrics``.
+        (``loss_NAME``) and, where evaluated, the ``metrics``; where models were trained at once,
+        their number, ``trained_together``.
 
     Raises:
         TrainingCollapsed: a term is NaN or infinite, the logits of an evaluation are, or the
             criterion says so.
-    """
-    options = (seed, evaluate, resume_from, on_epoch_end)
-    [history] = run_in_step([training(model, criterion, epoch_batches, recipe, *options)])
-    return history
-
-
-def training(
-    model: nn.Module,
-    criterion: Criterion,
-    epoch_batches: Callable[[int], Iterable[Batch]],
-    recipe: Recipe,
-    seed: int,
-    evaluate: Callable[[bool], Metrics],
-    resume_from: Checkpoint | None,
-    on_epoch_end: Callable[[Checkpoint], None],
-) -> Training[list[Row]]:
-    """As :func:`train`, but it asks for its steps, so that several can be run side by side.
-
-    Where models were trained at once, the history has a column ``trained_together``, their number.
     """
     optimizer = _optimizer([*model.parameters(), *criterion.parameters()], recipe)
     autocast = autocast_of(recipe, next(model.parameters()).device)

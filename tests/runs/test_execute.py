@@ -389,7 +389,7 @@ def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):
     assert "centroids=tracked" in record.message
     assert store.record(student) is None
     assert store.record(kd_student()).status == "done"
-    with pytest.raises(TrainingCollapsed, match="builds on .*, which is collapsed. MCMI with"):
+    with pytest.raises(TrainingCollapsed, match="builds on .*, which is collapsed. epoch 1: MCMI"):
         ensure(student, store, CPU)
 
 
