@@ -289,7 +289,8 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     runs = [run for experiment in chosen for run in experiment.runs()]
     store = Store(store_root())
     machine = hardware(default_device())
-    table = plan_runs(runs, store, [*store.records(), *_committed_records()], machine)
+    committed = map(read_record, records_root().glob("*/*.json"))
+    table = plan_runs(runs, store, [*store.records(), *committed], machine)
     unknown = (table.runs - table.done)[table.seconds_left.isna()].sum()
     workers = min(e.workers or settings.workers or cores() for e in chosen)
     left = _duration(table.seconds_left.sum() / workers)
@@ -398,10 +399,6 @@ def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
     if names == ["all"]:
         return list(profile.experiments)
     return [profile.experiment(name) for name in dict.fromkeys(names)]
-
-
-def _committed_records() -> "list[Record]":
-    return [read_record(path) for path in sorted(records_root().glob("*/*.json"))]
 
 
 def _find_record(reference: str) -> Record:

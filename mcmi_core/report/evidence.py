@@ -11,7 +11,8 @@ from mcmi_core.report.notebooks import (
     execute_notebooks,
     list_notebooks,
     notebook_path,
-    refresh_outputs,
+    shown_profile,
+    store_outputs,
 )
 from mcmi_core.report.readme import FIGURES, README, with_results
 
@@ -19,13 +20,14 @@ from mcmi_core.report.readme import FIGURES, README, with_results
 def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float = math.inf) -> None:
     """Replace the committed evidence of a profile by what its notebooks give now.
 
-    Trains what is missing, executes the notebooks on the records, copies records and figures, then
-    replays the notebooks in place.
+    Trains what is missing, executes the notebooks on the records, then copies records, figures and
+    the notebooks' outputs.
 
     Args:
         profile: whose.
         only: names of notebooks, if not all: their records and figures are added to those of the
-            others, and from then on their stored outputs show this profile.
+            others, and from then on their stored outputs show this profile. Without it, outputs of
+            notebooks that show another profile stay.
         deadline: when training stops, in seconds since 1970; the epochs under way are lost.
 
     Raises:
@@ -41,12 +43,14 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
     shutil.rmtree(built, ignore_errors=True)
     records, figures = built / "records", built / "figures"
     profile.train(profile.experiments_of(notebooks), deadline, records)
-    execute_notebooks(notebooks, built, {"profile": profile.name, "train": False}, records)
+    parameters = {"profile": profile.name, "train": False}
+    executed = execute_notebooks(notebooks, built, parameters, records)
     for made, target in ((records / profile.name, records_root()), (figures, FIGURES)):
         if not only:
             shutil.rmtree(target / profile.name, ignore_errors=True)
         if made.exists():  # a notebook may have no runs, or save no figure
             shutil.copytree(made, target / profile.name, dirs_exist_ok=True)
-    for name in notebooks:
-        refresh_outputs(name, profile.name if only else None)
+    for path in executed:
+        if only or shown_profile(path.stem) == profile.name:
+            store_outputs(path, profile.name)
     write_atomically(README, with_results(README.read_text(encoding="utf-8")))

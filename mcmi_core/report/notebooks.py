@@ -5,6 +5,7 @@ Papermill writes its output while it runs, marks a notebook whose kernel died as
 under its name when every cell has run, and not before.
 """
 
+import ast
 import os
 import re
 import sys
@@ -12,7 +13,6 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import nbformat
@@ -160,41 +160,37 @@ def execute_notebooks(
     return [future.result() for future in asked]
 
 
-def refresh_outputs(name: str, profile: str | None = None) -> Path:
-    """Execute a notebook of the project and store its outputs in place.
+def shown_profile(name: str) -> str:
+    """The profile whose outputs a notebook of the project stores: its parameter's default."""
+    return ast.literal_eval(papermill.inspect_notebook(notebook_path(name))["profile"]["default"])
+
+
+def store_outputs(executed: Path, profile: str) -> None:
+    """Store the outputs of an executed notebook in the project's notebook of that name.
 
     Nothing that says when or by which release it ran is stored, so that equal outputs give equal
-    bytes. After a failure the notebook is as it was.
+    bytes.
 
     Args:
-        name: of the notebook.
-        profile: becomes the default in its parameters cell, since stored outputs are those of the
-            stored source; None: it stays what it is.
-
-    Returns:
-        The notebook's path.
-
-    Raises:
-        ValueError, NotebookFailed: as `execute_notebook`.
+        executed: of :func:`execute_notebook`, with parameters of which only ``profile`` is not the
+            default.
+        profile: becomes the default, since stored outputs are those of the stored source.
     """
-    path = notebook_path(name)
+    path = notebook_path(executed.stem)
     notebook = nbformat.read(path, as_version=4)
-    if profile is not None:
-        _check(path, {"profile": profile})
-        [cell] = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-        cell.source = re.sub(
-            '^profile = "[^"]*"', f'profile = "{profile}"', cell.source, flags=re.M
-        )
-    with TemporaryDirectory() as folder:
-        source, output = Path(folder, path.name), Path(folder, "executed.ipynb")
-        nbformat.write(notebook, source)
-        _run(source, output, {}, {})
-        executed = nbformat.read(output, as_version=4)
-    executed.metadata = nbformat.from_dict(KERNEL)
-    for cell in executed.cells:
+    cells = {cell.id: cell for cell in nbformat.read(executed, as_version=4).cells}
+    for cell in notebook.cells:
         cell.metadata = {"tags": cell.metadata.tags} if cell.metadata.get("tags") else {}
-    nbformat.write(executed, path)
-    return path
+        if "parameters" in cell.metadata.get("tags", []):
+            default = f'profile = "{profile}"'
+            cell.source = re.sub('^profile = "[^"]*"', default, cell.source, flags=re.M)
+    for number, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), start=1):
+        cell.execution_count, cell.outputs = number, cells[cell.id].outputs
+        for output in cell.outputs:
+            if "execution_count" in output:  # Papermill's own cell, with parameters, counted too
+                output.execution_count = number
+    notebook.metadata = nbformat.from_dict(KERNEL)
+    nbformat.write(notebook, path)
 
 
 def _check(path: Path, parameters: Mapping[str, Any]) -> None:

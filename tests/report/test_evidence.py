@@ -28,6 +28,7 @@ def write_figures(names, folder, parameters, records):
     save(folder / "figures")
     for name in names:
         (folder / "figures" / f"{name}.new").touch()
+    return [folder / f"{name}.ipynb" for name in names]
 
 
 @pytest.fixture
@@ -44,7 +45,8 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "list_notebooks", lambda: ["01_a", "12_b"])
     monkeypatch.setattr(report, "notebook_path", lambda name: None)
     monkeypatch.setattr(report, "execute_notebooks", write_figures)
-    monkeypatch.setattr(report, "refresh_outputs", lambda name, parameters: None)
+    monkeypatch.setattr(report, "store_outputs", lambda executed, profile: None)
+    monkeypatch.setattr(report, "shown_profile", lambda name: "smoke")
     return tmp_path
 
 
@@ -73,17 +75,20 @@ def test_evidence_replaces_records_figures_and_readme(project):
 
 
 def test_evidence_of_one_notebook_leaves_that_of_the_others(project, monkeypatch):
-    refreshed = []
-    monkeypatch.setattr(report, "refresh_outputs", lambda *arguments: refreshed.append(arguments))
+    stored = []
+    monkeypatch.setattr(report, "store_outputs", lambda path, profile: stored.append(path.stem))
+    monkeypatch.setattr(report, "shown_profile", lambda name: "gpu")
     report.update_evidence(SMOKE, only=["12_b"])
     assert names(project / "records" / "smoke") == ["01_a.old", "12_b.new"]
     assert not (project / "figures" / "smoke" / "01_a.new").exists()
     assert (project / "figures" / "smoke" / "12_b.new").exists()
-    assert refreshed == [("12_b", "smoke")]
+    assert stored == ["12_b"]
+    report.update_evidence(SMOKE)
+    assert stored == ["12_b"]  # the outputs that show another profile stay
 
 
 def test_a_notebook_without_figures_is_evidence_too(project, monkeypatch):
-    monkeypatch.setattr(report, "execute_notebooks", lambda *arguments: None)
+    monkeypatch.setattr(report, "execute_notebooks", lambda *arguments: [])
     monkeypatch.setattr(report, "with_results", lambda text: text)
     report.update_evidence(SMOKE, only=["14_c"])
     assert names(project / "records" / "smoke") == ["01_a.old", "14_c.new"]

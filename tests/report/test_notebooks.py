@@ -53,7 +53,7 @@ def test_names_are_listed_in_order_and_checked(project):
     with pytest.raises(ValueError, match="unknown notebook '03'; choose from 01_first, 02_later"):
         execute(project, "03")
     with pytest.raises(ValueError, match="unknown notebook '03'"):
-        notebooks.refresh_outputs("03")
+        notebooks.shown_profile("03")
 
 
 def test_parameters_are_checked_before_anything_runs(project):
@@ -261,11 +261,16 @@ plt.show()
 """
 
 
-def test_refreshing_twice_gives_the_same_bytes(project):
+def test_storing_outputs_of_two_executions_gives_the_same_bytes(project):
     path = write(project, "01_a", PAUSE, FIGURE, "rates")
-    identifiers = [cell.id for cell in nbformat.read(path, 4).cells]
-    assert notebooks.refresh_outputs("01_a") == path
-    first = path.read_bytes()
+    notebook = nbformat.read(path, 4)
+    identifiers = [cell.id for cell in notebook.cells]
+    notebook.metadata["author"] = notebook.cells[3].metadata["collapsed"] = "by Jupyter"
+    nbformat.write(notebook, path)
+    contents = []
+    for _ in range(2):
+        notebooks.store_outputs(execute(project, "01_a", profile="smoke", train=False), "smoke")
+        contents.append(path.read_bytes())
     notebook = nbformat.read(path, 4)
     assert [cell.id for cell in notebook.cells] == identifiers
     assert [c.execution_count for c in notebook.cells if c.cell_type == "code"] == [1, 2, 3, 4]
@@ -274,22 +279,14 @@ def test_refreshing_twice_gives_the_same_bytes(project):
     assert [output.text for output in notebook.cells[2].outputs] == ["smoke False\nmore\n"]
     assert "image/png" in notebook.cells[3].outputs[0].data
     assert notebook.cells[4].outputs[0].execution_count == 4
-    notebooks.refresh_outputs("01_a", "smoke")
-    assert path.read_bytes() == first
+    assert contents[0] == contents[1]
 
 
-def test_refreshing_with_a_profile_makes_it_the_default(project):
+def test_the_profile_of_stored_outputs_is_the_default(project):
     path = write(project, "01_a", "print(profile, train, rates)")
-    notebooks.refresh_outputs("01_a", "gpu")
+    assert notebooks.shown_profile("01_a") == "smoke"
+    notebooks.store_outputs(execute(project, "01_a", profile="gpu"), "gpu")
     expected = PARAMETERS.replace("smoke", "gpu")
     assert nbformat.read(path, 4).cells[1].source == expected
     assert printed(path) == "gpu False [0.1, 0.2]\n"
-
-
-def test_a_failed_refresh_changes_nothing(project):
-    path = write(project, "01_a", "1 / 0")
-    before = path.read_bytes()
-    with pytest.raises(NotebookFailed, match="ZeroDivisionError"):
-        notebooks.refresh_outputs("01_a", "gpu")
-    assert path.read_bytes() == before
-    assert [entry.name for entry in path.parent.iterdir()] == ["01_a.ipynb"]
+    assert notebooks.shown_profile("01_a") == "gpu"

@@ -1,4 +1,4 @@
-"""What a committed notebook must be; `mcmi_core.report.notebooks.refresh_outputs` makes it so.
+"""What a committed notebook must be; `mcmi_core.report.notebooks.store_outputs` makes it so.
 
 nbval compares nothing on a cell that has no execution count, so a stripped notebook would pass
 unseen: stored outputs are guarded here.
