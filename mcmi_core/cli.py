@@ -321,11 +321,8 @@ def list_runs() -> None:
         "train CMI, nats": [r.metrics.get("train", {}).get("cmi_nats") for r in records],
     }
     table = pd.DataFrame(columns, [record.id for record in records])
-    typer.echo(
-        table.to_string(na_rep="-", float_format="%.4f")
-        if records
-        else f"no finished run in {store.root}"
-    )
+    text = table.to_string(na_rep="-", float_format="%.4f")
+    typer.echo(text if records else f"no finished run in {store.root}")
 
 
 @runs_app.command("show")

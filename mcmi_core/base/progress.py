@@ -7,7 +7,7 @@ bars on one line overwrite each other.
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import TextIOBase
+from types import SimpleNamespace
 
 from tqdm import tqdm
 
@@ -17,18 +17,8 @@ SECONDS_BETWEEN = {"terminal": 0.5, "log": 30}
 BRIEF = "{n_fmt}/{total_fmt} {unit}s, {remaining} left"
 
 
-class _Receiver(TextIOBase):
-    """What a bar writes, passed on as text."""
-
-    def __init__(self, send: Callable[[str], None]) -> None:
-        self.send = send
-
-    def write(self, text: str) -> int:
-        self.send(text.strip())
-        return len(text)
-
-
-_receiver: _Receiver | None = None
+_receiver: SimpleNamespace | None = None
+"""Where bars are written instead of standard error."""
 
 
 def send_bars_to(send: Callable[[str], None] | None) -> None:
@@ -39,7 +29,7 @@ def send_bars_to(send: Callable[[str], None] | None) -> None:
             the end; None: bars are drawn again.
     """
     global _receiver
-    _receiver = send and _Receiver(send)
+    _receiver = send and SimpleNamespace(write=lambda text: send(text.strip()), flush=lambda: None)
 
 
 @contextmanager

@@ -112,7 +112,6 @@ class _Run(Config):
 class _TrainedRun(_Run):
     data: _Data
     part: Part = Part()
-    model: _component(MODELS)
     recipe: Recipe = Recipe()
     seed: int = Field(0, ge=0)
 
@@ -125,6 +124,7 @@ class Teacher(_TrainedRun):
     """A network trained on labels alone: a teacher, or a student from scratch."""
 
     stage: Literal["teacher"] = "teacher"
+    model: _component(MODELS)
     objective: _component(OBJECTIVES)
     start: "Teacher | None" = None
     """The teacher whose weights it starts from (MCMI starts from MLL); None: random weights."""
@@ -166,18 +166,14 @@ class BayesTeacher(_Run):
         return "true BCPD"
 
 
-class TeacherHeads(_Run):
+class TeacherHeads(_TrainedRun):
     """A finished teacher that is given auxiliary heads, for distillers that need them.
 
     The teacher stays as it is: only its heads are trained.
     """
 
     stage: Literal["heads"] = "heads"
-    data: _Data
-    part: Part = Part()
     teacher: Teacher
-    recipe: Recipe = Recipe()
-    seed: int = Field(0, ge=0)
 
     @property
     def model(self) -> Component:
@@ -189,11 +185,6 @@ class TeacherHeads(_Run):
         """The teacher that gets the heads."""
         return self.teacher
 
-    @property
-    def epochs(self) -> int:
-        """Epochs of training the heads."""
-        return self.recipe.epochs
-
     def _method(self) -> list[str]:
         return [self.model.name, self.teacher.objective.name]
 
@@ -202,6 +193,7 @@ class Student(_TrainedRun):
     """A network that learns from a teacher."""
 
     stage: Literal["student"] = "student"
+    model: _component(MODELS)
     distiller: _component(DISTILLERS)
     teacher: Teacher | BayesTeacher | TeacherHeads = Field(discriminator="stage")
 

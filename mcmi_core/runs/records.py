@@ -50,20 +50,14 @@ class Record(BaseModel):
     def to_json(self) -> str:
         """One line per top-level field and per history column, for readable diffs."""
 
-        def lines(value: dict) -> str:
-            items = (f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
-            return "{\n" + ",\n".join(items) + "\n }" if value else "{}"
+        def written(value: Any) -> str:
+            if not value or not isinstance(value, dict):
+                return json.dumps(value)
+            lines = (f"  {json.dumps(key)}: {json.dumps(item)}" for key, item in value.items())
+            return "{\n" + ",\n".join(lines) + "\n }"
 
-        fields = _rounded(self.model_dump(mode="json"))
-        nested = ("metrics", "history", "result", "provenance", "run")
-        return (
-            "{\n"
-            + ",\n".join(
-                f" {json.dumps(name)}: {lines(v) if name in nested else json.dumps(v)}"
-                for name, v in fields.items()
-            )
-            + "\n}\n"
-        )
+        fields = _rounded(self.model_dump(mode="json")).items()
+        return "{\n" + ",\n".join(f' "{name}": {written(v)}' for name, v in fields) + "\n}\n"
 
 
 def _rounded(value: dict) -> dict:
