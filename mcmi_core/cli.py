@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,8 +46,8 @@ REGISTRIES = {
 }
 
 
-def _names(registry: Registry):
-    return lambda incomplete: [name for name in registry if name.startswith(incomplete)]
+def _names(known: Iterable[str]):
+    return lambda incomplete: [name for name in known if name.startswith(incomplete)]
 
 
 def _profiles(incomplete: str) -> list[str]:
@@ -59,6 +59,13 @@ def _profiles(incomplete: str) -> list[str]:
 def _notebooks(incomplete: str) -> list[str]:
     found = sorted((PROJECT / "notebooks").glob(f"{incomplete}*.ipynb"))
     return [path.stem for path in found]
+
+
+def _experiments(incomplete: str) -> list[str]:
+    from mcmi_core.profiles import get_profile
+
+    names = ["all", *(experiment.name for experiment in get_profile("smoke").experiments)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _recipe_fields(incomplete: str) -> list[str]:
@@ -100,7 +107,7 @@ ProfileName = Annotated[
 ]
 ExperimentNames = Annotated[
     list[str],
-    typer.Argument(autocompletion=_notebooks, help="such as 04_zero_shot; several, or only `all`"),
+    typer.Argument(autocompletion=_experiments, help="such as 04_zero_shot; several, or `all`"),
 ]
 Minutes = Annotated[
     float, typer.Option(min=0, help="of training, then stop; the same command goes on")
@@ -393,7 +400,7 @@ def evidence(
 
 def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
     """Experiments of a profile by their names, or all of them."""
-    if names == ["all"]:
+    if "all" in names:
         return list(profile.experiments)
     return [profile.experiment(name) for name in dict.fromkeys(names)]
 

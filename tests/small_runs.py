@@ -1,5 +1,8 @@
 """Runs so small that one takes a fraction of a second."""
 
+from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.quickstart import Quickstart
+from mcmi_core.profiles import Profile
 from mcmi_core.runs.config import Student, Teacher
 from mcmi_core.training.recipe import Recipe
 
@@ -16,6 +19,22 @@ OBJECTIVES_WITH_OPTIONS = (
 )
 
 DATA = "oracle:train_size=200,test_size=100,dimension=16,latent_dimension=4,classes=4"
+
+
+PAIR = Pair(
+    data=DATA,
+    teacher="mlp:width=8",
+    student="mlp:width=4",
+    lam=0.1,
+    recipe=Recipe(epochs=3, milestones=(2,)),
+    fine_tuning=Recipe(epochs=2, schedule="cosine"),
+)
+QUICKSTART = Quickstart(pair=PAIR, seeds=(0,), few=0.5)
+"""Two teachers, and a student of each."""
+
+
+def profile_of(*experiments) -> Profile:
+    return Profile(name="tiny", needs_gpu=False, workers=1, experiments=experiments)
 
 
 def mll_teacher(epochs=4, **changes) -> Teacher:

@@ -7,17 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_runs import DATA, kd_student, mll_teacher
+from small_runs import DATA, PAIR, QUICKSTART, kd_student, mll_teacher, profile_of
 
 from mcmi_core import cli
 from mcmi_core.base.errors import OutOfTime, RunsFailed, TrainingCollapsed
 from mcmi_core.components import MODELS
-from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.quickstart import Quickstart
 from mcmi_core.profiles import PROFILES, Profile
 from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.trainer import ensure
-from mcmi_core.training.recipe import Recipe
 
 TEACHER = ["train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs", "2"]
 
@@ -163,18 +160,8 @@ def test_mistakes_get_one_line(mcmi, arguments, message):
 
 @pytest.fixture
 def tiny_profile(monkeypatch):
-    """A profile with one experiment of two teachers and two students, one of each per seed."""
-    pair = Pair(
-        data=DATA,
-        teacher="mlp:width=8",
-        student="mlp:width=4",
-        lam=0.1,
-        recipe=Recipe(epochs=3, milestones=(2,)),
-        fine_tuning=Recipe(epochs=2, schedule="cosine"),
-    )
-    tiny = Quickstart(pair=pair, seeds=(0,), few=0.5)
-    profile = Profile(name="tiny", needs_gpu=False, workers=1, experiments=(tiny,))
-    monkeypatch.setitem(PROFILES, "tiny", profile)
+    """A profile with one experiment."""
+    monkeypatch.setitem(PROFILES, "tiny", profile_of(QUICKSTART))
 
 
 def test_an_experiment_is_planned_then_trained_without_its_notebook(mcmi, tiny_profile):
@@ -237,9 +224,8 @@ def test_a_profile_for_a_gpu_is_not_trained_without_one(mcmi):
 
 
 def test_a_collapse_is_counted(mcmi, tiny_profile, monkeypatch):
-    pair = replace(next(PROFILES["tiny"].experiments[0].all_pairs()), lam=100.0)
-    reckless = replace(PROFILES["tiny"].experiments[0], pair=pair)
-    monkeypatch.setitem(PROFILES, "tiny", replace(PROFILES["tiny"], experiments=(reckless,)))
+    reckless = replace(QUICKSTART, pair=replace(PAIR, lam=100.0))
+    monkeypatch.setitem(PROFILES, "tiny", profile_of(reckless))
     trained = mcmi("train", "all", "--profile", "tiny")
     assert trained == "00_quickstart: 2 done, 1 collapsed, 1 not run\n"
 
@@ -361,3 +347,5 @@ def test_names_are_completed(mcmi):
     assert cli._names(MODELS)("resnet8") == ["resnet8", "resnet8x4"]
     assert cli._profiles("p") == ["paper"]
     assert cli._notebooks("12") == ["12_bayes_oracle"]
+    assert cli._experiments("a") == ["all"]
+    assert cli._experiments("1")[-1] == "13_proposition_1"  # 14 has no runs

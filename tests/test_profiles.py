@@ -8,15 +8,14 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
-from small_runs import DATA
+from small_runs import DATA, PAIR, QUICKSTART, profile_of
 
 from mcmi_core.base.errors import CompanionError, DataError, RunsFailed
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.data import load_dataset
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.quickstart import Quickstart
-from mcmi_core.profiles import PROFILES, Profile, get_profile, open_experiment
+from mcmi_core.profiles import PROFILES, get_profile, open_experiment
 from mcmi_core.profiles.paper import CIFAR100
 from mcmi_core.profiles.smoke import ORACLE
 from mcmi_core.runs.records import Records
@@ -226,22 +225,8 @@ def test_those_that_share_a_number_of_workers_are_trained_at_once(asked, monkeyp
     assert said[0].endswith(" not run")
 
 
-TINY = Pair(
-    data=DATA,
-    teacher="mlp:width=8",
-    student="mlp:width=4",
-    lam=0.1,
-    recipe=Recipe(epochs=3, milestones=(2,)),
-    fine_tuning=Recipe(epochs=2, schedule="cosine"),
-)
-
-
-def tiny(*experiments) -> Profile:
-    return Profile(name="tiny", needs_gpu=False, workers=1, experiments=experiments)
-
-
 def test_records_of_all_runs_are_kept_beside_what_is_drawn(store, tmp_path):
-    profile, said = tiny(Quickstart(pair=TINY, seeds=(0,), few=0.5)), []
+    profile, said = profile_of(QUICKSTART), []
     profile.train(profile.experiments, records=tmp_path / "kept", say=said.append)
     assert said == ["00_quickstart: 4 done"]
     kept = Records(tmp_path / "kept" / "tiny")
@@ -258,9 +243,9 @@ def test_an_experiment_that_fails_stops_neither_the_others_nor_their_records(sto
         name = "07_alone"
         data_is_checked = False
 
-    absent = replace(TINY, data="imagefolder:folder=nowhere", teacher="resnet8", student="resnet8")
+    absent = replace(PAIR, data="imagefolder:folder=nowhere", teacher="resnet8", student="resnet8")
     fails = Alone(pair=absent, seeds=(0,), few=0.5, workers=2)
-    profile, said = tiny(fails, Quickstart(pair=TINY, seeds=(0,), few=0.5)), []
+    profile, said = profile_of(fails, QUICKSTART), []
     with pytest.raises(RunsFailed, match="1 of 4 runs failed: teacher-imagefolder"):
         profile.train(profile.experiments, records=tmp_path / "kept", say=said.append)
     assert said == ["07_alone: 4 not run", "00_quickstart: 4 done"]

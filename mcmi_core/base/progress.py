@@ -15,7 +15,7 @@ SECONDS_BETWEEN = {"terminal": 0.5, "log": 30}
 """Of a bar's updates; in a log, each is a line of its own."""
 
 BRIEF = "{n_fmt}/{total_fmt} {unit}s, {remaining} left"
-
+"""What is sent of a bar."""
 
 _receiver: SimpleNamespace | None = None
 """Where bars are written instead of standard error."""

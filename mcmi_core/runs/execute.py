@@ -129,7 +129,7 @@ def _processes(number: int, threads: int) -> Iterator[tuple[ProcessPoolExecutor,
     pool = ProcessPoolExecutor(number, context, _start_worker, settings)
     try:
         yield pool, messages
-        pool.shutdown()
+        pool.shutdown()  # in peace; after an error, closing the pipe ends what is under way
     finally:
         alive.close()
         pool.shutdown()
