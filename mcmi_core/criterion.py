@@ -4,7 +4,7 @@ Objectives (for teachers) and distillers (for students) are criteria. The loop u
 but what stands in this file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from torch import Tensor, nn
 
@@ -22,6 +22,15 @@ class Criterion(nn.Module):
     """Whether terms of several such criteria, equal in all but tensors, can be computed at once.
     For that they may depend on no other tensors than the batch, and parameters and buffers of model
     and criterion."""
+
+    @property
+    def phase(self) -> Hashable:
+        """Changes when steps start to do other operations, as after a first phase of training.
+
+        Within a phase, what changes from step to step or from epoch to epoch is in tensors, changed
+        in place, so that a step can be captured once and repeated.
+        """
+        return None
 
     def prepare(self, model: nn.Module, batches: Iterable[Batch]) -> None:
         """Look at the training data once, before the first epoch; does nothing by default.

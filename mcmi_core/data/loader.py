@@ -1,6 +1,7 @@
 """Batches of an epoch. Order and augmentation are functions of (seed, epoch, position) alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,91 @@ class Batch(NamedTuple):
     """Which variant of each :func:`~mcmi_core.data.augmentation.augment` made; None: unchanged."""
 
 
+@dataclass(frozen=True, eq=False)
+class EpochPlan(Sequence[Batch]):
+    """All choices of an epoch, drawn beforehand; a batch is a function of them and of its number.
+
+    ``plan[step]`` is :func:`batch_at`.
+    """
+
+    dataset: Dataset
+    split: Split
+    batch_size: int
+    order: Tensor
+    """(E,), places in the split, on the device where batches are needed."""
+    order_on_cpu: Tensor
+    """The same, for samples that lie there."""
+    variants: Tensor
+    """(E,) or (E, 5), what augmentation makes of each sample, on that device."""
+
+    @property
+    def whole(self) -> int:
+        """Number of batches of ``batch_size``."""
+        return len(self.order) // self.batch_size
+
+    @property
+    def rest(self) -> int:
+        """Samples in the last, smaller batch; 0 if there is none.
+
+        A single sample is dropped: its batch statistics would be meaningless.
+        """
+        rest = len(self.order) % self.batch_size
+        return rest if rest > 1 else 0
+
+    @property
+    def is_on_device(self) -> bool:
+        """Whether the samples lie where batches are needed, so that no step waits for them."""
+        return self.split.inputs.device == self.order.device
+
+    def __len__(self) -> int:
+        return self.whole + (self.rest > 0)
+
+    def __getitem__(self, step: int | Tensor) -> Batch:
+        """The batch of a step, from 0.
+
+        Raises:
+            IndexError: the epoch has no such step.
+        """
+        if isinstance(step, int) and not 0 <= step < len(self):
+            raise IndexError(f"the epoch has {len(self)} steps, and no step {step}")
+        return batch_at(self, step)
+
+
+def batch_at(plan: EpochPlan, step: int | Tensor) -> Batch:
+    """The batch of a step: gathered, augmented and normalised, on the plan's device.
+
+    Args:
+        plan: of the epoch.
+        step: from 0; or, of one of the whole batches, as a tensor (1,) on the plan's device. A
+            captured CUDA graph reads it, so that one graph serves all steps.
+    """
+    indices, variants = _at(plan, plan.order, step), _at(plan, plan.variants, step)
+    images, labels = (
+        _samples(plan, tensor, indices, step) for tensor in (plan.split.inputs, plan.split.labels)
+    )
+    images = augment(images, variants, plan.dataset.augmentation)
+    return Batch(plan.dataset.normalise(images), labels, indices, variants)
+
+
+def _at(plan: EpochPlan, numbers: Tensor, step: int | Tensor) -> Tensor:
+    """The part of an epoch's numbers that belongs to a step."""
+    size = plan.batch_size
+    if isinstance(step, int):
+        return numbers[step * size : (step + 1) * size]
+    whole = numbers[: plan.whole * size].unflatten(0, (plan.whole, size))
+    return whole.index_select(0, step).squeeze(0)
+
+
+def _samples(plan: EpochPlan, tensor: Tensor, indices: Tensor, step: int | Tensor) -> Tensor:
+    """Rows of the split's inputs or labels, gathered where they lie, on the plan's device."""
+    if tensor.device == indices.device:
+        return tensor[indices]
+    rows = tensor[_at(plan, plan.order_on_cpu, step)]
+    if indices.is_cuda:
+        rows = rows.pin_memory()  # else the copy would wait for the device
+    return rows.to(indices.device, non_blocking=True)
+
+
 def training_batches(
     dataset: Dataset,
     split: Split,
@@ -33,17 +119,16 @@ def training_batches(
     seed: int,
     epoch: int,
     device: torch.device,
-) -> Iterator[Batch]:
+) -> EpochPlan:
     """One epoch in random order, augmented.
 
-    All choices are drawn on the CPU, before the first batch, so that every device sees the same
-    images, and are copied to the device at once. Samples that lie elsewhere, because they do not
-    fit there (see :meth:`Split.to`), are gathered where they lie: each batch then waits until the
-    CPU has read it.
+    All choices are drawn on the CPU, so that every device sees the same images, and are copied to
+    the device at once. Samples that lie elsewhere, because they do not fit there (see
+    :meth:`Split.to`), are gathered where they lie: each batch then waits until the CPU has read it.
 
     Args:
         dataset: the data set that ``split`` belongs to.
-        split: the samples to train on, on any device.
+        split: the samples to train on, on the device or, where they do not fit there, on the CPU.
         batch_size: samples per batch; the last batch holds what is left, and is dropped if that is
             a single sample, whose batch statistics would be meaningless.
         epoch_length: samples in an epoch; a smaller split is cycled, in a new order every time.
@@ -54,12 +139,8 @@ def training_batches(
     order = epoch_order(len(split), epoch_length, seed=seed, epoch=epoch)
     generator = torch.Generator().manual_seed(derive_seed(seed, epoch, AUGMENTATION))
     kind, size = dataset.augmentation, dataset.stored_size
-    variants = draw_variants(kind, size, epoch_length, generator).to(device)
-    batches = _gather(split, order, batch_size, device)
-    for batch, chosen in zip(batches, variants.split(batch_size), strict=True):
-        if len(batch.indices) > 1:
-            inputs = augment(batch.inputs, chosen, kind)
-            yield batch._replace(inputs=dataset.normalise(inputs), variants=chosen)
+    variants = draw_variants(kind, size, epoch_length, generator)
+    return EpochPlan(dataset, split, batch_size, order.to(device), order, variants.to(device))
 
 
 def epoch_order(num_samples: int, epoch_length: int, *, seed: int, epoch: int) -> Tensor:
@@ -79,33 +160,11 @@ def evaluation_batches(
     variant: int | None = None,
 ) -> Iterator[Batch]:
     """Every sample once, in order: as it is (of photographs the middle), or one of its variants."""
-    order = torch.arange(len(split))
-    for batch in _gather(split, order, batch_size, device):
-        inputs, chosen = batch.inputs, None
+    indices = torch.arange(len(split), device=device)
+    parts = (tensor.split(batch_size) for tensor in (split.inputs, split.labels, indices))
+    for rows, labels, places in zip(*parts, strict=True):
+        images, chosen = rows.to(device), None
         if variant is not None:
-            chosen = torch.full_like(batch.indices, variant)
-            inputs = augment(inputs, chosen, dataset.augmentation)
-        yield batch._replace(inputs=dataset.normalise(inputs), variants=chosen)
-
-
-def _gather(split: Split, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """Batches of raw inputs, on ``device``."""
-    samples = zip(
-        _fetch(split.inputs, order, batch_size, device),
-        _fetch(split.labels, order, batch_size, device),
-        order.to(device).split(batch_size),
-        strict=True,
-    )
-    for inputs, labels, indices in samples:
-        yield Batch(inputs, labels, indices)
-
-
-def _fetch(
-    tensor: Tensor, order: Tensor, batch_size: int, device: torch.device
-) -> Iterator[Tensor]:
-    """Rows of a tensor, batch by batch, gathered where it lies and moved to ``device``."""
-    for places in order.to(tensor.device).split(batch_size):
-        rows = tensor[places]
-        if device.type == "cuda" and not rows.is_cuda:
-            rows = rows.pin_memory()  # else the copy would wait for the device
-        yield rows.to(device, non_blocking=True)
+            chosen = torch.full_like(places, variant)
+            images = augment(images, chosen, dataset.augmentation)
+        yield Batch(dataset.normalise(images), labels.to(device), places, chosen)

@@ -13,25 +13,29 @@ from mcmi_core.losses import full_precision
 class WarmUp(Distiller):
     """Terms that gain their weight over the first epochs.
 
-    In epoch e, counted from 1, ``self.warmup`` is min(e / warmup_epochs, 1).
+    In epoch e, counted from 1, ``self.weight_now`` is weight · min(e / warmup_epochs, 1). It is a
+    tensor that keeps its place, so that a captured step sees it change.
 
     Options:
+        weight: of the terms, once warmed up.
         warmup_epochs: first epoch of full weight; 0 for full weight from the start.
 
     Raises:
         ValueError: a negative number of epochs.
     """
 
+    weight: float = 1.0
     warmup_epochs: int = 20
 
     def set_up(self, student: nn.Module, teacher: nn.Module) -> None:
         """Start at the first epoch."""
         check_not_negative(self.warmup_epochs, "warmup_epochs")
+        self.register_buffer("weight_now", torch.zeros(()), persistent=False)
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Set the share of the weight that epoch ``epoch`` (from 0) has."""
-        self.warmup = min((epoch + 1) / max(self.warmup_epochs, 1), 1.0)
+        """Set the weight that epoch ``epoch`` (from 0) has."""
+        self.weight_now.fill_(self.weight * min((epoch + 1) / max(self.warmup_epochs, 1), 1.0))
 
 
 class TwoPhases(Distiller):
@@ -59,6 +63,11 @@ class TwoPhases(Distiller):
     def start_epoch(self, epoch: int) -> None:
         """Choose the phase of epoch ``epoch`` (from 0)."""
         self.initial = epoch < self.initial_epochs
+
+    @property
+    def phase(self) -> bool:
+        """Whether this is the first phase."""
+        return self.initial
 
 
 class Initialisation(TwoPhases):

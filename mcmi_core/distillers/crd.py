@@ -104,13 +104,14 @@ class Memory(nn.Module):
             indices: (N,), the places of these samples.
             counts: (N, n), how often each place is a negative of each sample.
         """
+        # Of a copy, which the gradient needs: the bank itself is soon written to.
         with exact_products(embeddings):
-            raw = (embeddings @ self.bank.T / self.temperature).exp()  # (N, n)
+            raw = (embeddings @ self.bank.clone().T / self.temperature).exp()  # (N, n)
         with torch.no_grad():
             # `where` chooses on the device; an `if` would wait for it.
             used = counts.scatter_add(1, indices[:, None], torch.ones_like(counts[:, :1]))
             first = raw.shape[1] * (used * raw).sum() / used.sum()
-            self.scale = torch.where(self.scale.isnan(), first, self.scale)
+            self.scale.copy_(torch.where(self.scale.isnan(), first, self.scale))
         return raw / self.scale
 
     @torch.no_grad()
@@ -123,8 +124,7 @@ class Memory(nn.Module):
         with exact_products(embeddings):
             sums = same @ embeddings  # (N, D)
         moved = self.momentum * self.bank[indices] + (1 - self.momentum) * sums
-        # A new tensor, as the gradient of the scores still needs the old one.
-        self.bank = self.bank.index_copy(0, indices, F.normalize(moved, dim=1))
+        self.bank.index_copy_(0, indices, F.normalize(moved, dim=1))
 
 
 def _unit_vectors(features: Tensor, embedding: nn.Linear) -> Tensor:

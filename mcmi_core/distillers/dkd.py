@@ -35,4 +35,4 @@ class DKD(WarmUp):
         loss = dkd_loss(
             student.logits, teacher.logits, batch.labels, self.alpha, self.beta, self.temperature
         )
-        return {"dkd": self.warmup * self.weight * loss}
+        return {"dkd": self.weight_now * loss}

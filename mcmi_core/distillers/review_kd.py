@@ -109,7 +109,7 @@ class ReviewKD(WarmUp):
         ):
             fused_map, deeper = fusion(student_map, deeper, teacher_map.shape[-2:])
             fused_maps.insert(0, fused_map)
-        return {"reviewkd": self.weight * self.warmup * hcl_loss(fused_maps, teacher_maps)}
+        return {"reviewkd": self.weight_now * hcl_loss(fused_maps, teacher_maps)}
 
 
 def _levels(features: list[Tensor]) -> list[Tensor]:

@@ -8,13 +8,10 @@ training does the steps, for one model (:func:`train_steps`) or for several at o
 
 import math
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from mcmi_core.base.errors import NonFiniteLogits, TrainingCollapsed
@@ -22,6 +19,7 @@ from mcmi_core.base.seeding import STEPS, seed_torch
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.training.recipe import Recipe
+from mcmi_core.training.trainee import Trainee, sum_terms
 
 CHECK_EVERY = 100
 """Steps between checks for a collapse; each costs one wait for the device."""
@@ -40,18 +38,17 @@ class Steps(NamedTuple):
 
     epoch: int
     """From 0."""
-    model: nn.Module
-    criterion: Criterion
-    optimizer: torch.optim.Optimizer
-    batches: Iterable[Batch]
-    """One for each step; none if the epoch has no more."""
-    context: AbstractContextManager = nullcontext()
-    """Of each step's forward pass; it sets the precision."""
+    trainee: Trainee
+    """The same in all requests of a training."""
+    plan: Sequence[Batch]
+    """All batches of the epoch."""
+    numbers: range
+    """Which of them are the steps to do; at least one."""
 
-    def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Weighted scalar terms of a batch by name."""
-        with self.context:
-            return self.criterion.terms(self.model, batch)
+    @property
+    def batches(self) -> Iterator[Batch]:
+        """One for each step."""
+        return (self.plan[number] for number in self.numbers)
 
 
 class Window(NamedTuple):
@@ -59,7 +56,6 @@ class Window(NamedTuple):
 
     sums: dict[str, float]
     """Each term, summed over the steps."""
-    steps: int
     together: int = 1
     """Models that were trained at once."""
 
@@ -89,7 +85,7 @@ def train(*arguments: Any, **settings: Any) -> list[Row]:
 def training(
     model: nn.Module,
     criterion: Criterion,
-    epoch_batches: Callable[[int], Iterable[Batch]],
+    epoch_batches: Callable[[int], Sequence[Batch]],
     recipe: Recipe,
     *,
     seed: int,
@@ -106,7 +102,7 @@ def training(
     Args:
         model: trained in place.
         criterion: an objective or a distiller; its parameters are trained too.
-        epoch_batches: the training batches of a given epoch (from 0).
+        epoch_batches: the training batches of a given epoch (from 0), one for each step.
         recipe: epochs, optimiser and schedule.
         seed: of this run.
         evaluate: split → metric → value, of the model as it is now; called with whether this is
@@ -123,23 +119,21 @@ def training(
         TrainingCollapsed: a term is NaN or infinite, the logits of an evaluation are, or the
             criterion says so.
     """
-    optimizer = _optimizer([*model.parameters(), *criterion.parameters()], recipe)
-    autocast = autocast_of(recipe, next(model.parameters()).device)
+    trainee = Trainee(model, criterion, recipe)
     checkpoint = resume_from or Checkpoint()
     if resume_from:
-        restore(resume_from.tensors, model, criterion, optimizer)
+        trainee.restore(resume_from.tensors)
     else:
-        with autocast:
+        with trainee.autocast:
             criterion.prepare(model, epoch_batches(0))
 
     for epoch in range(checkpoint.epoch, recipe.epochs):
         seed_torch(seed, epoch, STEPS)
         rate = recipe.learning_rate_at(epoch)
-        optimizer.param_groups[0]["lr"] = rate
+        trainee.set_learning_rate(rate)
         row = {"epoch": epoch + 1, "learning_rate": rate}
         try:
-            batches = epoch_batches(epoch)
-            row |= yield from _epoch(epoch, model, criterion, optimizer, batches, autocast)
+            row |= yield from _epoch(epoch, trainee, epoch_batches(epoch))
             last = epoch + 1 == recipe.epochs
             if last or (epoch + 1) % recipe.evaluate_every == 0:
                 row["metrics"] = evaluate(last)
@@ -149,65 +143,25 @@ def training(
             ) from None
         except TrainingCollapsed as error:
             raise TrainingCollapsed(f"epoch {epoch + 1}: {error}") from None
-        tensors = snapshot(model, criterion, optimizer)
-        checkpoint = Checkpoint(epoch + 1, [*checkpoint.history, row], tensors)
+        checkpoint = Checkpoint(epoch + 1, [*checkpoint.history, row], trainee.snapshot())
         on_epoch_end(checkpoint)
     return checkpoint.history
 
 
-def autocast_of(recipe: Recipe, device: torch.device) -> AbstractContextManager:
-    """The context in which a forward pass has a recipe's precision; backward stays outside.
-
-    In bf16, convolutions and linear layers round their float32 weights and inputs; losses compute
-    in float32.
-    """
-    if recipe.precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
-
-
-def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.SGD:
-    optimizer = torch.optim.SGD(
-        parameters,
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-    if recipe.momentum:
-        # The first step would make these zeros. But the fused kernel refuses to make them for some
-        # parameters only, such as those whose first gradient comes in a later phase of a distiller.
-        for parameter in parameters:
-            if parameter.requires_grad:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-    return optimizer
-
-
-def _epoch(
-    epoch: int,
-    model: nn.Module,
-    criterion: Criterion,
-    optimizer: torch.optim.Optimizer,
-    batches: Iterable[Batch],
-    autocast: AbstractContextManager,
-) -> Training[Row]:
+def _epoch(epoch: int, trainee: Trainee, plan: Sequence[Batch]) -> Training[Row]:
     """Ask for all steps of an epoch, window by window, and check each; the mean of every term."""
-    model.train()
-    criterion.train()
-    criterion.start_epoch(epoch)
-    batches = iter(batches)
+    trainee.model.train()
+    trainee.criterion.train()
+    trainee.criterion.start_epoch(epoch)
     sums: Counter[str] = Counter()
-    steps, together = 0, 1
-    while True:
-        few = islice(batches, CHECK_EVERY)
-        window = yield Steps(epoch, model, criterion, optimizer, few, autocast)
-        if not window.steps:
-            break
-        _check(criterion, {name: total / window.steps for name, total in window.sums.items()})
+    together = 1
+    for first in range(0, len(plan), CHECK_EVERY):
+        numbers = range(first, min(first + CHECK_EVERY, len(plan)))
+        window = yield Steps(epoch, trainee, plan, numbers)
+        _check(trainee.criterion, {k: total / len(numbers) for k, total in window.sums.items()})
         sums.update(window.sums)
-        steps += window.steps
         together = window.together
-    row = {f"loss_{name}": total / steps for name, total in sums.items()}
+    row = {f"loss_{name}": total / len(plan) for name, total in sums.items()}
     return row | ({"trained_together": together} if together > 1 else {})
 
 
@@ -220,36 +174,7 @@ def _check(criterion: Criterion, means: dict[str, float]) -> None:
 
 def train_steps(request: Steps) -> Window:
     """Do the steps that a training asks for."""
-    sums, steps = sum_terms(request.terms, request.optimizer, request.batches)
-    return Window({name: value.item() for name, value in sums.items()}, steps)
-
-
-def sum_terms(
-    terms_of: Callable[[Batch], dict[str, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    batches: Iterable[Batch],
-) -> tuple[dict[str, Tensor], int]:
-    """Minimise the terms of some batches, one step for each batch.
-
-    Args:
-        terms_of: named terms of a batch: scalars, or one value for each of several models.
-        optimizer: of all that is trained.
-        batches: one for each step.
-
-    Returns:
-        Each term summed over the steps, on the device, so that no step waits; the number of steps.
-    """
-    sums: dict[str, Tensor] = {}
-    steps = 0
-    for batch in batches:
-        optimizer.zero_grad(set_to_none=True)
-        terms = terms_of(batch)
-        sum(terms.values()).sum().backward()
-        optimizer.step()
-        for name, term in terms.items():
-            sums[name] = sums.get(name, 0) + term.detach()
-        steps += 1
-    return sums, steps
+    return Window(sum_terms(request.trainee.terms, request.trainee.optimizer, request.batches))
 
 
 def each_alone(requests: list[Steps]) -> list[Window]:
@@ -257,7 +182,7 @@ def each_alone(requests: list[Steps]) -> list[Window]:
     return [train_steps(request) for request in requests]
 
 
-class _Member(Generic[Result]):
+class Member(Generic[Result]):
     """A training that runs beside others: what it asks for, and in the end its result."""
 
     def __init__(self, training: Training[Result]) -> None:
@@ -291,7 +216,7 @@ def run_in_step(
         What each training returns. One that ends early, having collapsed, does not stop the others.
         An exception that a training does not handle stops all, and is raised.
     """
-    members = [_Member(training) for training in trainings]
+    members = [Member(training) for training in trainings]
     try:
         for member in members:
             member.resume(None)
@@ -305,39 +230,3 @@ def run_in_step(
         for training in trainings:
             training.close()  # frees at once what it holds, such as locks
     return [member.result for member in members]
-
-
-def snapshot(
-    model: nn.Module, criterion: Criterion, optimizer: torch.optim.Optimizer
-) -> dict[str, Tensor]:
-    """All state that training changes, by dotted names."""
-    momentum = {
-        f"optimizer.{index}.momentum_buffer": state["momentum_buffer"]
-        for index, state in optimizer.state_dict()["state"].items()
-        if state.get("momentum_buffer") is not None
-    }
-    return (
-        {f"model.{name}": value for name, value in model.state_dict().items()}
-        | {f"criterion.{name}": value for name, value in criterion.state_dict().items()}
-        | momentum
-    )
-
-
-def restore(
-    tensors: dict[str, Tensor],
-    model: nn.Module,
-    criterion: Criterion,
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """Put a :func:`snapshot` back."""
-    model.load_state_dict(_under("model.", tensors))
-    criterion.load_state_dict(_under("criterion.", tensors))
-    parameters = optimizer.param_groups[0]["params"]
-    for name, value in _under("optimizer.", tensors).items():
-        parameter = parameters[int(name.split(".")[0])]
-        # Copied, since the fused kernel needs buffers in the memory order of their parameters.
-        optimizer.state[parameter]["momentum_buffer"].copy_(value)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): value for n, value in tensors.items() if n.startswith(prefix)}

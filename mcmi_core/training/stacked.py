@@ -18,7 +18,8 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
-from mcmi_core.training.loop import Steps, Window, each_alone, sum_terms
+from mcmi_core.training.loop import Steps, Window, each_alone
+from mcmi_core.training.trainee import Trainee, sum_terms
 
 MOST_TOGETHER = 16
 """Models on an axis, at most: as many as have been measured (``benchmarks/packing.py``)."""
@@ -34,17 +35,23 @@ def train_together(requests: list[Steps]) -> list[Window]:
     Returns:
         The window of each, its model, criterion and optimiser changed as if trained alone.
     """
-    if len(requests) == 1 or not all(request.criterion.stackable for request in requests):
+    trainees = [request.trainee for request in requests]
+    if len(trainees) == 1 or not all(trainee.criterion.stackable for trainee in trainees):
         return each_alone(requests)
-    stack = _Stack(requests)
-    sums, steps = sum_terms(stack.terms, stack.optimizer, stack.batches())
+    stack = _Stack(trainees)
+    sums = sum_terms(stack.terms, stack.optimizer, _stacked_batches(requests))
     stack.unstack()
-    values = {name: value.tolist() for name, value in sums.items()}  # K numbers each
     windows = []
     for place in range(len(requests)):
-        own_sums = {name: value[place] for name, value in values.items()}
-        windows.append(Window(own_sums, steps, together=len(requests)))
+        own_sums = {name: values[place] for name, values in sums.items()}
+        windows.append(Window(own_sums, together=len(requests)))
     return windows
+
+
+def _stacked_batches(requests: list[Steps]) -> Iterator[Batch]:
+    """The batches of all members, (K, N, ...)."""
+    for members in zip(*(request.batches for request in requests), strict=True):
+        yield Batch(*map(torch.stack, zip(*members, strict=True)))
 
 
 class _Member(nn.Module):
@@ -61,25 +68,20 @@ class _Member(nn.Module):
 class _Stack:
     """Weights, buffers and momenta of K trainings, each with a first axis of length K."""
 
-    def __init__(self, requests: list[Steps]) -> None:
-        self.requests = requests
-        self.members = [_Member(request.model, request.criterion) for request in requests]
+    def __init__(self, trainees: list[Trainee]) -> None:
+        self.trainees = trainees
+        self.members = [_Member(trainee.model, trainee.criterion) for trainee in trainees]
         self.weights, self.buffers = stack_module_state(self.members)
-        [settings] = requests[0].optimizer.param_groups
+        [settings] = trainees[0].optimizer.param_groups
         self.optimizer = torch.optim.SGD(**settings | {"params": self.weights.values()})
         for name, weight in self.weights.items():
             states = [
-                request.optimizer.state[member.get_parameter(name)]
-                for request, member in zip(requests, self.members, strict=True)
+                trainee.optimizer.state[member.get_parameter(name)]
+                for trainee, member in zip(trainees, self.members, strict=True)
             ]
             if all(states):  # they are empty without momentum
                 momenta = [state["momentum_buffer"] for state in states]
                 self.optimizer.state[weight]["momentum_buffer"] = torch.stack(momenta)
-
-    def batches(self) -> Iterator[Batch]:
-        """The batches of all members, (K, N, ...)."""
-        for members in zip(*(request.batches for request in self.requests), strict=True):
-            yield Batch(*map(torch.stack, zip(*members, strict=True)))
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted terms by name, (K,)."""
@@ -90,7 +92,7 @@ class _Stack:
     def unstack(self) -> None:
         """Copy what the steps made of each member back to where it came from."""
         for place, member in enumerate(self.members):
-            states = self.requests[place].optimizer.state
+            states = self.trainees[place].optimizer.state
             for name, own in member.named_parameters():
                 weight = self.weights[name]
                 own.copy_(weight[place])
