@@ -41,8 +41,7 @@ def precision(
     The student of either precision learns from the float32 teacher.
     """
     recipes = {
-        name: Recipe(precision=name, evaluate_every=epochs).shortened(epochs)
-        for name in PRECISIONS
+        name: Recipe(precision=name, evaluate_every=epochs).shortened(epochs) for name in PRECISIONS
     }
     runs = {}
     for seed in range(seeds):

@@ -1,6 +1,7 @@
 """Where to compute when nobody says, what fits there, and how weights lie in memory."""
 
 import math
+import os
 from typing import TypeVar
 
 import torch
@@ -12,6 +13,22 @@ Module = TypeVar("Module", bound=nn.Module)
 def default_device() -> torch.device:
     """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def make_reproducible(device: torch.device) -> None:
+    """Let a GPU compute float32 in float32, and the same steps to the same bits.
+
+    PyTorch's defaults are TF32 for convolutions, which rounds their inputs to 11 bits, and whatever
+    kernel is fastest, sums in varying order among them. On the CPU nothing needs to be changed.
+    """
+    if device.type != "cuda":
+        return
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # Where there is no deterministic kernel, it warns; `mcmi sprint` says which methods repeat.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a search for bugs, not for bits
 
 
 def free_memory(device: torch.device) -> float:

@@ -1,7 +1,7 @@
 """Samples with labels, parts of them, and two such splits as a data set."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -63,8 +63,17 @@ class Split:
         return Split(inputs, self.labels.to(device), posterior)
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change with any sample or label."""
+        """16 hexadecimal digits that change with any sample or label; computed once."""
+        return self._own_fingerprint
+
+    @cached_property
+    def _own_fingerprint(self) -> str:
         return _fingerprint(self)
+
+    def slices(self, size: int) -> "Iterator[Split]":
+        """The samples in parts of at most ``size``, in order, without a copy."""
+        for first in range(0, len(self), size):
+            yield self._map(lambda tensor, place=slice(first, first + size): tensor[place])
 
     def subset(self, indices: Tensor) -> "Split":
         """The samples at ``indices``, in that order."""

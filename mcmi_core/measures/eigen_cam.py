@@ -17,12 +17,13 @@ from io import BytesIO
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mcmi_core.data.augmentation import centre_crop
 from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
+from mcmi_core.measures.evaluation import batch_size
 
-BATCH_SIZE = 512
 DIGITS = 3
 """Decimals of the maps in a record."""
 
@@ -51,13 +52,21 @@ def eigen_cam(maps: Tensor, *, centred: bool = False) -> Tensor:
     rows = maps.double().flatten(2).transpose(1, 2)  # (N, H·W, D)
     if centred:
         rows = rows - rows.mean(dim=1, keepdim=True)
-    _, _, right = torch.linalg.svd(rows, full_matrices=False)
-    projection = (rows @ right[:, 0, :, None]).squeeze(2)  # (N, H·W)
+    projection = rows @ _first_right_singular_vector(rows)[:, :, None]  # (N, H·W, 1)
+    projection = projection.squeeze(2)
     agreement = (projection * rows.mean(dim=2)).sum(dim=1, keepdim=True)  # (N, 1)
     heat = torch.where(agreement < 0, -projection, projection).clamp_min(0)
     largest = heat.amax(dim=1, keepdim=True)
     heat = torch.where(largest > 0, heat / largest, 0)
     return heat.view(len(maps), *maps.shape[2:])
+
+
+def _first_right_singular_vector(rows: Tensor) -> Tensor:
+    """v₁ of each matrix (N, P, D), as the last eigenvector of its smaller product: (N, D)."""
+    if rows.shape[2] <= rows.shape[1]:
+        return torch.linalg.eigh(rows.mT @ rows).eigenvectors[:, :, -1]
+    left = torch.linalg.eigh(rows @ rows.mT).eigenvectors[:, :, -1]  # (N, P)
+    return F.normalize((left[:, None] @ rows).squeeze(1), dim=1)  # Aᵀ u₁ = s₁ v₁
 
 
 def coverage(heat: Tensor) -> Tensor:
@@ -128,9 +137,10 @@ def eigen_cam_coverage(
     Raises:
         ValueError: a network whose features are no maps.
     """
+    size = batch_size(dataset, device)
     heats = [
         [eigen_cam(maps, centred=centred) for maps in _stage_maps(model, batch.inputs)]
-        for batch in evaluation_batches(dataset, split, batch_size=BATCH_SIZE, device=device)
+        for batch in evaluation_batches(dataset, split, batch_size=size, device=device)
     ]
     stages = [torch.cat(batches) for batches in zip(*heats, strict=True)]  # (N, H, W) each
     return {

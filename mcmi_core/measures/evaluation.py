@@ -7,8 +7,12 @@ from mcmi_core.cmi import OutputSums, bayes_divergence
 from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
 
-BATCH_SIZE = 512
-"""Samples that the network sees at once."""
+MOST_AT_ONCE = {"cpu": 512, "cuda": 2048}
+"""Samples that the network sees at once, at most: more would gain nothing."""
+
+PIXELS_AT_ONCE = {"cpu": 64 * 32**2, "cuda": 2048 * 32**2}
+"""Pixels of such a batch, at most: a CPU takes twice as long for maps that its caches cannot hold,
+and a card has only so much memory."""
 
 SUMMED_AT_ONCE = 2**18
 """Logits that are summed at once; for fewer, to start an operation takes longer than to do it."""
@@ -24,17 +28,21 @@ def predict_logits(
     split: Split,
     device: torch.device,
     variant: int | None = None,
-    batch_size: int = BATCH_SIZE,
 ) -> Tensor:
     """Logits (N, C) of ``model``, in eval mode, for every sample of ``split`` in its order.
 
     With ``variant``, for that variant of every sample; see :mod:`mcmi_core.data.augmentation`.
     """
     model.eval()
-    batches = evaluation_batches(
-        dataset, split, batch_size=batch_size, device=device, variant=variant
-    )
+    size = batch_size(dataset, device)
+    batches = evaluation_batches(dataset, split, batch_size=size, device=device, variant=variant)
     return torch.cat([model(batch.inputs) for batch in batches])
+
+
+def batch_size(dataset: Dataset, device: torch.device) -> int:
+    """Samples that a network sees at once when it is evaluated."""
+    kind = "cuda" if device.type == "cuda" else "cpu"
+    return max(1, min(MOST_AT_ONCE[kind], PIXELS_AT_ONCE[kind] // dataset.image_size**2))
 
 
 @torch.inference_mode()
@@ -69,9 +77,9 @@ def evaluate(
     hits = torch.zeros(max(ranks.values()), dtype=torch.int64, device=device)
     sums, divergence_sum = OutputSums.zeros(classes, device), 0.0
 
-    batches = max(SUMMED_AT_ONCE // (classes * BATCH_SIZE), 1)
-    for indices in torch.arange(len(split)).split(batches * BATCH_SIZE):
-        part = split.subset(indices).to(device)
+    size = batch_size(dataset, device)
+    for part in split.slices(max(SUMMED_AT_ONCE // (classes * size), 1) * size):
+        part = part.to(device)
         logits = predict_logits(model, dataset, part, device)
         sums.update(logits, part.labels, temperature)
         hits += (logits.topk(len(hits)).indices == part.labels[:, None]).sum(dim=0)

@@ -5,7 +5,7 @@ from torch import nn
 
 from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
-from mcmi_core.measures.evaluation import BATCH_SIZE
+from mcmi_core.measures.evaluation import batch_size
 
 
 @torch.no_grad()
@@ -41,7 +41,8 @@ def tsne(
     from sklearn.manifold import TSNE
 
     part = split if samples >= len(split) else split.fraction(samples / len(split), seed=seed)
-    batches = evaluation_batches(dataset, part, batch_size=BATCH_SIZE, device=device)
+    size = batch_size(dataset, device)
+    batches = evaluation_batches(dataset, part, batch_size=size, device=device)
     vectors = torch.cat([model.features(batch.inputs)[0][-1] for batch in batches]).cpu().numpy()
     reducer = TSNE(perplexity=perplexity, init="pca", random_state=seed)
     places = reducer.fit_transform(vectors).round(3)  # (N, 2); finer than any figure shows

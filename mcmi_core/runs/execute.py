@@ -1,4 +1,4 @@
-"""Many runs, in parallel processes."""
+"""Many runs: in parallel processes on a CPU, on streams of one process on a GPU."""
 
 import math
 import multiprocessing
@@ -13,16 +13,21 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
+from typing import TYPE_CHECKING
 
 import torch
 from tqdm import tqdm
 
-from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
+from mcmi_core.base.device import default_device
+from mcmi_core.base.errors import OutOfTime, RunsFailed
 from mcmi_core.base.progress import progress_bar, send_bars_to
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.queue import Group, Queue
 from mcmi_core.runs.store import Store
 from mcmi_core.training.stacked import MOST_TOGETHER
+
+if TYPE_CHECKING:
+    from mcmi_core.training.lanes import Engine
 
 WARM = ["mcmi_core.runs.trainer", "torch._dynamo"]
 """Imported once, for all workers; ``torch._dynamo``, since every optimiser imports it."""
@@ -35,9 +40,14 @@ def execute(
     workers: int | None = None,
     device: torch.device | None = None,
     together: int = MOST_TOGETHER,
+    engine: "Engine" = "graph",
     deadline: float = math.inf,
 ) -> None:
-    """Make the records of many runs, in parallel processes, with a progress bar.
+    """Make the records of many runs, several at a time, with a progress bar.
+
+    On a CPU in parallel processes, small students of a kind stacked into one
+    (:mod:`~mcmi_core.training.stacked`); on a GPU in this process, each on a stream of its own
+    (:mod:`~mcmi_core.training.lanes`).
 
     A run starts when those it builds on are done. One that fails stops only those trained together
     with it; runs that build on a failed or collapsed one are left out. Interrupted, or at the
@@ -47,14 +57,15 @@ def execute(
     Args:
         runs: what to do; runs that are finished cost nothing.
         store: where results are kept.
-        workers: processes; the default is one per processor core (or as many as ``MCMI_CORES``
-            says, where other programs need the rest), at most one per run. They share the cores
-            equally, however few of them are needed. Each takes half a gigabyte of a GPU, even
-            while it waits.
+        workers: runs at a time. The default is on a CPU one process per core (or as many as
+            ``MCMI_CORES`` says, where other programs need the rest), which share the cores equally,
+            however few of them are needed; on a GPU,
+            :data:`~mcmi_core.runs.on_card.STREAMS`.
         device: where to train; the default is the GPU if there is one.
-        together: the most small students that one process trains at once (see
-            :mod:`~mcmi_core.training.stacked`). With 1 each is trained alone, and results equal
-            those of :func:`~mcmi_core.runs.trainer.ensure` bit for bit, not only up to rounding.
+        together: the most small students that one process trains at once on a CPU. With 1 each is
+            trained alone, and results equal those of :func:`~mcmi_core.runs.trainer.ensure` bit for
+            bit, not only up to rounding.
+        engine: how a GPU does steps.
         deadline: when to stop, in seconds since 1970.
 
     Raises:
@@ -64,9 +75,22 @@ def execute(
     """
     if together < 1:
         raise ValueError(f"together must be at least 1, got {together}")
-    queue = Queue(runs, store, together)
-    if not queue.waiting:
-        return
+    device = device or default_device()
+    on_card = device.type == "cuda"
+    queue = Queue(runs, store, together=1 if on_card else together)
+    if queue.waiting and on_card:
+        from mcmi_core.runs.on_card import STREAMS, execute_on_card  # the trainer: seconds
+
+        settings = {"streams": workers or STREAMS, "engine": engine, "deadline": deadline}
+        execute_on_card(queue, store, device, **settings)
+    elif queue.waiting:
+        _execute_in_processes(queue, store, device, workers, deadline)
+    queue.check_failures()
+
+
+def _execute_in_processes(
+    queue: Queue, store: Store, device: torch.device, workers: int | None, deadline: float
+) -> None:
     available = cores()
     workers = workers or available
     number = min(workers, len(queue.waiting))
@@ -94,7 +118,6 @@ def execute(
             f"a process that trained was killed (out of memory?), {queue}, under way: "
             f"{', '.join(queue.under_way())}; run again to go on"
         ) from None
-    queue.check_failures()
 
 
 def _report(messages: SimpleQueue, queue: Queue, bar: tqdm) -> None:
@@ -189,18 +212,12 @@ def _exit_after(alive: Connection) -> None:
     os._exit(1)
 
 
-def _work(group: Group, store: Store, device: torch.device | None) -> list[str]:
+def _work(group: Group, store: Store, device: torch.device) -> list[str]:
     """Make the records of runs that build on finished ones; the keys of those that are done."""
     from mcmi_core.runs.trainer import ensure_together  # here, as only workers need it
 
     def on_epoch() -> None:
         _messages.put((group[0].key, ""))
 
-    try:
-        records = ensure_together(list(group), store, device, on_epoch)
-        return [record.key for record in records if record.status == "done"]
-    except torch.OutOfMemoryError as error:
-        reason = str(error).partition(". ")[0]
-    finally:
-        torch.cuda.empty_cache()  # for other processes; nothing happens without CUDA
-    raise CompanionError(f"{reason}; run again with fewer workers, and it goes on from there")
+    records = ensure_together(list(group), store, device, on_epoch)
+    return [record.key for record in records if record.status == "done"]

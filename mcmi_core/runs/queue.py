@@ -54,6 +54,11 @@ class Queue:
             self._under_way.add(run.key)
         self.epochs_left[group[0].key] = sum(self.epochs_left.pop(run.key) for run in group)
 
+    def postpone(self, run: Run) -> None:
+        """Put a run that was started alone back, as another process is making it."""
+        self._under_way.discard(run.key)
+        self.waiting[run.key] = run
+
     def count_epoch(self, key: str) -> None:
         """Note that one run of the group under way with that first key has trained an epoch."""
         self.epochs_left[key] = max(0, self.epochs_left[key] - 1)

@@ -48,14 +48,19 @@ class Store(Records):
         """Where everything about a run lies."""
         return self.root / run.id
 
-    def lock(self, run: Run) -> FileLock:
-        """Held while a run is trained; the system frees it when its process dies."""
+    def lock(self, run: Run, wait: bool = True) -> FileLock:
+        """Held while a run is trained; the system frees it when its process dies.
+
+        Args:
+            run: whose folder is made, if need be.
+            wait: until whoever holds it is done; if not, taking it raises ``filelock.Timeout``.
+        """
         folder = self.folder(run)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"cannot make {folder}: {error.strerror}") from None
-        return FileLock(folder / "lock")
+        return FileLock(folder / "lock", blocking=wait)
 
     def records(self) -> list[Record]:
         """The records of all finished runs, by name."""

@@ -14,6 +14,7 @@ import math
 import os
 import shutil
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -34,8 +35,8 @@ from mcmi_core.runs.store import Store
 SHARE_OF_DISK = 0.5
 """The most that all teachers' logits may take of the disk space that is free without them."""
 
-BATCH_SIZE = {"cpu": 64, "cuda": 512}
-"""Images at once: a CPU takes twice as long for each of 512, whose maps its caches cannot hold."""
+_on_device: WeakValueDictionary[tuple[Path, torch.device], Tensor] = WeakValueDictionary()
+"""Logits on a GPU that runs under way hold: students of one teacher share them."""
 
 
 def pays_for_one_student(dataset: Dataset, split: Split, looks: int) -> bool:
@@ -112,13 +113,23 @@ def teacher_logits(
         if missing := _missing_variants(path, shape, store):
             with progress_bar(total=len(missing), unit="logits variant") as bar:
                 for variant in missing:
-                    size = BATCH_SIZE[device.type]
-                    _append(path, predict_logits(model, dataset, split, device, variant, size))
+                    _append(path, predict_logits(model, dataset, split, device, variant))
                     bar.update()
         os.utime(path)
         logits = map_tensor(path, np.float32, shape)
-    fits = 2 * logits.nbytes <= free_memory(device)
-    return logits.to(device) if fits else logits
+    return _shared(path, logits, device)
+
+
+def _shared(path: Path, logits: Tensor, device: torch.device) -> Tensor:
+    """The logits on a device, if they fit there; all runs that hold them hold the same."""
+    if device.type == "cpu":
+        return logits
+    there = _on_device.get((path, device))
+    if there is None:
+        if 2 * logits.nbytes > free_memory(device):
+            return logits
+        there = _on_device[path, device] = logits.to(device)
+    return there
 
 
 def _missing_variants(path: Path, shape: tuple[int, ...], store: Store) -> range:

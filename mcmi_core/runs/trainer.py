@@ -2,15 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mcmi_core.base.device import default_device, place
+from mcmi_core.base.device import default_device, make_reproducible, place
 from mcmi_core.base.errors import (
     DataError,
     IncompatibleNetworks,
@@ -22,17 +23,26 @@ from mcmi_core.base.seeding import WEIGHTS, seed_torch
 from mcmi_core.components import DISTILLERS, MEASUREMENTS, OBJECTIVES
 from mcmi_core.criterion import Criterion
 from mcmi_core.data import load_dataset
-from mcmi_core.data.loader import Batch, training_batches
-from mcmi_core.data.split import Dataset
+from mcmi_core.data.loader import EpochPlan, training_batches
+from mcmi_core.data.split import Dataset, Split
 from mcmi_core.distillers.hsakd import HeadsLoss
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.runs import provenance
-from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher, TeacherHeads
+from mcmi_core.runs.config import (
+    BayesTeacher,
+    Measurement,
+    Part,
+    Run,
+    Student,
+    Teacher,
+    TeacherHeads,
+)
 from mcmi_core.runs.records import Record, flat_metrics
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.teacher_logits import remembers, teacher_logits
+from mcmi_core.training.lanes import run_in_lanes
 from mcmi_core.training.loop import Checkpoint, Metrics, Row, Training, run_in_step, training
 from mcmi_core.training.stacked import train_together
 
@@ -99,7 +109,12 @@ def ensure_together(
     distinct = {run.key: run for run in runs}.values()
     ordered = sorted(distinct, key=lambda run: (str(run.data), run.key))
     device = device or default_device()
-    records = run_in_step([_make(run, store, device, on_epoch) for run in ordered], train_together)
+    how = {"engine": "graph", "streams": len(ordered)}
+    trainings = [make(run, store, device, on_epoch, how=how) for run in ordered]
+    if device.type == "cuda":
+        records = run_in_lanes(trainings, device)
+    else:
+        records = run_in_step(trainings, train_together)
     by_key = {record.key: record for record in records}
     return [by_key[run.key] for run in runs]
 
@@ -140,17 +155,50 @@ def create_untrained(run: Teacher | TeacherHeads | Student, dataset: Dataset) ->
     return HeadedNetwork(model) if isinstance(run, TeacherHeads) else model
 
 
-def _make(run: Run, store: Store, device: torch.device, on_epoch: Callable) -> Training[Record]:
+def make(
+    run: Run,
+    store: Store,
+    device: torch.device,
+    on_epoch: Callable[[], None],
+    *,
+    wait: bool = True,
+    how: Mapping[str, str | int] | None = None,
+) -> Training[Record]:
+    """The record of a run whose parent is finished, as a training that asks for its steps.
+
+    Args:
+        run: what to do.
+        store: where results are kept.
+        device: where to train.
+        on_epoch: called after every epoch.
+        wait: for another process that is making it.
+        how: a GPU does the steps, for the record.
+
+    Returns:
+        As :func:`ensure`, and with its errors.
+
+    Raises:
+        filelock.Timeout: another process is making it, and this one is not to wait.
+    """
+    make_reproducible(device)
     if record := store.record(run):
         return record
-    with store.lock(run):  # another process may have made it, while this one waited
-        return store.record(run) or (yield from _execute(run, store, device, on_epoch))
+    with store.lock(run, wait):  # another process may have made it, while this one waited
+        return store.record(run) or (yield from _execute(run, store, device, on_epoch, how))
 
 
-def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -> Training[Record]:
+def _execute(
+    run: Run,
+    store: Store,
+    device: torch.device,
+    on_epoch: Callable[[], None],
+    how: Mapping[str, str | int] | None,
+) -> Training[Record]:
     """Measure or train, as the run says, and keep the record and the weights."""
     dataset = load_dataset(run.data)
     about = provenance.describe(device) | {"data_fingerprint": dataset.fingerprint()}
+    if device.type == "cuda" and run.epochs:
+        about |= how or {}
     weights = None
     match run:
         case Measurement():
@@ -178,6 +226,19 @@ def _execute(run: Run, store: Store, device: torch.device, on_epoch: Callable) -
     return record
 
 
+@lru_cache(maxsize=4)
+def _splits(dataset: Dataset, part: Part, device: torch.device) -> tuple[Split, Split, int]:
+    """A part of the training split and the test split on a device, and the samples in an epoch.
+
+    Runs that are trained side by side share them.
+    """
+    train, epoch_length = part.select(dataset.train)
+    splits = train.to(device), dataset.test.to(device), epoch_length
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # before another stream reads them
+    return splits
+
+
 @dataclass
 class _Job:
     """The training of a teacher, of auxiliary heads or of a student."""
@@ -190,8 +251,8 @@ class _Job:
     history: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        train, self.epoch_length = self.run.part.select(self.dataset.train)
-        self.splits = {"train": train.to(self.device), "test": self.dataset.test.to(self.device)}
+        train, test, self.epoch_length = _splits(self.dataset, self.run.part, self.device)
+        self.splits = {"train": train, "test": test}
         seed_torch(self.run.seed, 0, WEIGHTS)
         match self.run:
             case Teacher():
@@ -261,7 +322,7 @@ class _Job:
                     outcome["metrics"] |= self.metrics(split)
         return outcome | {"history": _columns(self.history)}, self.model.state_dict()
 
-    def epoch_batches(self, epoch: int) -> Iterable[Batch]:
+    def epoch_batches(self, epoch: int) -> EpochPlan:
         """The training batches of an epoch (from 0)."""
         return training_batches(
             self.dataset,
