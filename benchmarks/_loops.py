@@ -1,9 +1,9 @@
 """Two training loops to measure: this project's, and a plain one of PyTorch's parts."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from functools import partial
-from itertools import cycle, islice, repeat
+from itertools import cycle, islice
 
 import torch
 from _measure import CPU, seconds
@@ -13,15 +13,19 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from mcmi_core.base.device import place
+from mcmi_core.base.device import make_reproducible, place
 from mcmi_core.components import DISTILLERS, OBJECTIVES
+from mcmi_core.criterion import Criterion
 from mcmi_core.data import Dataset
-from mcmi_core.data.loader import Batch, training_batches
+from mcmi_core.data.loader import Batch, EpochPlan, training_batches
 from mcmi_core.models import create_model
-from mcmi_core.training.loop import Steps, autocast_of, train_steps
+from mcmi_core.training.lanes import Engine, Lane
+from mcmi_core.training.loop import CHECK_EVERY, Steps, Training
 from mcmi_core.training.recipe import Recipe
+from mcmi_core.training.trainee import Trainee
 
 CLASSES = 100
+LEARNING_RATE = 1e-3
 OBJECTIVE = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}
 
 
@@ -51,73 +55,42 @@ class PILImages(TorchDataset):
         return self.transform(self.images[index]), self.labels[index], index
 
 
-class Training:
+def build(
+    criterion: str,
+    dataset: Dataset,
+    student: str,
+    teacher: str,
+    device: torch.device,
+    put: Callable[[nn.Module, torch.device], nn.Module],
+) -> tuple[nn.Module, Criterion]:
     """A student and what trains it, put on a device as this project does it or as PyTorch does."""
-
-    def __init__(
-        self,
-        criterion: str,
-        dataset: Dataset,
-        student: str,
-        teacher: str,
-        device: torch.device,
-        put: Callable[[nn.Module, torch.device], nn.Module],
-    ) -> None:
-        torch.manual_seed(0)
-        self.device = device
-        size = {
-            "num_classes": dataset.num_classes,
-            "in_channels": dataset.in_channels,
-            "image_size": dataset.image_size,
-        }
-        self.model = put(create_model(student, **size), device)
-        if criterion in OBJECTIVE:
-            self.criterion = OBJECTIVES.build(OBJECTIVE[criterion], num_classes=dataset.num_classes)
-        else:
-            self.criterion = DISTILLERS.build(
-                criterion,
-                student=self.model,
-                teacher=put(create_model(teacher, **size), device),
-                sample=dataset.normalise(dataset.train.inputs[:2].to(device)),
-                labels=dataset.train.labels.to(device),
-            )
-        put(self.criterion, device)
-        self.optimizer = torch.optim.SGD(
-            [*self.model.parameters(), *self.criterion.parameters()],
-            lr=1e-3,
-            momentum=0.9,
-            weight_decay=5e-4,
-            fused=isinstance(self, Ours),
+    torch.manual_seed(0)
+    size = {
+        "num_classes": dataset.num_classes,
+        "in_channels": dataset.in_channels,
+        "image_size": dataset.image_size,
+    }
+    model = put(create_model(student, **size), device)
+    if criterion in OBJECTIVE:
+        loss = OBJECTIVES.build(OBJECTIVE[criterion], num_classes=dataset.num_classes)
+    else:
+        loss = DISTILLERS.build(
+            criterion,
+            student=model,
+            teacher=put(create_model(teacher, **size), device),
+            sample=dataset.normalise(dataset.train.inputs[:2].to(device)),
+            labels=dataset.train.labels.to(device),
         )
-        self.model.train()
-        self.criterion.train()
+    return model.train(), put(loss, device).train()
 
 
-class CompiledStep:
-    """The context of a compiled step, which autocast's encloses.
-
-    On a GPU, a CUDA graph may overwrite outputs of the step before, but none of this one: the loss
-    needs those of teacher and student.
-    """
-
-    def __init__(self, autocast: AbstractContextManager) -> None:
-        self.autocast = autocast
-
-    def __enter__(self) -> None:
-        torch.compiler.cudagraph_mark_step_begin()
-        self.autocast.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self.autocast.__exit__(*error)
-
-
-class Ours(Training):
-    """This project's loop.
+class Ours:
+    """This project's loop, for one training or for several on one card.
 
     Args:
         precision: of a recipe.
-        compiled: whether the calls of student and teacher go through ``torch.compile``, on a GPU as
-            CUDA graphs; features that a distiller reads do not.
+        engine: how a GPU does steps.
+        streams: trainings at a time.
     """
 
     def __init__(
@@ -127,43 +100,66 @@ class Ours(Training):
         batch_size: int,
         device: torch.device = CPU,
         precision: str = "float32",
-        compiled: bool = False,
+        engine: Engine = "eager",
+        streams: int = 1,
         **networks: str,
     ) -> None:
-        put = partial(place, precision=precision)
-        super().__init__(criterion, dataset, **networks, device=device, put=put)
-        self.batches = _endless(dataset, batch_size, device)
-        self.context = autocast_of(Recipe(precision=precision), device)
-        if compiled:
-            mode = "reduce-overhead" if device.type == "cuda" else "default"
-            for network in (self.model, getattr(self.criterion, "teacher", None)):
-                if network is not None:
-                    network.compile(mode=mode, dynamic=False)
-            self.context = CompiledStep(self.context)
-
-    def run(self, steps: int) -> float:
-        """Seconds for some steps."""
-        batches = islice(self.batches, steps)
-        request = Steps(0, self.model, self.criterion, self.optimizer, batches, self.context)
-        return seconds(lambda: train_steps(request), self.device)
-
-
-def _endless(dataset: Dataset, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    split = dataset.train.to(device)
-    for epoch, _ in enumerate(repeat(None)):
-        yield from training_batches(
+        make_reproducible(device)
+        self.device = device
+        self.window = CHECK_EVERY
+        recipe = Recipe(precision=precision, learning_rate=LEARNING_RATE)
+        split = dataset.train.to(device)
+        plan = training_batches(
             dataset,
             split,
             batch_size=batch_size,
-            epoch_length=len(split) - len(split) % batch_size,
+            epoch_length=CHECK_EVERY * batch_size,
             seed=0,
-            epoch=epoch,
+            epoch=0,
             device=device,
         )
+        put = partial(place, precision=precision)
+        self.trainees, self.lanes = [], []
+        for _ in range(streams):
+            parts = build(criterion, dataset, **networks, device=device, put=put)
+            self.trainees.append(Trainee(*parts, recipe))
+            training = self._endless(self.trainees[-1], plan)
+            self.lanes.append(Lane(training, device, engine))
+
+    def run(self, steps: int) -> float:
+        """Seconds for some steps of each training; the first call allocates, and captures."""
+        self.window = min(steps, CHECK_EVERY)
+        return seconds(lambda: self._advance(steps // self.window), self.device)
+
+    def _advance(self, windows: int) -> None:
+        for _ in range(windows):
+            for lane in self.lanes:
+                lane.advance()
+
+    def _endless(self, trainee: Trainee, plan: EpochPlan) -> Training[None]:
+        while True:
+            yield Steps(0, trainee, plan, range(self.window))
 
 
-class Plain(Training):
-    """The usual loop: worker processes, PIL transforms, float32, ``.item()`` in every step."""
+@contextmanager
+def pytorch_defaults() -> Iterator[None]:
+    """TF32 convolutions and whatever kernel is fastest, as where nobody asks for anything."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    tf32 = torch.backends.cudnn.allow_tf32
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
+        torch.backends.cudnn.allow_tf32 = tf32
+
+
+class Plain:
+    """The usual loop: worker processes, PIL transforms, ``.item()`` in every step.
+
+    float32 in PyTorch's default memory order; on a GPU that is TF32, as PyTorch's default is.
+    """
 
     def __init__(
         self,
@@ -175,7 +171,16 @@ class Plain(Training):
         workers: int = 2,
         **networks: str,
     ) -> None:
-        super().__init__(criterion, dataset, **networks, device=device, put=nn.Module.to)
+        self.device = device
+        self.model, self.criterion = build(
+            criterion, dataset, **networks, device=device, put=nn.Module.to
+        )
+        self.optimizer = torch.optim.SGD(
+            [*self.model.parameters(), *self.criterion.parameters()],
+            lr=LEARNING_RATE,
+            momentum=0.9,
+            weight_decay=5e-4,
+        )
         self.loader = DataLoader(
             PILImages(dataset),
             batch_size,
@@ -190,8 +195,9 @@ class Plain(Training):
 
     def run(self, steps: int) -> float:
         """Seconds for some steps, after those whose batches the workers had ready."""
-        self._steps(self.loader.num_workers)
-        return seconds(lambda: self._steps(steps), self.device)
+        with pytorch_defaults():
+            self._steps(self.loader.num_workers)
+            return seconds(lambda: self._steps(steps), self.device)
 
     def _steps(self, steps: int) -> None:
         total = 0.0

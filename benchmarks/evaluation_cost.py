@@ -16,6 +16,8 @@ from mcmi_core.data.loader import training_batches
 from mcmi_core.measures.evaluation import evaluate, predict_logits
 from mcmi_core.models import create_model
 from mcmi_core.training.loop import Steps, train_steps
+from mcmi_core.training.recipe import Recipe
+from mcmi_core.training.trainee import Trainee
 
 CPU = torch.device("cpu")
 CRITERIA = {"mll": "mll", "mcmi": "mcmi:lam=0.2,centroids=tracked"}
@@ -30,9 +32,9 @@ def measure(dataset: Dataset, model: str, batch_size: int, rounds: int) -> dict[
     }
     split = dataset.train
 
-    def epoch(network, criterion, optimizer) -> float:
-        network.train()
-        batches = training_batches(
+    def epoch(trainee: Trainee) -> float:
+        trainee.model.train()
+        plan = training_batches(
             dataset,
             split,
             batch_size=batch_size,
@@ -41,7 +43,7 @@ def measure(dataset: Dataset, model: str, batch_size: int, rounds: int) -> dict[
             epoch=0,
             device=CPU,
         )
-        request = Steps(0, network, criterion, optimizer, batches)
+        request = Steps(0, trainee, plan, range(len(plan)))
         return seconds(lambda: train_steps(request))
 
     contestants = {}
@@ -49,8 +51,8 @@ def measure(dataset: Dataset, model: str, batch_size: int, rounds: int) -> dict[
         torch.manual_seed(0)
         network = place(create_model(model, **size), CPU)
         criterion = OBJECTIVES.build(objective, num_classes=dataset.num_classes)
-        optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, fused=True)
-        contestants[name] = lambda parts=(network, criterion, optimizer): epoch(*parts)
+        trainee = Trainee(network, criterion, Recipe(learning_rate=1e-3))
+        contestants[name] = lambda trainee=trainee: epoch(trainee)
     contestants["forward"] = lambda: seconds(lambda: predict_logits(network, dataset, split, CPU))
     contestants["evaluate"] = lambda: seconds(lambda: evaluate(network, dataset, split, CPU))
     return best_seconds(contestants, rounds)

@@ -15,7 +15,6 @@ from _measure import RESULTS, best_seconds, random_images, seconds, write_table
 
 from mcmi_core.data.augmentation import num_variants
 from mcmi_core.measures.evaluation import predict_logits
-from mcmi_core.runs.teacher_logits import BATCH_SIZE
 
 STUDENTS = (1, 5, 22)
 """Of one teacher."""
@@ -40,8 +39,8 @@ def teacher_cache(
         Ours("kd", dataset, batch_size, student=student, teacher=teacher) for _ in range(2)
     )
     # Speed does not depend on what they say; to compute them all would take minutes.
-    remembering.criterion.remember(torch.randn(variants, images, CLASSES))
-    network = live.criterion.teacher
+    remembering.trainees[0].criterion.remember(torch.randn(variants, images, CLASSES))
+    network = live.trainees[0].criterion.teacher
     for training in (live, remembering):
         training.run(1)  # the first step allocates
     spent = best_seconds(
@@ -49,7 +48,7 @@ def teacher_cache(
             "live": lambda: live.run(steps),
             "remembering": lambda: remembering.run(steps),
             "fill": lambda: seconds(
-                lambda: predict_logits(network, dataset, dataset.train, CPU, 0, BATCH_SIZE["cpu"])
+                lambda: predict_logits(network, dataset, dataset.train, CPU, 0)
             ),
         },
         rounds,

@@ -7,25 +7,39 @@ The plain loop is the usual one: a DataLoader with worker processes, PIL transfo
 eager float32 in PyTorch's default memory order, SGD, and ``.item()`` in every step.
 """
 
+import json
+import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import torch
 import typer
 from _loops import CLASSES, OBJECTIVE, Ours, Plain
-from _measure import RESULTS, best_seconds, peak_megabytes, random_images, write_table
-from floor import TERABYTES_PER_SECOND, TFLOPS, cost
+from _measure import RESULTS, best_seconds, peak_megabytes, random_images, seconds, write_table
+from floor import cost
 
 from mcmi_core.models import create_model
 
 CRITERIA = (*OBJECTIVE, "kd", "crd", "reviewkd")
-LOOPS = {
+ON_CPU = {
     "ours": {},
     "ours bf16": {"precision": "bf16"},
-    "ours compiled": {"compiled": True},
-    "ours bf16 compiled": {"precision": "bf16", "compiled": True},
     "plain": {},
 }
+ON_CARD = {
+    "plain": {},
+    "eager float32": {},
+    "eager bf16": {"precision": "bf16"},
+    "graph float32": {"engine": "graph"},
+    "graph bf16": {"engine": "graph", "precision": "bf16"},
+    **{
+        f"{streams} streams": {"engine": "graph", "precision": "bf16", "streams": streams}
+        for streams in (4, 8, 16)
+    },
+}
+"""Loops by name. Several streams are as many trainings on one card, by graphs in bf16."""
 
 
 class Setting(NamedTuple):
@@ -41,9 +55,9 @@ class Setting(NamedTuple):
     workers: int
 
     def make(self, loop: str) -> Ours | Plain:
-        """A loop of :data:`LOOPS` that trains this."""
+        """A loop that trains this."""
         plain = loop == "plain"
-        options = {"workers": self.workers} if plain else LOOPS[loop]
+        options = {"workers": self.workers} if plain else (ON_CPU | ON_CARD)[loop]
         return (Plain if plain else Ours)(
             self.criterion,
             random_images(self.images, CLASSES, self.image_size),
@@ -54,8 +68,8 @@ class Setting(NamedTuple):
             **options,
         )
 
-    def floor(self) -> float:
-        """Seconds per image that an H200 needs at least, for the networks alone."""
+    def floor(self, terabytes_per_second: float) -> float:
+        """Seconds per image that a card's memory needs at least, for the networks alone in bf16."""
         size = {"num_classes": CLASSES, "in_channels": 3, "image_size": self.image_size}
         parts = [(self.student, True)]
         if self.criterion not in OBJECTIVE:
@@ -64,10 +78,7 @@ class Setting(NamedTuple):
             cost(create_model(name, **size), self.image_size, self.batch_size, backward=backward)
             for name, backward in parts
         ]
-        return max(
-            sum(part.operations for part in costs) / (TFLOPS * 1e12),
-            sum(part.fused_bytes for part in costs) / (TERABYTES_PER_SECOND * 1e12),
-        )
+        return sum(part.fused_bytes for part in costs) / (terabytes_per_second * 1e12)
 
 
 def training_step(
@@ -81,73 +92,97 @@ def training_step(
     rounds: int = 3,
     threads: int = 2,
     workers: Annotated[int, typer.Option(help="Processes that load for the plain loop.")] = 2,
-    criteria: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(CRITERIA),
-    loops: Annotated[
-        str,
-        typer.Option(
-            help=f"Of {', '.join(LOOPS)}; the default is all on a GPU, ours and plain on the CPU. "
-            "Compiling takes minutes."
-        ),
+    criteria: Annotated[
+        str, typer.Option(help="Separated by commas; the default is all, on a GPU mll and kd.")
     ] = "",
-    memory: Annotated[bool, typer.Option(help="Also peak memory, except where compiled.")] = True,
+    loops: Annotated[
+        str, typer.Option(help=f"Of {', '.join(ON_CPU)}; on a GPU {', '.join(ON_CARD)}.")
+    ] = "",
+    memory: Annotated[bool, typer.Option(help="Also peak memory, on the CPU.")] = True,
+    minutes: Annotated[float, typer.Option(help="No new measurement after that.")] = math.inf,
     output: Path = RESULTS,
 ) -> None:
-    """Measure and write training_step_DEVICE.md: the best of some rounds of some steps.
+    """Measure and write training_step_DEVICE.md and .json: the best of some rounds of some steps.
 
-    On a GPU the teacher's own training is measured too.
+    On a GPU, MLL trains the teacher's network.
     """
+    deadline = time.monotonic() + 60 * minutes
     torch.set_num_threads(threads)
-    on_cpu = torch.device(device).type == "cpu"
+    place = torch.device(device)
+    on_cpu = place.type == "cpu"
     steps = steps or (3 if on_cpu else 100)
-    chosen = (loops or ("ours,plain" if on_cpu else ",".join(LOOPS))).split(",")
+    known = ON_CPU if on_cpu else ON_CARD
+    chosen = loops.split(",") if loops else list(known)
     for name in chosen:
-        if name not in LOOPS:
-            raise typer.BadParameter(f"unknown loop {name!r}; choose from {', '.join(LOOPS)}")
-    trained = [(criterion, student) for criterion in criteria.split(",")]
-    trained += [] if on_cpu else [("mll", teacher)]
+        if name not in known:
+            raise typer.BadParameter(f"unknown loop {name!r}; choose from {', '.join(known)}")
+    bandwidth = 0.0 if on_cpu else terabytes_per_second(place)
     rows = []
-    for criterion, network in trained:
+    for criterion in (criteria or ",".join(CRITERIA if on_cpu else ("kd", "mll"))).split(","):
+        network = student if on_cpu or criterion not in OBJECTIVE else teacher
         sizes = images, image_size, batch_size
         setting = Setting(criterion, network, teacher, *sizes, device, workers)
-        # Compiled are calls, not the features that other distillers read.
-        names = [n for n in chosen if "compiled" not in n or criterion in (*OBJECTIVE, "kd")]
-        runs = {name: setting.make(name).run for name in names}
-        first = {name: run(1) for name, run in runs.items()}  # allocates, and compiles
-        best = best_seconds(
-            {name: lambda run=run: run(steps) for name, run in runs.items()}, rounds
-        )
-        speed = {name: steps * batch_size / value for name, value in best.items()}
-        for name in names:
-            compiled = "compiled" in name
-            peak = ""
-            if memory and not compiled:
-                steps_alone = (_steps_alone, threads, name, setting)
-                peak = f"{peak_megabytes(*steps_alone, device=torch.device(device)):.0f}"
-            ratio = f"{speed[name] / speed['plain']:.2f}" if "plain" in speed else ""
-            compiling = f"{first[name]:.0f}" if compiled else ""
-            row = (network, criterion, name, f"{speed[name]:.0f}", ratio, peak, compiling)
-            floor = () if on_cpu else (f"{100 * speed[name] * setting.floor():.1f}",)
-            rows.append(row + floor)
-    columns = ("network", "criterion", "loop", "images/s", "of plain", "peak MB", "compiling, s")
-    note = f"Best of {rounds} rounds of {steps} steps, in turn; {workers} workers load for plain. "
+        speed = {}
+        if on_cpu:  # in turn, as other programs may disturb one and not the other
+            runs = {name: setting.make(name).run for name in chosen}
+            best = _best(runs, steps, rounds)
+            speed = {name: steps * batch_size / value for name, value in best.items()}
+        for name in chosen:
+            if not on_cpu:
+                if time.monotonic() > deadline:
+                    break
+                [best] = _best({name: setting.make(name).run}, steps, rounds).values()
+                images_done = ON_CARD[name].get("streams", 1) * steps * batch_size
+                speed[name] = images_done / best
+            row = {"network": network, "criterion": criterion, "loop": name}
+            row["images/s"] = round(speed[name])
+            row["of plain"] = f"{speed[name] / speed['plain']:.2f}" if "plain" in speed else ""
+            if not on_cpu:
+                row["% of floor"] = f"{100 * speed[name] * setting.floor(bandwidth):.1f}"
+            elif memory:
+                peak = peak_megabytes(_steps_alone, threads, name, setting, device=place)
+                row["peak MB"] = f"{peak:.0f}"
+            rows.append(row)
+    note = f"Best of {rounds} rounds of {steps} steps; {workers} workers load for plain. "
     if on_cpu:
-        note += "Peak: growth of the process over its imports in two steps, workers not counted."
+        note += "Loops take turns. Peak: growth of the process over its imports in two steps."
     else:
-        columns += ("% of floor",)
         note += (
-            "Peak: what torch allocated on the card in two steps. The floor is that of floor.py "
-            "for an H200 in bf16, networks alone: on another card the last column says little."
+            "Plain is PyTorch's default: TF32, nothing deterministic; ours is float32 or bf16, "
+            "and deterministic. Streams: trainings at once, all by graphs in bf16, images/s "
+            f"together. Floor: the fused traffic of floor.py at {bandwidth:.2f} TB/s, which this "
+            "card reached when it copied a gigabyte, read and written bytes counted."
         )
+    name = f"training_step_{place.type}"
     write_table(
-        f"training_step_{torch.device(device).type}",
+        name,
         f"{student} at {image_size}x{image_size}, batch {batch_size}, teacher {teacher}, "
         f"{images} images",
-        columns,
-        rows,
+        tuple(rows[0]),
+        [tuple(row.values()) for row in rows],
         output,
         note=note,
-        device=torch.device(device),
+        device=place,
     )
+    (output / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def _best(runs: dict[str, Callable[[int], float]], steps: int, rounds: int) -> dict[str, float]:
+    """The fewest seconds of each loop, after one step that allocates and captures."""
+    for run in runs.values():
+        run(steps)
+    return best_seconds({n: lambda run=run: run(steps) for n, run in runs.items()}, rounds)
+
+
+def terabytes_per_second(device: torch.device) -> float:
+    """What a card moves when it copies a gigabyte, read and written bytes counted."""
+    source = torch.zeros(2**30, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    copies = 10
+    best = best_seconds(
+        {"": lambda: seconds(lambda: [target.copy_(source) for _ in range(copies)], device)}, 3
+    )
+    return 2 * copies * source.nbytes / best[""] / 1e12
 
 
 def _steps_alone(threads: int, loop: str, setting: Setting) -> None:

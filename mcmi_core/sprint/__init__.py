@@ -1,0 +1,1 @@
+"""What a GPU that is there for minutes is used for: check, measure, train, pack up."""

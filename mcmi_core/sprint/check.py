@@ -1,0 +1,195 @@
+"""Does a GPU train as the CPU does, captured or not, and twice to the same bits?
+
+Each method trains a ResNet-8 for some steps on the same random images, from the same weights. Two
+trainings are compared by the distance that they end up apart, as a share of the way they went:
+
+    ‖w_a − w_b‖ / ‖w_b − w_start‖,   w: all weights of the network in one vector.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from mcmi_core.base.device import make_reproducible, place
+from mcmi_core.base.seeding import WEIGHTS, seed_torch
+from mcmi_core.components import DISTILLERS, NEED_HEADS, OBJECTIVES
+from mcmi_core.criterion import Criterion
+from mcmi_core.data.loader import training_batches
+from mcmi_core.data.split import Dataset, Split
+from mcmi_core.models import create_model
+from mcmi_core.models.auxiliary import HeadedNetwork
+from mcmi_core.training.lanes import Engine, run_in_lanes
+from mcmi_core.training.loop import Checkpoint, training
+from mcmi_core.training.recipe import Recipe
+
+METHODS = ("mll", "mcmi:lam=0.2,centroids=fixed", "mcmi:lam=0.2,centroids=tracked", "kd", "crd")
+"""What is checked against the CPU."""
+
+STEPS = 20
+CLASSES, BATCH_SIZE, IMAGE_SIZE = 10, 64, 32
+CPU = torch.device("cpu")
+
+TOLERANCES = {"eager − CPU": 0.02, "graph − eager": 1e-6, "graph again": 0.0, "graph, bf16": 1e-6}
+"""The largest distance at which two trainings agree. A CPU adds in another order."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a short training ended."""
+
+    weights: Tensor
+    """All of the network's, in one vector, on the CPU."""
+    start: Tensor
+    """What they were before."""
+    checkpoint: Checkpoint
+    """After the last epoch."""
+
+
+def check(device: torch.device, methods: Iterable[str] = METHODS) -> pd.DataFrame:
+    """Train by each method on the CPU and on a device, eagerly and captured, and compare.
+
+    Args:
+        device: to be checked.
+        methods: objectives and distillers.
+
+    Returns:
+        ``method``, ``compared``, ``distance``, ``tolerance`` and whether it ``agrees``.
+    """
+    make_reproducible(device)
+    rows = []
+    for method in methods:
+        on_cpu = trained(method, CPU)
+        eager, graph, again = (trained(method, device, e) for e in ("eager", "graph", "graph"))
+        halved = [trained(method, device, e, precision="bf16") for e in ("graph", "eager")]
+        pairs = {
+            "eager − CPU": (eager, on_cpu),
+            "graph − eager": (graph, eager),
+            "graph again": (again, graph),
+            "graph, bf16": tuple(halved),
+        }
+        for compared, pair in pairs.items():
+            tolerance = TOLERANCES[compared]
+            apart = distance(*pair)
+            rows.append((method, compared, apart, tolerance, apart <= tolerance))
+    return pd.DataFrame(rows, columns=["method", "compared", "distance", "tolerance", "agrees"])
+
+
+def distance(one: Trained, other: Trained) -> float:
+    """How far two trainings ended up apart, as a share of the way that the other went."""
+    way = torch.linalg.vector_norm(other.weights - other.start)
+    return (torch.linalg.vector_norm(one.weights - other.weights) / way).item()
+
+
+def trained(
+    method: str,
+    device: torch.device,
+    engine: Engine = "eager",
+    *,
+    precision: str = "float32",
+    steps: int = STEPS,
+    epochs: int = 1,
+    resume_from: Checkpoint | None = None,
+) -> Trained:
+    """Train a ResNet-8 by a method on random images.
+
+    Args:
+        method: an objective or a distiller, with its options.
+        device: where.
+        engine: how a GPU does steps.
+        precision: of the steps.
+        steps: in an epoch; each epoch has a smaller batch after them.
+        epochs: how many.
+        resume_from: an earlier checkpoint of the same training.
+    """
+    dataset = random_images(steps * BATCH_SIZE + BATCH_SIZE // 2)
+    train = dataset.train.to(device)
+    seed_torch(0, 0, WEIGHTS)
+    model = _network(dataset)
+    criterion = _criterion(method, model, dataset)
+    start = _all_weights(model)
+    model, criterion = (place(part, device, precision) for part in (model, criterion))
+    if hasattr(criterion, "teacher"):
+        place(criterion.teacher, device, precision)
+    checkpoints = []
+    run_in_lanes(
+        [
+            training(
+                model,
+                criterion,
+                lambda epoch: training_batches(
+                    dataset,
+                    train,
+                    batch_size=BATCH_SIZE,
+                    epoch_length=len(train),
+                    seed=0,
+                    epoch=epoch,
+                    device=device,
+                ),
+                Recipe(epochs=epochs, learning_rate=0.01, milestones=(), precision=precision),
+                seed=0,
+                evaluate=lambda last: {},
+                resume_from=resume_from,
+                on_epoch_end=checkpoints.append,
+            )
+        ],
+        device,
+        engine,
+    )
+    return Trained(_all_weights(model), start, checkpoints[-1])
+
+
+def random_images(number: int) -> Dataset:
+    """Images of classes that differ in brightness, so that there is something to learn."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(number) % CLASSES
+    images = torch.randint(156, (number, 3, IMAGE_SIZE, IMAGE_SIZE), generator=generator)
+    images = (images + 10 * labels[:, None, None, None]).to(torch.uint8)
+    split, half = Split(images, labels), (0.5, 0.5, 0.5)
+    names = tuple(map(str, range(CLASSES)))
+    return Dataset("random", split, split, names, half, half, augmentation="crop_flip")
+
+
+class _SameNegatives(nn.Module):
+    """CRD's draw of samples of other classes, the same on all devices.
+
+    Random numbers of a CPU and of a GPU differ.
+    """
+
+    def forward(self, indices: Tensor, number: int) -> Tensor:
+        """Indices (N, number): the samples after each, those of its own class left out."""
+        after = torch.arange(number, device=indices.device)
+        offsets = after // (CLASSES - 1) * CLASSES + after % (CLASSES - 1) + 1
+        return (indices[:, None] + offsets) % (STEPS * BATCH_SIZE)
+
+
+def _network(dataset: Dataset, name: str = "resnet8") -> nn.Module:
+    return create_model(
+        name,
+        num_classes=dataset.num_classes,
+        in_channels=dataset.in_channels,
+        image_size=dataset.image_size,
+    )
+
+
+def _criterion(method: str, student: nn.Module, dataset: Dataset) -> Criterion:
+    name = method.partition(":")[0]
+    if name in OBJECTIVES:
+        return OBJECTIVES.build(method, num_classes=dataset.num_classes)
+    teacher = _network(dataset, "resnet14")
+    criterion = DISTILLERS.build(
+        method,
+        student=student,
+        teacher=HeadedNetwork(teacher) if name in NEED_HEADS else teacher,
+        sample=dataset.normalise(dataset.train.inputs[:2]),
+        labels=dataset.train.labels,
+    )
+    if name == "crd":
+        criterion.negatives = _SameNegatives()
+    return criterion
+
+
+def _all_weights(model: nn.Module) -> Tensor:
+    return torch.cat([p.detach().cpu().reshape(-1) for p in model.parameters()])
