@@ -12,7 +12,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 def default_device() -> torch.device:
     """The GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def make_reproducible(device: torch.device) -> None:

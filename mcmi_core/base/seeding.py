@@ -41,7 +41,6 @@ class OwnRandomNumbers:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
         self._on_cpu = torch.get_rng_state()
         self._on_card = torch.Generator(device) if device.type == "cuda" else None
 
@@ -51,7 +50,7 @@ class OwnRandomNumbers:
         others = torch.get_rng_state()
         torch.set_rng_state(self._on_cpu)
         if self._on_card:
-            default = torch.cuda.default_generators[self._on_card.device.index]
+            default = torch.cuda.default_generators[self._on_card.device.index or 0]
             others_on_card = default.graphsafe_get_state()
             default.graphsafe_set_state(self._on_card)
         try:
