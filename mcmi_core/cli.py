@@ -284,9 +284,8 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     Times are those of finished runs of the same kind on this hardware, from the store and from the
     committed records.
     """
-    from mcmi_core.base.device import default_device
     from mcmi_core.profiles import get_profile
-    from mcmi_core.runs.execute import cores
+    from mcmi_core.runs.execute import default_workers
     from mcmi_core.runs.plan import plan as plan_runs
     from mcmi_core.runs.provenance import hardware
     from mcmi_core.runs.store import Store
@@ -295,11 +294,12 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     chosen = _chosen(settings, experiments)
     runs = [run for experiment in chosen for run in experiment.runs()]
     store = Store(store_root())
-    machine = hardware(default_device())
+    device = settings.device()
+    machine = hardware(device)
     committed = map(read_record, records_root().glob("*/*.json"))
     table = plan_runs(runs, store, [*store.records(), *committed], machine)
     unknown = (table.runs - table.done)[table.seconds_left.isna()].sum()
-    workers = min(e.workers or settings.workers or cores() for e in chosen)
+    workers = min(e.workers or settings.workers or default_workers(device) for e in chosen)
     left = _duration(table.seconds_left.sum() / workers)
     table["seconds_left"] = table.seconds_left.map(_duration, "ignore")
     columns = {"seconds_per_epoch": "s per epoch", "seconds_left": "time left"}
@@ -310,6 +310,28 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
         f"{table.done.sum()} of {table.runs.sum()} runs done; {left} of training left with "
         f"{workers} at a time on {machine}{untimed}"
     )
+
+
+@app.command()
+def sprint(
+    out: Annotated[Path, typer.Option(help="folder for what comes back: at most 8 files")],
+    minutes: Annotated[float, typer.Option(min=0, help="in all, packing up included")] = 12,
+    resume: Annotated[
+        Path | None, typer.Option(help="what an earlier sprint left, to go on from")
+    ] = None,
+    streams: Annotated[
+        int, typer.Option(min=0, help="runs at a time; 0: what was measured to be fastest")
+    ] = 0,
+) -> None:
+    """Use a GPU that is there for minutes: check it, measure it, train, and pack up.
+
+    Needs no network, no Jupyter, and the image folder cifar10-jpeg in MCMI_DATA. OUT is kept up to
+    date, so that little is lost if it is killed.
+    """
+    from mcmi_core.base.device import default_device
+    from mcmi_core.sprint.sprint import sprint as run_sprint
+
+    run_sprint(out, minutes, default_device(), resume, streams, say=typer.echo)
 
 
 @runs_app.command("list")

@@ -55,7 +55,7 @@ ORACLE_SEEDS = tuple(range(10))
 GPU = Profile(
     name="gpu",
     needs_gpu=True,
-    workers=8,
+    workers=None,
     experiments=(
         experiments.Quickstart(pair=TINY_IMAGENET, seeds=SEEDS),
         experiments.TemperatureAndCmi(

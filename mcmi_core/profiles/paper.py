@@ -48,7 +48,7 @@ ORACLE_SEEDS = tuple(range(20))
 PAPER = Profile(
     name="paper",
     needs_gpu=True,
-    workers=8,
+    workers=None,
     experiments=(
         experiments.Quickstart(pair=CIFAR100, seeds=SEEDS),
         experiments.TemperatureAndCmi(

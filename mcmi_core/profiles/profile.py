@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcmi_core.base.errors import CompanionError, RunsFailed
 from mcmi_core.base.files import write_atomically
@@ -16,6 +17,9 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.records import Record, Records
+
+if TYPE_CHECKING:
+    import torch
 
 CLAIMS = "99_claims"
 """The notebook that shows the runs of all experiments."""
@@ -27,9 +31,19 @@ class Profile:
 
     name: str
     needs_gpu: bool
+    """Whether it is trained on a GPU; if not, on the CPU, even where there is a GPU: networks that
+    small are faster there, and a record says the same wherever it was made."""
     workers: int | None
-    """Runs at a time; None: one per processor core."""
+    """Runs at a time; None: one per processor core, on a GPU as many as keep it busy."""
     experiments: tuple[Experiment, ...]
+
+    def device(self) -> "torch.device":
+        """Where its runs are trained."""
+        import torch
+
+        from mcmi_core.base.device import default_device
+
+        return default_device() if self.needs_gpu else torch.device("cpu")
 
     def experiment(self, name: str) -> Experiment:
         """The experiment of that name, with this profile's settings.
@@ -66,7 +80,7 @@ class Profile:
         store = Store(store_root())
 
         def train_missing(runs: list[Run], workers: int | None) -> None:
-            execute(runs, store, workers=workers or self.workers)
+            execute(runs, store, workers=workers or self.workers, device=self.device())
 
         return Lab(self.name, store, train_missing)
 
@@ -99,7 +113,7 @@ class Profile:
             runs_by_workers[experiment.workers or self.workers] += experiment.runs()
         for workers, runs in runs_by_workers.items():
             try:
-                execute(runs, store, workers=workers, deadline=deadline)
+                execute(runs, store, workers=workers, device=self.device(), deadline=deadline)
             except RunsFailed as error:
                 failures.append(str(error))
         for experiment in experiments:
@@ -124,10 +138,9 @@ class Profile:
             CompanionError: the profile needs a GPU and there is none.
             DataError: a data set cannot be found or downloaded.
         """
-        from mcmi_core.base.device import default_device
         from mcmi_core.data import load_dataset
 
-        if self.needs_gpu and default_device().type != "cuda":
+        if self.needs_gpu and self.device().type != "cuda":
             raise CompanionError(
                 f"profile {self.name!r} needs a CUDA GPU and torch finds none; PROFILE=smoke runs "
                 "the same notebooks on a CPU"

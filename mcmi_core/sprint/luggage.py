@@ -1,0 +1,88 @@
+"""What a sprint brings back: few files, none of them large.
+
+records.tar.gz     the records of all finished runs
+weights-1.tar ...  of finished runs, and checkpoints of those under way, what later runs need first
+"""
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from mcmi_core.base.errors import StoreError
+from mcmi_core.runs.config import Run
+from mcmi_core.runs.store import Store
+
+FILES = 4
+"""Of weights, at most."""
+
+MOST_BYTES = 15 * 2**20
+"""Of one file."""
+
+RECORDS = "records.tar.gz"
+OVERHEAD = 2048
+"""Bytes that a file takes in an archive beside its own, at most."""
+
+
+def pack(runs: list[Run], store: Store, out: Path) -> None:
+    """Write what the store holds of some runs, as much as fits; replaces what was packed before.
+
+    Args:
+        runs: in the order in which they are wanted, each after what it builds on.
+        store: where they are trained.
+        out: a folder, made if need be.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    finished = [run for run in runs if store.path(run.id).exists()]
+    _write(out / RECORDS, [store.path(run.id) for run in finished], store.root, "w:gz")
+    boxes, room = [[] for _ in range(FILES)], [MOST_BYTES] * FILES
+    for path in _by_need(runs, {run.key for run in finished}, store):
+        size = path.stat().st_size + OVERHEAD
+        box = next((number for number in range(FILES) if size <= room[number]), None)
+        if box is not None:
+            boxes[box].append(path)
+            room[box] -= size
+    for number, paths in enumerate(boxes, start=1):
+        if paths:
+            _write(out / f"weights-{number}.tar", paths, store.root, "w")
+
+
+def unpack(folder: Path, store: Store) -> int:
+    """Put what was packed into a store; the number of records.
+
+    Raises:
+        StoreError: the folder holds no records, or a damaged archive.
+    """
+    if not (folder / RECORDS).exists():
+        raise StoreError(f"{folder} holds no {RECORDS}: no sprint was packed there")
+    store.root.mkdir(parents=True, exist_ok=True)
+    records = 0
+    # Weights first: a run with a record counts as finished.
+    for path in [*sorted(folder.glob("weights-*.tar")), folder / RECORDS]:
+        try:
+            with tarfile.open(path) as archive:
+                archive.extractall(store.root, filter="data")
+                records = len(archive.getnames())
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise StoreError(f"cannot unpack {path}: {error}") from None
+    return records
+
+
+def _by_need(runs: list[Run], finished: set[str], store: Store) -> Iterator[Path]:
+    """Weights that unfinished runs build on, checkpoints of those, then all other weights."""
+    parents = {run.parent.key for run in runs if run.parent and run.key not in finished}
+    needed = [run for run in runs if run.key in finished and run.key in parents]
+    others = [run for run in runs if run.key in finished and run.key not in parents]
+    paths = [store.folder(run) / "weights.safetensors" for run in needed]
+    paths += [store.folder(run) / "checkpoint.safetensors" for run in runs]
+    paths += [store.folder(run) / "weights.safetensors" for run in others]
+    return (path for path in paths if path.exists())
+
+
+def _write(target: Path, paths: list[Path], root: Path, mode: str) -> None:
+    """An archive of files, each under its place in ``root``; all or nothing."""
+    half = target.with_name(f".{target.name}")
+    with tarfile.open(half, mode) as archive:
+        for path in paths:
+            if path.exists():  # a checkpoint goes when its run is finished
+                archive.add(path, path.relative_to(root))
+    half.replace(target)
