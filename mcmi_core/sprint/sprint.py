@@ -16,7 +16,6 @@ import torch
 from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import PROJECT, store_root
-from mcmi_core.base.statistics import mean_interval
 from mcmi_core.data import load_dataset
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.lab import Lab
@@ -27,7 +26,7 @@ from mcmi_core.runs.provenance import describe
 from mcmi_core.runs.store import Store
 from mcmi_core.sprint.check import check
 from mcmi_core.sprint.luggage import pack, unpack
-from mcmi_core.sprint.plan import PAIR, SEEDS, experiments, from_scratch
+from mcmi_core.sprint.plan import PAIR, SEEDS, controls, experiments
 from mcmi_core.training.lanes import Engine
 
 SECONDS_TO_PACK = 15
@@ -93,7 +92,8 @@ def sprint(
     tell(f"measured: {streams} streams")
 
     chosen = experiments(pair, seeds)
-    runs = [run for experiment in chosen for run in experiment.runs()] + from_scratch(pair, seeds)
+    runs = [run for experiment in chosen for run in experiment.runs()]
+    runs += [run for each in controls(pair, seeds).values() for run in each]
     wanted = list({link.key: link for run in runs for link in run.chain()}.values())
     failure = None
     with _Packer(wanted, store, out):
@@ -227,10 +227,11 @@ def _results(chosen: list[Experiment], pair: Pair, seeds: tuple[int, ...], store
             for f in findings
         ]
         lines.append(_table(pd.DataFrame(rows)))
-    scratch = [record for run in from_scratch(pair, seeds) if (record := store.record(run))]
-    if len(scratch) > 1:
-        accuracy = mean_interval([r.metrics["test"]["accuracy_percent"] for r in scratch])
-        lines.append(f"few-shot student from scratch: {accuracy}\n")
+    lines.append("### Students without a teacher\n")
+    for name, runs in controls(pair, seeds).items():
+        records = [record for run in runs if (record := store.record(run))]
+        values = [r.metrics["test"]["accuracy_percent"] for r in records]
+        lines.append(f"{name}: test accuracy, % {', '.join(f'{v:.2f}' for v in values)}\n")
     return "\n".join(lines)
 
 
