@@ -156,11 +156,17 @@ def _speed(
             else ["--criteria", "kd", "--steps", 1, "--images", 128, "--image-size", 8]
         )
         # A process of its own: what fails there leaves this one's card as it is.
-        process = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, timeout=60 * (minutes + 1)
-        )
-        if process.returncode:
-            report["Speed"] = f"not measured: {process.stderr.strip().splitlines()[-1:]}\n"
+        try:
+            subprocess.run(
+                list(map(str, command)),
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=60 * (minutes + 1),
+            )
+        except subprocess.SubprocessError as error:
+            last = (error.stderr or str(error)).strip().splitlines()[-1:]
+            report["Speed"] = f"not measured: {''.join(last)}\n"
             return []
         [path] = Path(folder).glob("*.json")
         rows = json.loads(path.read_text(encoding="utf-8"))
