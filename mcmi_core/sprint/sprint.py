@@ -165,8 +165,9 @@ def _speed(
                 timeout=60 * (minutes + 1),
             )
         except subprocess.SubprocessError as error:
-            last = (error.stderr or str(error)).strip().splitlines()[-1:]
-            report["Speed"] = f"not measured: {''.join(last)}\n"
+            said = getattr(error, "stderr", None)  # in bytes, where the time was over
+            reason = said.strip().splitlines()[-1] if isinstance(said, str) and said else error
+            report["Speed"] = f"not measured: {reason}\n"
             return []
         [path] = Path(folder).glob("*.json")
         rows = json.loads(path.read_text(encoding="utf-8"))
