@@ -24,7 +24,12 @@ def write_tensors(
     Raises:
         StoreError: as :func:`~mcmi_core.base.files.write_atomically`.
     """
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    on_host = {
+        name: tensor.detach().to("cpu", non_blocking=True) for name, tensor in tensors.items()
+    }
+    if any(tensor.is_cuda for tensor in tensors.values()):
+        torch.cuda.current_stream().synchronize()  # once, not for each tensor
+    contiguous = {name: tensor.contiguous() for name, tensor in on_host.items()}
     text = {key: json.dumps(value) for key, value in (metadata or {}).items()}
     write_atomically(path, save(contiguous, text), durable=durable)
 

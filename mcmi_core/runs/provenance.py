@@ -1,6 +1,5 @@
 """Where a result came from: versions, hardware, commit."""
 
-import os
 import platform
 import re
 import subprocess
@@ -45,15 +44,12 @@ def _processor() -> str:
 
 @cache
 def commit() -> str:
-    """Short commit of the project, ``+`` appended when files differ from it.
-
-    Where there is no repository: what ``MCMI_COMMIT`` says, or ``unknown``.
-    """
+    """Short commit of the project, ``+`` appended when files differ from it; or ``unknown``."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--", "mcmi_core") else "")
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("MCMI_COMMIT", "unknown")
+        return "unknown"
 
 
 def _git(*arguments: str) -> str:

@@ -46,6 +46,10 @@ from mcmi_core.training.lanes import run_in_lanes
 from mcmi_core.training.loop import Checkpoint, Metrics, Row, Training, run_in_step, training
 from mcmi_core.training.stacked import train_together
 
+SHARE_OF_SAVING = 0.05
+"""Of a training's time, at most, that its checkpoints take: where epochs are shorter than twenty
+times a checkpoint, not every epoch has one. The first always has."""
+
 
 def ensure(
     run: Run,
@@ -55,8 +59,8 @@ def ensure(
 ) -> Record:
     """The record of a run, made now if need be, along with all runs that it builds on.
 
-    An interrupted run goes on after its last whole epoch. Of several processes that ask for the
-    same run at once, one trains and the others wait.
+    An interrupted run goes on after its last checkpoint (:data:`SHARE_OF_SAVING`). Of several
+    processes that ask for the same run at once, one trains and the others wait.
 
     Args:
         run: what to do.
@@ -249,6 +253,8 @@ class _Job:
     device: torch.device
     on_epoch: Callable[[], None]
     history: list[Row] = field(default_factory=list)
+    next_save: float = -math.inf
+    """When to save a checkpoint again, by the monotonic clock."""
 
     def __post_init__(self) -> None:
         train, test, self.epoch_length = _splits(self.dataset, self.run.part, self.device)
@@ -355,9 +361,13 @@ class _Job:
         return metrics
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Save the checkpoint of an epoch, and say that the epoch is over."""
+        """Save the checkpoint of an epoch, if it is time to, and say that the epoch is over."""
         self.history = checkpoint.history
-        self.store.save_checkpoint(self.run, checkpoint, self.seconds)
+        begun = time.monotonic()
+        if begun >= self.next_save:
+            self.store.save_checkpoint(self.run, checkpoint, self.seconds)
+            taken = time.monotonic() - begun
+            self.next_save = begun + taken / SHARE_OF_SAVING
         self.on_epoch()
 
     @property

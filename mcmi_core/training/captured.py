@@ -7,7 +7,9 @@ rate, weights of terms, centroids and memory banks are tensors that are changed 
 """
 
 from collections.abc import Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -20,13 +22,18 @@ WARM_UPS = 3
 """Steps before one is captured: libraries choose their kernels and allocate what they work in."""
 
 
+LAUNCHERS = 4
+"""Threads that start graphs. To start one takes the CPU about a microsecond per operation in it;
+meanwhile the main thread evaluates, writes files and goes on with other runs."""
+
+
 class CapturedSteps:
     """Does the steps of one run, from its first to its last, on the current stream.
 
-    The steps of a window are queued, and the CPU is free until their sums are read. A phase of a
-    criterion has its own graph, and so does the last, smaller batch of an epoch. Random numbers are
-    drawn from torch's generator for the device, which must be the run's own (see
-    :class:`~mcmi_core.base.seeding.OwnRandomNumbers`).
+    The steps of a window are started by another thread, and the caller is free until it asks for
+    their sums. A phase of a criterion has its own graph, and so does the last, smaller batch of an
+    epoch. Random numbers are drawn from torch's generator for the device, which must be the run's
+    own (see :class:`~mcmi_core.base.seeding.OwnRandomNumbers`).
     """
 
     def __init__(self) -> None:
@@ -35,7 +42,7 @@ class CapturedSteps:
         self._step: Tensor | None = None  # (1,), the number of the next whole batch
         self._graphs: dict[tuple[Hashable, bool], torch.cuda.CUDAGraph] = {}
         self._sums: dict[Hashable, TermSums] = {}  # by phase
-        self._reading: tuple[tuple[str, ...], Tensor, torch.cuda.Event] | None = None
+        self._replaying: Future[tuple[TermSums, Tensor, torch.cuda.Event]] | None = None
 
     def queue(self, request: Steps) -> None:
         """Start the steps of a window; nothing waits for them."""
@@ -47,22 +54,33 @@ class CapturedSteps:
             if (phase, is_whole) not in self._graphs:
                 self._graphs[phase, is_whole] = self._capture(trainee, number, is_whole)
             graphs.append(self._graphs[phase, is_whole])
-        sums = self._sums[phase]
-        sums.total.zero_()
-        self._step.fill_(request.numbers.start)
-        for graph in graphs:
-            graph.replay()
-        on_host = torch.empty_like(sums.total, device="cpu", pin_memory=True)
-        on_host.copy_(sums.total, non_blocking=True)
-        done = torch.cuda.Event()
-        done.record()
-        self._reading = sums.names, on_host, done
+        window = graphs, self._sums[phase], request.numbers.start, torch.cuda.current_stream()
+        self._replaying = _launchers().submit(self._replay, *window)
 
     def read(self) -> Window:
         """Wait for the steps that were queued; their sums."""
-        names, on_host, done = self._reading
+        sums, on_host, done = self._replaying.result()
         done.synchronize()
-        return Window(dict(zip(names, on_host.tolist(), strict=True)))
+        return Window(dict(zip(sums.names, on_host.tolist(), strict=True)))
+
+    def _replay(
+        self,
+        graphs: list[torch.cuda.CUDAGraph],
+        sums: TermSums,
+        first: int,
+        stream: torch.cuda.Stream,
+    ) -> tuple[TermSums, Tensor, torch.cuda.Event]:
+        """Start the steps, and the copy of their sums to the host."""
+        with torch.cuda.stream(stream):
+            sums.total.zero_()
+            self._step.fill_(first)
+            for graph in graphs:
+                graph.replay()
+            on_host = torch.empty_like(sums.total, device="cpu", pin_memory=True)
+            on_host.copy_(sums.total, non_blocking=True)
+            done = torch.cuda.Event()
+            done.record()
+        return sums, on_host, done
 
     def _load(self, plan: EpochPlan) -> None:
         """Copy an epoch's choices to where the graphs read them."""
@@ -97,6 +115,11 @@ class CapturedSteps:
         finally:
             graph.capture_end()
         return graph
+
+
+@cache
+def _launchers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(LAUNCHERS, thread_name_prefix="launcher")
 
 
 class EagerSteps:

@@ -52,8 +52,8 @@ class Lane(Member[Result]):
     def close(self) -> None:
         """End the training, wherever it is, and free what it holds, such as locks."""
         with self._own():
-            if self.stream:
-                self.stream.synchronize()
+            if self.steps and self.request:
+                self.steps.read()  # nothing of it is freed while the card works on it
             self.training.close()
 
     def _can_capture(self) -> bool:
