@@ -5,4 +5,11 @@ maximises), ``losses`` and ``distillers`` (what a student minimises), ``training
 ``runs`` (what a result is, how it comes about and where it lives), ``experiments`` (what is asked).
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# Threads of OpenMP wait for one another by spinning. Where two programs have more threads than there
+# are cores, each spins while the other could compute: both are ten times slower. So they spin
+# shortly, then sleep. It is read when torch is loaded, and has no part in any result.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -274,6 +274,7 @@ def train(
 
     deadline = time.time() + 60 * minutes
     settings = get_profile(profile)
+    _say_if_busy()
     settings.train(_chosen(settings, experiments), deadline, say=typer.echo)
 
 
@@ -382,6 +383,7 @@ def run_notebooks(
     settings, failure = get_profile(profile), None
     records = output / "records" if train else None
     if train and (experiments := settings.experiments_of(names)):
+        _say_if_busy()
         try:
             settings.train(experiments, records=records)
         except RunsFailed as error:  # notebooks that do not need those runs can still be executed
@@ -449,6 +451,7 @@ def _train(run: Run) -> None:
     from mcmi_core.runs.store import Store
     from mcmi_core.runs.trainer import ensure
 
+    _say_if_busy()
     store = Store(store_root())
     remaining = sum(store.epochs_left(link) for link in run.chain())
     with progress_bar(total=remaining, unit="epoch") as bar:
@@ -458,6 +461,19 @@ def _train(run: Run) -> None:
     typer.echo(run.id)
     for split, metrics in record.metrics.items():
         typer.echo(_described(split, metrics))
+
+
+def _say_if_busy() -> None:
+    """Say so on standard error where other programs leave no core to training."""
+    from mcmi_core.runs.execute import cores
+
+    load, available = os.getloadavg()[0], cores()
+    if load >= available:
+        typer.echo(
+            f"mcmi: this machine is busy (load {load:.1f} on {available} cores), so training takes "
+            "longer; MCMI_CORES=1 leaves other programs their share",
+            err=True,
+        )
 
 
 def _duration(seconds: float) -> str:
@@ -491,7 +507,7 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code != 130:  # what typer makes of Ctrl-C
             raise
-        message = "mcmi: interrupted; the same command goes on after the last whole epoch"
+        message = "mcmi: interrupted; the same command goes on from the last checkpoint"
         print(message, file=sys.stderr, flush=True)
         os._exit(130)  # at once: notebooks are executed in threads, which would be waited for
 

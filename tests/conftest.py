@@ -1,5 +1,7 @@
 """Every test gets folders and one thread of its own."""
 
+import math
+
 import pytest
 import torch
 
@@ -17,6 +19,12 @@ def own_folders(tmp_path, monkeypatch):
     """No test reads or writes the user's store, outputs, caches or data."""
     for name in ("store", "output", "cache", "data"):
         monkeypatch.setenv(f"MCMI_{name.upper()}", str(tmp_path / name))
+
+
+@pytest.fixture(autouse=True)
+def a_checkpoint_of_every_epoch(monkeypatch):
+    """However long it takes, so that no test depends on the clock."""
+    monkeypatch.setattr("mcmi_core.runs.trainer.SHARE_OF_SAVING", math.inf)
 
 
 @pytest.fixture

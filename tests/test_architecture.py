@@ -19,6 +19,7 @@ FLOORS = (
     {"runs"},
     {"experiments"},
     {"profiles", "report"},
+    {"sprint"},
     {"cli"},
 )
 """From the ground up; a part may import from its own floor and from those below it."""

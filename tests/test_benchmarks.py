@@ -97,12 +97,13 @@ def test_a_step_has_the_floor_that_the_floor_says(capsys):
     from floor import floor
     from training_step import Setting
 
-    floor()
+    floor(terabytes_per_second=3.0)
     rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if "|" in line]
-    per_second = [float(row[3].replace(",", "")) for row in rows[-3:] if "unfused" not in row[1]]
+    [per_second] = [float(row[3].replace(",", "")) for row in rows if "traffic, fused" in row[1]]
     kd, mll = (Setting(c, "resnet20", "resnet56", 0, 32, 64, "cpu", 0) for c in ("kd", "mll"))
-    assert 1 / kd.floor() == pytest.approx(min(per_second), rel=1e-5)
-    assert mll.floor() < kd.floor()
+    assert 1 / kd.floor(3.0) == pytest.approx(per_second, rel=1e-5)
+    assert kd.floor(6.0) == pytest.approx(kd.floor(3.0) / 2)
+    assert mll.floor(3.0) < kd.floor(3.0)
 
 
 def test_cmi_streaming(tmp_path):

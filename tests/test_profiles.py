@@ -198,7 +198,7 @@ def asked(monkeypatch):
     """Numbers of runs and of workers that were asked of `execute`, which does nothing."""
     calls = []
 
-    def execute(runs, store, workers, deadline=math.inf):
+    def execute(runs, store, workers, device, deadline=math.inf):
         calls.append((len(runs), workers))
 
     monkeypatch.setattr("mcmi_core.runs.execute.execute", execute)

@@ -23,12 +23,16 @@ from mcmi_core.profiles.profile import Profile
 from mcmi_core.profiles.smoke import BINARY_ORACLE, ORACLE
 from mcmi_core.training.recipe import Recipe
 
+RECIPE = Recipe(precision="bf16").shortened(60)
+FINE_TUNING = Recipe(precision="bf16", epochs=20, schedule="cosine")
+
 TINY_IMAGENET = Pair(
     data="imagefolder:folder=tinyimagenet100-32",
     teacher="resnet56",
     student="resnet20",
     lam=0.15,
-    recipe=Recipe().shortened(60),
+    recipe=RECIPE,
+    fine_tuning=FINE_TUNING,
 )
 """A stand-in for CIFAR-100 of the same size and shape, for machines without its download."""
 
@@ -37,7 +41,8 @@ CIFAR10_JPEG = Pair(
     teacher="resnet56",
     student="resnet20",
     lam=0.25,
-    recipe=Recipe().shortened(60),
+    recipe=RECIPE,
+    fine_tuning=FINE_TUNING,
 )
 """CIFAR-10 as a folder of JPEG files."""
 

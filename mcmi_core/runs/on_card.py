@@ -40,7 +40,7 @@ def execute_on_card(
         deadline: when to stop, in seconds since 1970.
 
     Raises:
-        OutOfTime: the deadline came first; the next call goes on from the last whole epochs.
+        OutOfTime: the deadline came first; the next call goes on from the last checkpoints.
     """
     lanes: dict[str, Lane[Record]] = {}
     how = {"engine": engine, "streams": streams}

@@ -57,7 +57,8 @@ class Queue:
     def postpone(self, run: Run) -> None:
         """Put a run that was started alone back, as another process is making it."""
         self._under_way.discard(run.key)
-        self.waiting[run.key] = run
+        waiting = {*self.waiting, run.key}
+        self.waiting = {key: self.wanted[key] for key in self.wanted if key in waiting}
 
     def count_epoch(self, key: str) -> None:
         """Note that one run of the group under way with that first key has trained an epoch."""

@@ -2,7 +2,7 @@
 
 store/ID/record.json          written last: a run with a record is finished
 store/ID/weights.safetensors  the trained network
-store/ID/checkpoint.safetensors  the last whole epoch, while the run is under way
+store/ID/checkpoint.safetensors  the last whole epoch that was saved, while the run is under way
 store/ID/lock                 held by the process that trains it
 store/ID/logits-*.float32     what a teacher tells its students; see teacher_logits
 """
@@ -84,7 +84,7 @@ class Store(Records):
         return read_tensors(self.folder(run) / "weights.safetensors")[0]
 
     def save_checkpoint(self, run: Run, checkpoint: Checkpoint, seconds: float) -> None:
-        """Keep the last whole epoch of a run under way, and the time it took so far.
+        """Keep a whole epoch of a run under way, and the time it took so far.
 
         Raises:
             StoreError: the disk is full; the checkpoint before it is still there.
@@ -112,7 +112,7 @@ class Store(Records):
         return run.epochs - done
 
     def load_checkpoint(self, run: Run, device: torch.device) -> tuple[Checkpoint | None, float]:
-        """The last whole epoch of an interrupted run (or None), and the seconds spent on it.
+        """The last saved epoch of an interrupted run (or None), and the seconds spent on it.
 
         Raises:
             StoreError: it is damaged, or belongs to another run.

@@ -5,7 +5,9 @@ weights-1.tar ...  of finished runs, and checkpoints of those under way, what la
 """
 
 import tarfile
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from mcmi_core.base.errors import StoreError
@@ -35,15 +37,17 @@ def pack(runs: list[Run], store: Store, out: Path) -> None:
     finished = [run for run in runs if store.path(run.id).exists()]
     _write(out / RECORDS, [store.path(run.id) for run in finished], store.root, "w:gz")
     boxes, room = [[] for _ in range(FILES)], [MOST_BYTES] * FILES
-    for path in _by_need(runs, {run.key for run in finished}, store):
-        size = path.stat().st_size + OVERHEAD
+    for path, size in _by_need(runs, {run.key for run in finished}, store):
         box = next((number for number in range(FILES) if size <= room[number]), None)
         if box is not None:
             boxes[box].append(path)
             room[box] -= size
     for number, paths in enumerate(boxes, start=1):
+        target = out / f"weights-{number}.tar"
         if paths:
-            _write(out / f"weights-{number}.tar", paths, store.root, "w")
+            _write(target, paths, store.root, "w")
+        else:
+            target.unlink(missing_ok=True)  # what was packed before
 
 
 def unpack(folder: Path, store: Store) -> int:
@@ -62,20 +66,25 @@ def unpack(folder: Path, store: Store) -> int:
             with tarfile.open(path) as archive:
                 archive.extractall(store.root, filter="data")
                 records = len(archive.getnames())
-        except (tarfile.TarError, OSError, EOFError) as error:
+        except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
             raise StoreError(f"cannot unpack {path}: {error}") from None
     return records
 
 
-def _by_need(runs: list[Run], finished: set[str], store: Store) -> Iterator[Path]:
-    """Weights that unfinished runs build on, checkpoints of those, then all other weights."""
+def _by_need(runs: list[Run], finished: set[str], store: Store) -> Iterator[tuple[Path, int]]:
+    """Weights that unfinished runs build on, checkpoints of those, then all other weights.
+
+    With the bytes that each takes in an archive. A checkpoint goes when its run is finished.
+    """
     parents = {run.parent.key for run in runs if run.parent and run.key not in finished}
     needed = [run for run in runs if run.key in finished and run.key in parents]
     others = [run for run in runs if run.key in finished and run.key not in parents]
     paths = [store.folder(run) / "weights.safetensors" for run in needed]
     paths += [store.folder(run) / "checkpoint.safetensors" for run in runs]
     paths += [store.folder(run) / "weights.safetensors" for run in others]
-    return (path for path in paths if path.exists())
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield path, path.stat().st_size + OVERHEAD
 
 
 def _write(target: Path, paths: list[Path], root: Path, mode: str) -> None:
@@ -83,6 +92,8 @@ def _write(target: Path, paths: list[Path], root: Path, mode: str) -> None:
     half = target.with_name(f".{target.name}")
     with tarfile.open(half, mode) as archive:
         for path in paths:
-            if path.exists():  # a checkpoint goes when its run is finished
-                archive.add(path, path.relative_to(root))
+            # Opened first: training replaces checkpoints meanwhile, and removes them in the end.
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                name = str(path.relative_to(root))
+                archive.addfile(archive.gettarinfo(arcname=name, fileobj=file), file)
     half.replace(target)

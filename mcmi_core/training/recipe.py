@@ -29,13 +29,14 @@ class Recipe(Config):
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations; the last epoch is always evaluated, on both splits."""
     evaluate_train: bool = False
-    """Whether the evaluations in between look at the training split too."""
+    """Whether the evaluations in between look at the training split too, at 10,000 samples of it if
+    it has more."""
     # Newer than the first records. With the value that was then the only one, it is left out of
     # what is stored and hashed, so that their keys stay valid.
     precision: Literal["float32", "bf16"] = Field("float32", exclude_if=lambda p: p == "float32")
     """Of training steps: ``bf16`` runs networks under autocast. Weights, momentum, batch
-    statistics, losses and every evaluation are float32. Convolutions of float32 numbers on a GPU
-    are computed in TF32, as is PyTorch's default."""
+    statistics, losses and every evaluation are float32: IEEE's, on a GPU too, not TF32, which is
+    PyTorch's default for convolutions there."""
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate of epoch ``epoch`` (from 0); ``cosine`` falls from the full rate to 0."""

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mcmi_core.base.seeding import derive_seed
 from mcmi_core.data import Dataset, Split
 from mcmi_core.data.augmentation import KINDS, augment, draw_variants
-from mcmi_core.data.loader import epoch_order, evaluation_batches, training_batches
+from mcmi_core.data.loader import batch_at, epoch_order, evaluation_batches, training_batches
 
 CPU = torch.device("cpu")
 
@@ -34,19 +34,21 @@ def make_dataset(num=23, augmentation="crop_flip", size=8):
     )
 
 
-def an_epoch(dataset, split=None, *, batch_size=4, epoch_length=None, seed=0, epoch=0):
+def a_plan(dataset, split=None, *, batch_size=4, epoch_length=None, seed=0, epoch=0, device=CPU):
     split = split or dataset.train
-    return list(
-        training_batches(
-            dataset,
-            split,
-            batch_size=batch_size,
-            epoch_length=epoch_length or len(split),
-            seed=seed,
-            epoch=epoch,
-            device=CPU,
-        )
+    return training_batches(
+        dataset,
+        split,
+        batch_size=batch_size,
+        epoch_length=epoch_length or len(split),
+        seed=seed,
+        epoch=epoch,
+        device=device,
     )
+
+
+def an_epoch(*arguments, **settings):
+    return list(a_plan(*arguments, **settings))
 
 
 def joined(batches):
@@ -122,8 +124,50 @@ def test_orders_are_uniform():
     ],
 )
 def test_a_last_single_sample_is_dropped(num, batch_size, sizes):
-    batches = an_epoch(make_dataset(num=max(num, 5)), batch_size=batch_size, epoch_length=num)
-    assert [len(batch.indices) for batch in batches] == sizes
+    plan = a_plan(make_dataset(num=max(num, 5)), batch_size=batch_size, epoch_length=num)
+    assert [len(batch.indices) for batch in plan] == sizes
+    assert len(plan) == len(sizes)
+    assert plan.whole == sizes.count(batch_size)
+    assert plan.rest == sum(sizes) - plan.whole * batch_size
+
+
+# Steps
+
+
+@pytest.mark.parametrize("augmentation", KINDS)
+@pytest.mark.parametrize("epoch_length", [20, 22, 21, 60])
+def test_a_batch_is_a_function_of_plan_and_step(augmentation, epoch_length):
+    """Whether the step is a number or, as in a captured graph, a tensor."""
+    dataset = make_dataset(augmentation=augmentation, size=16)
+    plan = a_plan(dataset, epoch_length=epoch_length)
+    whole = [plan[step] for step in range(epoch_length // 4)]
+    assert_equal_batches([plan[torch.tensor([step])] for step in range(len(whole))], whole)
+    assert_equal_batches([batch_at(plan, torch.tensor([s])) for s in range(len(whole))], whole)
+    assert_equal_batches([plan[step] for step in reversed(range(len(whole)))], whole[::-1])
+    assert_equal_batches(an_epoch(dataset, epoch_length=epoch_length)[: len(whole)], whole)
+
+
+def test_the_last_smaller_batch_holds_the_end_of_the_order():
+    plan = a_plan(make_dataset(), epoch_length=23)
+    assert (len(plan), plan.whole, plan.rest) == (6, 5, 3)
+    assert torch.equal(plan[5].indices, plan.order[20:])
+    assert torch.equal(plan[5].variants, plan.variants[20:])
+
+
+@pytest.mark.parametrize(("epoch_length", "steps"), [(20, 5), (21, 5), (22, 6)])
+def test_a_step_that_is_missing_is_named(epoch_length, steps):
+    plan = a_plan(make_dataset(), epoch_length=epoch_length)
+    for step in (-1, steps, 99):
+        with pytest.raises(IndexError, match=f"^the epoch has {steps} steps, and no step {step}$"):
+            plan[step]
+
+
+def test_what_is_moved_into_a_plan_is_what_its_batches_are_made_of():
+    dataset = make_dataset()
+    plan, other = (a_plan(dataset, epoch=epoch) for epoch in (0, 1))
+    plan.order.copy_(other.order)
+    plan.variants.copy_(other.variants)
+    assert_equal_batches(list(plan), list(other))
 
 
 # Reproducibility
@@ -298,6 +342,18 @@ def test_inputs_of_more_than_half_the_free_memory_stay(monkeypatch, free, moved)
     assert there.labels.device == META
     assert there.inputs.device == (META if moved else CPU)
     assert moved or there.inputs.data_ptr() == split.inputs.data_ptr()
+
+
+@pytest.mark.parametrize("inputs_there", [True, False])
+def test_a_plan_knows_whether_its_samples_are_where_batches_are_needed(inputs_there):
+    dataset = make_dataset()
+    inputs, labels = dataset.train.inputs, dataset.train.labels.to(META)
+    split = Split(inputs.to(META) if inputs_there else inputs, labels)
+    plan = a_plan(dataset, split, device=META)
+    assert plan.is_on_device == inputs_there
+    assert plan.order.device == plan.variants.device == META
+    assert plan.order_on_cpu.device == CPU
+    assert a_plan(dataset).is_on_device
 
 
 def test_inputs_that_are_there_already_do_not_move_again(monkeypatch):

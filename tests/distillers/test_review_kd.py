@@ -86,10 +86,10 @@ def slow_review(distiller, student_features, teacher_features):
 
 
 def test_fusion_from_the_deepest_stage_up(student, teacher):
-    distiller = make(student, teacher, warmup_epochs=0, weight=0.7)
+    distiller = make(student, teacher, warmup_epochs=0, weight=0.75)
     terms = distiller.terms(student, BATCH)
     features = [network.features(BATCH.inputs)[0] for network in (student, teacher)]
-    expected = 0.7 * slow_review(distiller, *features)
+    expected = 0.75 * slow_review(distiller, *features)
     assert list(terms) == ["cross_entropy", "reviewkd"]
     assert terms["reviewkd"].item() == pytest.approx(expected.item(), rel=1e-10)
     parameters = [*student.stages.parameters(), *distiller.parameters()]

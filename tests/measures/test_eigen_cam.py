@@ -14,6 +14,7 @@ from mcmi_core.components import MEASUREMENTS
 from mcmi_core.data import load_dataset
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.measures.eigen_cam import coverage, eigen_cam, place_information
+from mcmi_core.measures.evaluation import MOST_AT_ONCE
 from mcmi_core.models import create_model
 
 CPU = torch.device("cpu")
@@ -151,7 +152,7 @@ def subject():
 
 def test_coverage_is_measured_on_every_map_of_every_image(subject, monkeypatch):
     whole = MEASUREMENTS.build("eigen_cam_coverage", **subject)
-    monkeypatch.setattr("mcmi_core.measures.eigen_cam.BATCH_SIZE", 7)
+    monkeypatch.setitem(MOST_AT_ONCE, "cpu", 7)
     for name, column in MEASUREMENTS.build("eigen_cam_coverage", **subject).items():
         assert column == pytest.approx(whole[name])
     assert (whole["stage_index"], whole["positions"]) == ([0, 1, 2, 3], [64, 64, 16, 4])

@@ -13,6 +13,7 @@ from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.models import create_model
 
 CPU = torch.device("cpu")
+MOST = evaluation.MOST_AT_ONCE["cpu"]
 INFORMATION = {"ll_nats", "cmi_nats", "entropy_nats"}
 
 
@@ -79,13 +80,13 @@ def test_metrics_equal_their_definitions(temperature):
 
 
 def test_many_batches_equal_one():
-    dataset = oracle(test_size=2 * evaluation.BATCH_SIZE + 1)
+    dataset = oracle(test_size=2 * MOST + 1)
     model = mlp(dataset)
     expected = brute_force(model, dataset.test)
     sizes = []
     model.register_forward_hook(lambda module, args, output: sizes.append(len(output)))
     assert evaluate(model, dataset, dataset.test, CPU) == pytest.approx(expected, rel=1e-5)
-    assert sizes == [evaluation.BATCH_SIZE, evaluation.BATCH_SIZE, 1]
+    assert sizes == [MOST, MOST, 1]
 
 
 def test_the_given_split_is_evaluated_with_its_own_posterior():

@@ -145,9 +145,9 @@ def predicted(monkeypatch):
     """The variants that were computed, in turn."""
     variants = []
 
-    def predict(model, data, split, device, variant, batch_size):
+    def predict(model, data, split, device, variant):
         variants.append(variant)
-        return predict_logits(model, data, split, device, variant, batch_size)
+        return predict_logits(model, data, split, device, variant)
 
     monkeypatch.setattr(logits_module, "predict_logits", predict)
     return variants
@@ -214,10 +214,10 @@ def test_a_file_that_was_cut_off_is_completed(ask, store, predicted, kept, first
 
 
 def test_every_variant_is_kept_as_soon_as_it_is_computed(ask, store, monkeypatch):
-    def predict(model, data, split, device, variant, batch_size):
+    def predict(model, data, split, device, variant):
         if variant == 4:
             raise KeyboardInterrupt
-        return predict_logits(model, data, split, device, variant, batch_size)
+        return predict_logits(model, data, split, device, variant)
 
     monkeypatch.setattr(logits_module, "predict_logits", predict)
     with pytest.raises(KeyboardInterrupt):

@@ -149,9 +149,9 @@ def test_seconds_add_up_over_interruptions(store, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         ensure(run, store, CPU, stop)
     _, before = store.load_checkpoint(run, CPU)
-    assert before == 10  # it began at 0
-    # It goes on at 20, saves a checkpoint at 30 and is done at 40.
-    assert ensure(run, store, CPU).provenance["seconds"] == 10 + 40 - 20
+    assert before == 20  # it began at 0, and looked at the clock before it saved and after it
+    # It goes on at 40, saves a checkpoint from 50 to 70 and is done at 80.
+    assert ensure(run, store, CPU).provenance["seconds"] == 20 + 80 - 40
 
 
 def test_a_measurement_has_no_network(tmp_path):

@@ -74,8 +74,7 @@ def epoch_batches(epoch, batch_size=16):
     """Batches of 16, 16 and 8 samples, in another order in every epoch."""
     inputs = torch.randn(SIZE, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     order = torch.randperm(SIZE, generator=torch.Generator().manual_seed(epoch))
-    for indices in order.split(batch_size):
-        yield Batch(inputs[indices], indices % CLASSES, indices)
+    return [Batch(inputs[i], i % CLASSES, i) for i in order.split(batch_size)]
 
 
 def run(model, criterion, recipe, batches=epoch_batches, seed=0, evaluate=None, **options):
@@ -405,7 +404,7 @@ def asking(name, epochs, closed, error=None):
     answers = []
     try:
         for epoch in epochs:
-            answers.append((yield Steps(epoch, name, None, None, [], None)))
+            answers.append((yield Steps(epoch, name, [], range(1))))
         if error:
             raise error
         return answers
@@ -415,8 +414,8 @@ def asking(name, epochs, closed, error=None):
 
 def advance_and_note(rounds):
     def advance(requests):
-        rounds.append([(steps.model, steps.epoch) for steps in requests])
-        return [Window({}, 1, len(requests)) for _ in requests]
+        rounds.append([(steps.trainee, steps.epoch) for steps in requests])
+        return [Window({}, len(requests)) for _ in requests]
 
     return advance
 

@@ -14,8 +14,9 @@ from mcmi_core.components import DISTILLERS, OBJECTIVES
 from mcmi_core.data.loader import Batch
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.models.resnet import ResNet
-from mcmi_core.training.loop import autocast_of, train
+from mcmi_core.training.loop import train
 from mcmi_core.training.recipe import Recipe
+from mcmi_core.training.trainee import autocast_of
 
 CPU = torch.device("cpu")
 CLASSES, SIZE = 4, 40
@@ -43,8 +44,7 @@ def epoch_batches(epoch):
     images = torch.randn(SIZE, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     images += labels[:, None, None, None]
     order = torch.randperm(SIZE, generator=torch.Generator().manual_seed(epoch))
-    for indices in order.split(16):
-        yield Batch(images[indices], labels[indices], indices)
+    return [Batch(images[i], labels[i], i) for i in order.split(16)]
 
 
 def make_criterion(name, student):
@@ -56,14 +56,14 @@ def make_criterion(name, student):
         OPTIONS.get(name, name),
         student=student,
         teacher=HeadedNetwork(teacher) if name == "hsakd" else teacher,
-        sample=next(epoch_batches(0)).inputs[:2],
+        sample=epoch_batches(0)[0].inputs[:2],
         labels=torch.arange(SIZE) % CLASSES,
     )
 
 
 @torch.no_grad()
 def outputs(model):
-    return model.eval()(next(epoch_batches(0)).inputs)
+    return model.eval()(epoch_batches(0)[0].inputs)
 
 
 def trained(name, model=None, resume_from=None, **options):
@@ -155,7 +155,7 @@ class HalvedProducts(TorchDispatchMode):
 @pytest.mark.parametrize("name", [*OBJECTIVES_WITH_OPTIONS, *DISTILLERS])
 def test_only_layers_are_halved(name):
     """Losses are float32, and so are their own products; they agree with those of float32."""
-    batch, terms = next(epoch_batches(0)), {}
+    batch, terms = epoch_batches(0)[0], {}
     for precision in ("float32", "bf16"):
         model = network().train()
         criterion = make_criterion(name, model).train()
