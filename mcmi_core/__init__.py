@@ -9,7 +9,7 @@ import os
 
 __version__ = "0.1.0"
 
-# Threads of OpenMP wait for one another by spinning. Where two programs have more threads than there
-# are cores, each spins while the other could compute: both are ten times slower. So they spin
-# shortly, then sleep. It is read when torch is loaded, and has no part in any result.
+# OpenMP's threads wait for one another by spinning. Where two programs have more threads than there
+# are cores, each spins while the other could compute, and both are ten times slower. So they spin
+# shortly, then sleep. Read when torch is loaded; no result depends on it.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")

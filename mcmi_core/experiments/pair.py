@@ -38,8 +38,12 @@ class Pair:
     """Frameworks with other options for this pair than by default, such as ``dkd:beta=2``."""
 
     def mll(self, seed: int) -> Teacher:
-        """The MLL teacher, both splits evaluated after every epoch: its dynamics are a result."""
-        recipe = self.recipe.model_copy(update={"evaluate_every": 1, "evaluate_train": True})
+        """The MLL teacher, both splits evaluated after every epoch: its dynamics are a result.
+
+        Where the recipe says dense early and sparse late (``evaluate_every=0``), so it is here.
+        """
+        every = min(1, self.recipe.evaluate_every)
+        recipe = self.recipe.model_copy(update={"evaluate_every": every, "evaluate_train": True})
         return Teacher(
             data=self._data(seed), model=self.teacher, objective="mll", recipe=recipe, seed=seed
         )

@@ -23,8 +23,8 @@ from mcmi_core.profiles.profile import Profile
 from mcmi_core.profiles.smoke import BINARY_ORACLE, ORACLE
 from mcmi_core.training.recipe import Recipe
 
-RECIPE = Recipe(precision="bf16").shortened(60)
-FINE_TUNING = Recipe(precision="bf16", epochs=20, schedule="cosine")
+RECIPE = Recipe(precision="bf16", evaluate_every=0).shortened(60)
+FINE_TUNING = Recipe(precision="bf16", evaluate_every=0, epochs=20, schedule="cosine")
 
 TINY_IMAGENET = Pair(
     data="imagefolder:folder=tinyimagenet100-32",

@@ -21,8 +21,8 @@ PAIR = Pair(
     teacher="resnet56",
     student="resnet20",
     lam=LAM,
-    recipe=Recipe(precision="bf16", evaluate_every=10).shortened(80),
-    fine_tuning=Recipe(precision="bf16", evaluate_every=10, epochs=20, schedule="cosine"),
+    recipe=Recipe(precision="bf16", evaluate_every=0).shortened(80),
+    fine_tuning=Recipe(precision="bf16", evaluate_every=0, epochs=20, schedule="cosine"),
 )
 """The paper's networks and λ; a third of its epochs."""
 

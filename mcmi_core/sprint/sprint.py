@@ -241,7 +241,7 @@ def _results(chosen: list[Experiment], pair: Pair, seeds: tuple[int, ...], store
     lines.append("### Students without a teacher\n")
     for name, runs in controls(pair, seeds).items():
         records = [record for run in runs if (record := store.record(run))]
-        values = [r.metrics["test"]["accuracy_percent"] for r in records]
+        values = [r.metrics["test"]["accuracy_percent"] for r in records if r.status == "done"]
         lines.append(f"{name}: test accuracy, % {', '.join(f'{v:.2f}' for v in values)}\n")
     return "\n".join(lines)
 

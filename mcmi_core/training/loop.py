@@ -134,9 +134,8 @@ def training(
         row = {"epoch": epoch + 1, "learning_rate": rate}
         try:
             row |= yield from _epoch(epoch, trainee, epoch_batches(epoch))
-            last = epoch + 1 == recipe.epochs
-            if last or (epoch + 1) % recipe.evaluate_every == 0:
-                row["metrics"] = evaluate(last)
+            if recipe.evaluates_after(epoch + 1):
+                row["metrics"] = evaluate(epoch + 1 == recipe.epochs)
         except NonFiniteLogits as error:
             raise TrainingCollapsed(
                 f"epoch {epoch + 1}: {error}; try a smaller learning rate"

@@ -26,8 +26,9 @@ class Recipe(Config):
     milestones: tuple[int, ...] = (150, 180, 210)
     """Epochs after which ``step`` multiplies the learning rate by ``decay``."""
     decay: float = Field(0.1, gt=0)
-    evaluate_every: int = Field(1, ge=1)
-    """Epochs between evaluations; the last epoch is always evaluated, on both splits."""
+    evaluate_every: int = Field(1, ge=0)
+    """Epochs between evaluations; 0: dense early and sparse late, after each of the first ten, then
+    after every tenth of the training. The last epoch is always evaluated, on both splits."""
     evaluate_train: bool = False
     """Whether the evaluations in between look at the training split too, at 10,000 samples of it if
     it has more."""
@@ -37,6 +38,13 @@ class Recipe(Config):
     """Of training steps: ``bf16`` runs networks under autocast. Weights, momentum, batch
     statistics, losses and every evaluation are float32: IEEE's, on a GPU too, not TF32, which is
     PyTorch's default for convolutions there."""
+
+    def evaluates_after(self, epoch: int) -> bool:
+        """Whether there is an evaluation after epoch ``epoch`` (from 1)."""
+        if epoch == self.epochs:
+            return True
+        every = self.evaluate_every or (1 if epoch <= 10 else max(1, self.epochs // 10))
+        return epoch % every == 0
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate of epoch ``epoch`` (from 0); ``cosine`` falls from the full rate to 0."""
