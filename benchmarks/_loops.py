@@ -19,6 +19,7 @@ from mcmi_core.criterion import Criterion
 from mcmi_core.data import Dataset
 from mcmi_core.data.loader import Batch, EpochPlan, training_batches
 from mcmi_core.models import create_model
+from mcmi_core.models.folding import fold_batch_norms
 from mcmi_core.training.lanes import Engine, Lane
 from mcmi_core.training.loop import CHECK_EVERY, Steps, Training
 from mcmi_core.training.recipe import Recipe
@@ -84,6 +85,12 @@ def build(
     return model.train(), put(loss, device).train()
 
 
+def _fold_teacher(criterion: Criterion, precision: str, put: Callable, device) -> None:
+    """As the trainer does it where a distiller reads no features."""
+    if precision == "bf16" and hasattr(criterion, "teacher") and not criterion.uses_features:
+        criterion._teacher = (put(fold_batch_norms(criterion.teacher), device),)
+
+
 class Ours:
     """This project's loop, for one training or for several on one card.
 
@@ -122,6 +129,7 @@ class Ours:
         self.trainees, self.lanes = [], []
         for _ in range(streams):
             parts = build(criterion, dataset, **networks, device=device, put=put)
+            _fold_teacher(parts[1], precision, put, device)
             self.trainees.append(Trainee(*parts, recipe))
             training = self._endless(self.trainees[-1], plan)
             self.lanes.append(Lane(training, device, engine))

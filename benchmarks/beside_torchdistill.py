@@ -127,7 +127,8 @@ def beside_torchdistill(
             {name: lambda loop=loop: loop.run(steps) for name, loop in loops.items()}, rounds
         )
         about = theirs.about
-    parameters = sum(parameter.numel() for parameter in loops["ours"].trainees[0].model.parameters())
+    model = loops["ours"].trainees[0].model
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters != about["parameters"]:
         sys.exit(f"the students differ: {parameters} parameters, {about['parameters']} in theirs")
     versions = ", ".join(f"{name} {about[name]}" for name in ("torchdistill", "torch"))

@@ -118,7 +118,7 @@ class MllTrainingDynamics(Experiment):
 def two_epochs(pair: Pair) -> tuple[int, int]:
     """The epochs that are compared, fixed in advance: a tenth of the training, and its end."""
     epochs = pair.recipe.epochs
-    return max(1, round(epochs / 10)), epochs
+    return max(1, epochs // 10), epochs
 
 
 def _name(pair: Pair) -> str:

@@ -29,6 +29,7 @@ from mcmi_core.distillers.hsakd import HeadsLoss
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import HeadedNetwork
+from mcmi_core.models.folding import fold_batch_norms
 from mcmi_core.runs import provenance
 from mcmi_core.runs.config import (
     BayesTeacher,
@@ -290,6 +291,11 @@ class _Job:
         # In this order, since both draw: a loaded network has random weights at first.
         student = self._place(create_untrained(run, dataset))
         teacher = self._place(load_model(run.teacher, self.store, self.device))
+        remembering = remembers(run, dataset, split, self.epoch_length)
+        reads_features = DISTILLERS.load(run.distiller.name).uses_features
+        if run.recipe.precision == "bf16" and not (remembering or reads_features):
+            # Rounded to bf16 either way. In float32, last digits of earlier results would change.
+            teacher = self._place(fold_batch_norms(teacher))
         distiller = DISTILLERS.build(
             run.distiller,
             student=student,
@@ -298,7 +304,7 @@ class _Job:
             labels=split.labels,
         )
         self._place(distiller)
-        if remembers(run, dataset, split, self.epoch_length):
+        if remembering:
             # Last, since what is placed is moved to the device, and these may be too large for it.
             logits = teacher_logits(run.teacher, teacher, dataset, split, self.store, self.device)
             distiller.remember(logits)
