@@ -31,8 +31,11 @@ def check_label_range(labels: Tensor, num_classes: int) -> None:
     Raises:
         ValueError: the first label outside that range.
     """
-    outside = labels[(labels < 0) | (labels >= num_classes)]
-    if len(outside):
+    if len(labels) == 0:
+        return
+    lowest, highest = (bound.item() for bound in labels.aminmax())  # in every step, so it is short
+    if lowest < 0 or highest >= num_classes:
+        outside = labels[(labels < 0) | (labels >= num_classes)]
         raise ValueError(f"label {outside[0].item()} is outside 0..{num_classes - 1}")
 
 
