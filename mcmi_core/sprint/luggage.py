@@ -4,10 +4,12 @@ records.tar.gz     the records of all finished runs
 weights-1.tar ...  of finished runs, and checkpoints of those under way, what later runs need first
 """
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 from mcmi_core.base.errors import StoreError
@@ -63,7 +65,10 @@ def unpack(folder: Path, store: Store) -> int:
     # Weights first: a run with a record counts as finished.
     for path in [*sorted(folder.glob("weights-*.tar")), folder / RECORDS]:
         try:
-            with tarfile.open(path) as archive:
+            content = path.read_bytes()
+            if path.suffix == ".gz":  # as a whole, since its checksum comes last
+                content = gzip.decompress(content)
+            with tarfile.open(fileobj=BytesIO(content)) as archive:
                 archive.extractall(store.root, filter="data")
                 records = len(archive.getnames())
         except (tarfile.TarError, zlib.error, OSError, EOFError) as error:

@@ -6,9 +6,11 @@ in CIFAR-100, and a teacher that looks at each 80 times fits them closely, as th
 
 from dataclasses import replace
 
-from mcmi_core.experiments import FewShot, ZeroShot
+from mcmi_core.base.paths import data_root
+from mcmi_core.experiments import Cifar100Distillation, FewShot, ZeroShot
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.paper_pairs import FRAMEWORKS
 from mcmi_core.runs.config import Part, Run, Teacher
 from mcmi_core.training.recipe import Recipe
 
@@ -26,12 +28,27 @@ PAIR = Pair(
 )
 """The paper's networks and λ; a third of its epochs."""
 
+TINY_IMAGENET = "tinyimagenet100-32"
+
+TABLE_PAIR = Pair(
+    data=f"imagefolder:folder={TINY_IMAGENET}",
+    teacher="resnet56",
+    student="resnet20",
+    lam=0.15,
+    recipe=Recipe(precision="bf16", evaluate_every=0).shortened(30),
+    fine_tuning=Recipe(precision="bf16", evaluate_every=0, epochs=10, schedule="cosine"),
+    distillers=("dkd:beta=2",),
+)
+"""As many classes and images as CIFAR-100; an eighth of the paper's epochs."""
+
+MORE_OMITTED = ((9, 7), (9, 7, 5), (9, 7, 5, 3, 1), (9, 7, 5, 3, 1, 0))
+
 TEACHERS = (("fixed", 0.0), ("fixed", LAM), ("tracked", LAM))
 """Centroid policies and λ of fine-tuned teachers; with λ = 0, the control."""
 
 
-def experiments(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experiment]:
-    """Zero-shot, then few-shot for each way of fine-tuning."""
+def decisive(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experiment]:
+    """Zero-shot, and few-shot for each way of fine-tuning."""
     zero_shot = ZeroShot(pair=pair, teachers=TEACHERS, omitted_sets=((9,),), seeds=seeds)
     few_shot = [
         FewShot(
@@ -40,6 +57,24 @@ def experiments(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Exper
         for policy, lam in TEACHERS
     ]
     return [zero_shot, *few_shot]
+
+
+def further(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experiment]:
+    """What comes if time is left.
+
+    Where Tiny-ImageNet is in ``MCMI_DATA``, few-shot and a row of the table on it; then zero-shot
+    with more classes omitted. Nothing for another pair: that is a rehearsal.
+    """
+    if pair != PAIR:
+        return []
+    on_tiny_imagenet = []
+    if (data_root() / TINY_IMAGENET).is_dir():
+        on_tiny_imagenet = [
+            FewShot(pair=TABLE_PAIR, fractions={"kd": (FEW,)}, seeds=seeds),
+            Cifar100Distillation(pairs=(TABLE_PAIR,), frameworks=FRAMEWORKS, seeds=seeds[:3]),
+        ]
+    zero_shot = ZeroShot(pair=pair, teachers=TEACHERS, omitted_sets=MORE_OMITTED, seeds=seeds)
+    return [*on_tiny_imagenet, zero_shot]
 
 
 def from_scratch(
@@ -69,3 +104,10 @@ def controls(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> dict[str, lis
         "from scratch, all samples, bf16": from_scratch(pair, seeds),
         "from scratch, all samples, float32": from_scratch(pair, seeds, precision="float32"),
     }
+
+
+def wanted(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Run]:
+    """All runs, in the order in which they are wanted."""
+    runs = [run for experiment in decisive(pair, seeds) for run in experiment.runs()]
+    runs += [run for each in controls(pair, seeds).values() for run in each]
+    return runs + [run for experiment in further(pair, seeds) for run in experiment.runs()]

@@ -26,7 +26,7 @@ from mcmi_core.runs.provenance import describe
 from mcmi_core.runs.store import Store
 from mcmi_core.sprint.check import check
 from mcmi_core.sprint.luggage import pack, unpack
-from mcmi_core.sprint.plan import PAIR, SEEDS, controls, experiments
+from mcmi_core.sprint.plan import PAIR, SEEDS, controls, decisive, further, wanted
 from mcmi_core.training.lanes import Engine
 
 SECONDS_TO_PACK = 15
@@ -88,18 +88,18 @@ def sprint(
     report = {"": f"# Sprint\n\n{_about(device)}\n"}
     checked = check(device)
     report["Check"] = _table(checked)
+    _write(report, out)
     engine = _engine(checked)
     tell(f"checked: {checked.agrees.sum()} of {len(checked)} comparisons agree, engine {engine}")
     speed = _speed(out, resume, device, end, report)
+    _write(report, out)
     streams = streams or _fastest(speed)
     tell(f"measured: {streams} streams")
 
-    chosen = experiments(pair, seeds)
-    runs = [run for experiment in chosen for run in experiment.runs()]
-    runs += [run for each in controls(pair, seeds).values() for run in each]
-    wanted = list({link.key: link for run in runs for link in run.chain()}.values())
+    chosen, runs = [*decisive(pair, seeds), *further(pair, seeds)], wanted(pair, seeds)
+    links = list({link.key: link for run in runs for link in run.chain()}.values())
     failure = None
-    with _Packer(wanted, store, out):
+    with _Packer(links, store, out):
         try:
             deadline = end - SECONDS_TO_PACK
             execute(runs, store, workers=streams, device=device, engine=engine, deadline=deadline)
@@ -107,12 +107,17 @@ def sprint(
             tell(str(stopped))
             failure = stopped if isinstance(stopped, RunsFailed) else None
     report["Results"] = _results(chosen, pair, seeds, store)
-    text = "\n".join(f"## {title}\n\n{body}" if title else body for title, body in report.items())
-    write_atomically(out / REPORT, text)
-    done = sum(store.path(run.id).exists() for run in wanted)
-    tell(f"packed: {done} of {len(wanted)} runs done")
+    _write(report, out)
+    done = sum(store.path(run.id).exists() for run in links)
+    tell(f"packed: {done} of {len(links)} runs done")
     if failure:
         raise failure
+
+
+def _write(report: dict[str, str], out: Path) -> None:
+    """What is known so far, a section each."""
+    sections = [f"## {title}\n\n{body}" if title else body for title, body in report.items()]
+    write_atomically(out / REPORT, "\n".join(sections))
 
 
 def _about(device: torch.device) -> str:
@@ -217,8 +222,9 @@ def _results(chosen: list[Experiment], pair: Pair, seeds: tuple[int, ...], store
     lab, lines = Lab("sprint", store), []
     for experiment in chosen:
         missing = {_seed(run) for run in experiment.runs() if store.record(run) is None}
-        complete = [seed for seed in seeds if seed not in missing]
-        lines.append(f"### {experiment.name}, n = {len(complete)} of {len(seeds)} seeds\n")
+        complete = [seed for seed in experiment.seeds if seed not in missing]
+        asked = len(experiment.seeds)
+        lines.append(f"### {experiment.name}, n = {len(complete)} of {asked} seeds\n")
         lines.append(f"```\n{experiment}\n```\n")
         if len(complete) < 2:
             lines.append("too few to compare\n")
