@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from mcmi_core.runs import trainer
 from mcmi_core.runs.store import Store
 
 
@@ -24,7 +25,7 @@ def own_folders(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def a_checkpoint_of_every_epoch(monkeypatch):
     """However long it takes, so that no test depends on the clock."""
-    monkeypatch.setattr("mcmi_core.runs.trainer.SHARE_OF_SAVING", math.inf)
+    monkeypatch.setattr(trainer, "SHARE_OF_SAVING", math.inf)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from mcmi_core.base.seeding import (
     STEPS,
     SUBSET,
     WEIGHTS,
+    OwnRandomNumbers,
     derive_seed,
     seed_torch,
 )
@@ -72,3 +73,63 @@ def test_torch_draws_depend_on_the_seed_alone():
     assert not torch.equal(draw(3, 1, ORDER), first)
     generator = torch.Generator().manual_seed(derive_seed(3, 1, STEPS))
     assert torch.equal(torch.rand(4, generator=generator), first)
+
+
+def test_nobody_else_draws_from_own_random_numbers():
+    """They go on where they were, and so do those of everybody else."""
+    torch.manual_seed(1)
+    expected = torch.rand(6)
+    torch.manual_seed(2)
+    of_others = torch.rand(6)
+
+    torch.manual_seed(1)
+    own = OwnRandomNumbers(torch.device("cpu"))
+    torch.manual_seed(2)
+    for first in (0, 2, 4):
+        with own.in_use():
+            assert torch.equal(torch.rand(2), expected[first : first + 2])
+        assert torch.equal(torch.rand(2), of_others[first : first + 2])
+
+
+def test_a_stream_that_is_started_in_own_random_numbers_stays_there():
+    own, other = (OwnRandomNumbers(torch.device("cpu")) for _ in range(2))
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    for seed, numbers in ((3, own), (4, other)):
+        with numbers.in_use():
+            seed_torch(seed, 0, STEPS)
+    assert torch.equal(torch.get_rng_state(), state)
+    for seed, numbers in ((3, own), (4, other)):
+        generator = torch.Generator().manual_seed(derive_seed(seed, 0, STEPS))
+        with numbers.in_use():
+            assert torch.equal(torch.rand(4), torch.rand(4, generator=generator))
+
+
+def test_an_error_leaves_the_random_numbers_of_others_as_they_were():
+    own = OwnRandomNumbers(torch.device("cpu"))
+    state = torch.get_rng_state()
+    with pytest.raises(ValueError, match="broken"), own.in_use():
+        torch.rand(3)
+        raise ValueError("broken")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="draws on a GPU")
+def test_nobody_else_draws_from_own_random_numbers_of_a_gpu():
+    gpu = torch.device("cuda", 0)
+    own = OwnRandomNumbers(gpu)
+    torch.manual_seed(2)
+    of_others = torch.rand(6, device=gpu)
+    with own.in_use():
+        torch.manual_seed(1)
+        expected = torch.rand(6, device=gpu)
+        torch.manual_seed(1)
+    torch.manual_seed(2)
+    drawn = {"own": [], "others": []}
+    for _ in range(2):
+        with own.in_use():
+            drawn["own"].append(torch.rand(6, device=gpu))
+        drawn["others"].append(torch.rand(6, device=gpu))
+    assert torch.equal(drawn["own"][0], expected)
+    assert torch.equal(drawn["others"][0], of_others)
+    assert not torch.equal(drawn["own"][1], expected)

@@ -27,6 +27,7 @@ from mcmi_core.criterion import Criterion
 from mcmi_core.data import Dataset, Split
 from mcmi_core.data.augmentation import KINDS
 from mcmi_core.data.loader import Batch, training_batches
+from mcmi_core.distillers.hsakd import HeadsLoss
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.models.resnet import ResNet
 from mcmi_core.training.loop import Steps, train_steps
@@ -170,6 +171,10 @@ def test_images_that_stay_on_the_host_are_copied_batch_by_batch():
 def test_no_objective_waits(objective, precision):
     criterion = OBJECTIVES.build(objective, num_classes=CLASSES)
     assert compute_terms(criterion, network(), dataset(), precision) == []
+
+
+def test_training_a_teachers_heads_does_not_wait():
+    assert compute_terms(HeadsLoss(), HeadedNetwork(network()), dataset()) == []
 
 
 class Waits(Criterion):
