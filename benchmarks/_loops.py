@@ -63,8 +63,13 @@ def build(
     teacher: str,
     device: torch.device,
     put: Callable[[nn.Module, torch.device], nn.Module],
+    *,
+    fold: bool = False,
 ) -> tuple[nn.Module, Criterion]:
-    """A student and what trains it, put on a device as this project does it or as PyTorch does."""
+    """A student and what trains it, put on a device as this project does it or as PyTorch does.
+
+    With ``fold``, the teacher of a distiller that reads no features has no batch norms.
+    """
     torch.manual_seed(0)
     size = {
         "num_classes": dataset.num_classes,
@@ -75,20 +80,17 @@ def build(
     if criterion in OBJECTIVE:
         loss = OBJECTIVES.build(OBJECTIVE[criterion], num_classes=dataset.num_classes)
     else:
+        frozen = create_model(teacher, **size).eval()
+        if fold and not DISTILLERS.load(criterion).uses_features:
+            frozen = fold_batch_norms(frozen)
         loss = DISTILLERS.build(
             criterion,
             student=model,
-            teacher=put(create_model(teacher, **size), device),
+            teacher=put(frozen, device),
             sample=dataset.normalise(dataset.train.inputs[:2].to(device)),
             labels=dataset.train.labels.to(device),
         )
     return model.train(), put(loss, device).train()
-
-
-def _fold_teacher(criterion: Criterion, precision: str, put: Callable, device) -> None:
-    """As the trainer does it where a distiller reads no features."""
-    if precision == "bf16" and hasattr(criterion, "teacher") and not criterion.uses_features:
-        criterion._teacher = (put(fold_batch_norms(criterion.teacher), device),)
 
 
 class Ours:
@@ -128,21 +130,28 @@ class Ours:
         put = partial(place, precision=precision)
         self.trainees, self.lanes = [], []
         for _ in range(streams):
-            parts = build(criterion, dataset, **networks, device=device, put=put)
-            _fold_teacher(parts[1], precision, put, device)
+            fold = precision == "bf16"  # as the trainer does it
+            parts = build(criterion, dataset, **networks, device=device, put=put, fold=fold)
             self.trainees.append(Trainee(*parts, recipe))
             training = self._endless(self.trainees[-1], plan)
             self.lanes.append(Lane(training, device, engine))
 
     def run(self, steps: int) -> float:
         """Seconds for some steps of each training; the first call allocates, and captures."""
-        self.window = min(steps, CHECK_EVERY)
-        return seconds(lambda: self._advance(steps // self.window), self.device)
+        return seconds(lambda: self._do(steps), self.device)
 
-    def _advance(self, windows: int) -> None:
-        for _ in range(windows):
+    def _do(self, steps: int) -> None:
+        for first in range(0, steps, CHECK_EVERY):
+            self.window = min(CHECK_EVERY, steps - first)
             for lane in self.lanes:
                 lane.advance()
+        for lane in self.lanes:
+            lane.wait()  # other threads start the steps, so the device alone would not tell
+
+    def close(self) -> None:
+        """End all trainings."""
+        for lane in self.lanes:
+            lane.close()
 
     def _endless(self, trainee: Trainee, plan: EpochPlan) -> Training[None]:
         while True:
@@ -206,6 +215,10 @@ class Plain:
         with pytorch_defaults():
             self._steps(self.loader.num_workers)
             return seconds(lambda: self._steps(steps), self.device)
+
+    def close(self) -> None:
+        """End the workers."""
+        del self.batches, self.loader
 
     def _steps(self, steps: int) -> None:
         total = 0.0

@@ -131,7 +131,9 @@ def training_step(
             if not on_cpu:
                 if time.monotonic() > deadline:
                     break
-                [best] = _best({name: setting.make(name).run}, steps, rounds).values()
+                loop = setting.make(name)
+                [best] = _best({name: loop.run}, steps, rounds).values()
+                loop.close()
                 images_done = ON_CARD[name].get("streams", 1) * steps * batch_size
                 speed[name] = images_done / best
             row = {"network": network, "criterion": criterion, "loop": name}
@@ -168,7 +170,7 @@ def training_step(
 
 
 def _best(runs: dict[str, Callable[[int], float]], steps: int, rounds: int) -> dict[str, float]:
-    """The fewest seconds of each loop, after one step that allocates and captures."""
+    """The fewest seconds of each loop, after as many steps that allocate and capture."""
     for run in runs.values():
         run(steps)
     return best_seconds({n: lambda run=run: run(steps) for n, run in runs.items()}, rounds)

@@ -11,5 +11,6 @@ __version__ = "0.1.0"
 
 # OpenMP's threads wait for one another by spinning. Where two programs have more threads than there
 # are cores, each spins while the other could compute, and both are ten times slower. So they spin
-# shortly, then sleep. Read when torch is loaded; no result depends on it.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# shortly, then sleep. It counts where torch is not loaded yet; no result depends on it.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")

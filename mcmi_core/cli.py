@@ -315,7 +315,7 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
 
 @app.command()
 def sprint(
-    out: Annotated[Path, typer.Option(help="folder for what comes back: at most 8 files")],
+    out: Annotated[Path, typer.Option(help="folder for what comes back: at most 7 files")],
     minutes: Annotated[float, typer.Option(min=0, help="in all, packing up included")] = 12,
     resume: Annotated[
         Path | None, typer.Option(help="what an earlier sprint left, to go on from")
@@ -465,12 +465,10 @@ def _train(run: Run) -> None:
 
 def _say_if_busy() -> None:
     """Say so on standard error where other programs leave no core to training."""
-    from mcmi_core.runs.execute import cores
-
-    load, available = os.getloadavg()[0], cores()
-    if load >= available:
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load >= cores and "MCMI_CORES" not in os.environ:
         typer.echo(
-            f"mcmi: this machine is busy (load {load:.1f} on {available} cores), so training takes "
+            f"mcmi: this machine is busy (load {load:.1f} on {cores} cores), so training takes "
             "longer; MCMI_CORES=1 leaves other programs their share",
             err=True,
         )

@@ -25,7 +25,7 @@ def own_folders(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def a_checkpoint_of_every_epoch(monkeypatch):
     """However long it takes, so that no test depends on the clock."""
-    monkeypatch.setattr(trainer, "SHARE_OF_SAVING", math.inf)
+    monkeypatch.setattr(trainer, "TIME_FOR_CHECKPOINTS", math.inf)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Every benchmark runs, at tiny sizes, and what can be known of its table is right."""
 
+import re
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ import typer
 
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.models import create_model
+from mcmi_core.runs.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +124,8 @@ def test_evaluation_cost(tmp_path):
 
     setting = {"images": 16, "image_size": 8, "batch_size": 256, "rounds": 1, "threads": 1}
     evaluation_cost(output=tmp_path, **setting)
-    assert [row[1] for row in table(tmp_path / "evaluation_cost.md")] == ["4000", "1438", "16"]
+    rows = table(tmp_path / "evaluation_cost.md")
+    assert [row[1] for row in rows] == ["4000", "1438", "16", "16"]
 
 
 @pytest.mark.parametrize("model", ["mlp:width=4", "resnet8"])
@@ -167,6 +170,37 @@ def test_teacher_cache(tmp_path):
     saved = 1000 / live - 1000 / remembered
     expected = [variants * fill / (students * saved) for students in (1, 5, 22)]
     assert epochs == pytest.approx(expected, rel=0.1, abs=0.06)
+
+
+def test_precision(tmp_path, monkeypatch):
+    monkeypatch.setenv("MCMI_CORES", "1")
+    from precision import precision
+
+    store = tmp_path / "pairs"
+    settings = {"teacher": "resnet8", "student": "resnet8", "epochs": 1, "seeds": 2}
+    precision(data="digits", store=store, output=tmp_path, **settings)
+    rows = table(tmp_path / "precision_cpu.md")
+    assert [row[1] for row in rows] == ["MLL"] * 6 + ["KD from resnet8"] * 6
+    records = Store(store).records()
+    assert len(records) == 2 * 2 * 2
+    for _, method, split, text, *values in rows:
+        metric = {"accuracy": "accuracy_percent", "LL": "ll_nats", "CMI": "cmi_nats"}
+        stage = "teacher" if method == "MLL" else "student"
+        float32, bf16 = (
+            [
+                record.metrics[split][metric[text.partition(",")[0]]]
+                for record in sorted(records, key=lambda record: record.run["seed"])
+                if record.parsed_run.stage == stage and record.parsed_run.recipe.precision == name
+            ]
+            for name in ("float32", "bf16")
+        )
+        one, other = (bf16[seed] - float32[seed] for seed in range(2))
+        assert one != other
+        half = 12.7062 * abs(one - other) / 2  # t of 97.5 % with one degree of freedom
+        mean = (one + other) / 2
+        numbers = [float(number) for number in re.findall(r"[-+]?\d+\.\d+", " ".join(values))]
+        expected = [sum(float32) / 2, sum(bf16) / 2, mean, mean - half, mean + half]
+        assert numbers == pytest.approx(expected, abs=1e-3)
 
 
 def test_peak_memory_is_that_of_the_work():

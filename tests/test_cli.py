@@ -4,12 +4,14 @@ import re
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from small_runs import DATA, PAIR, QUICKSTART, kd_student, mll_teacher, profile_of
 
 from mcmi_core import cli
+from mcmi_core.base.device import default_device
 from mcmi_core.base.errors import OutOfTime, RunsFailed, TrainingCollapsed
 from mcmi_core.components import MODELS
 from mcmi_core.profiles import PROFILES, Profile
@@ -339,6 +341,33 @@ def test_out_of_time_asks_to_be_called_again(monkeypatch, capsys):
     [(profile, only, deadline)] = asked
     assert (profile, only) == (PROFILES["gpu"], ["04_zero_shot"])
     assert deadline == pytest.approx(time.time() + 540, abs=60)
+
+
+def test_a_sprint_says_what_it_is_for(mcmi, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = mcmi("sprint", "--help")
+    for words in ("--out", "--minutes", "--resume", "--streams", "cifar10-jpeg"):
+        assert words in text
+
+
+def test_a_sprint_without_data_is_one_line(mcmi, tmp_path):
+    message = mcmi("sprint", "--out", str(tmp_path / "out"), "--minutes", "1", fails=True)
+    assert message.startswith("mcmi: no folder ")
+    assert "cifar10-jpeg/train" in message and "MCMI_DATA" in message
+
+
+def test_a_sprint_is_asked_for_as_the_options_say(mcmi, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "mcmi_core.sprint.sprint.sprint", lambda *arguments, say: asked.append(arguments)
+    )
+    device = default_device()
+    mcmi("sprint", "--out", "here")
+    mcmi("sprint", "--out", "here", "--minutes", "3", "--resume", "there", "--streams", "4")
+    assert asked == [
+        (Path("here"), 12, device, None, 0),
+        (Path("here"), 3, device, Path("there"), 4),
+    ]
 
 
 def test_names_are_completed(mcmi):

@@ -208,7 +208,7 @@ def asked(monkeypatch):
 def test_training_asks_for_all_runs_at_once(asked):
     experiment, lab = open_experiment("00_quickstart", "paper", train=True)
     assert str(lab) == "profile paper: training what is missing"
-    assert asked == [(len(experiment.runs()), 8)]  # as many workers as the profile has
+    assert asked == [(len(experiment.runs()), None)]  # as many as keep a card busy
     open_experiment("07_imagenet_distillation", "paper", train=True)
     assert asked[1][1] == 1  # at 224 pixels, one fills a card
 
@@ -220,7 +220,7 @@ def test_those_that_share_a_number_of_workers_are_trained_at_once(asked, monkeyp
     on(monkeypatch, "cuda")
     monkeypatch.setattr("mcmi_core.data.load_dataset", lambda data: None)
     paper.train(chosen, say=said.append)
-    assert asked == [(len(first.runs()) + len(last.runs()), 8), (len(imagenet.runs()), 1)]
+    assert asked == [(len(first.runs()) + len(last.runs()), None), (len(imagenet.runs()), 1)]
     assert [line.partition(":")[0] for line in said] == names
     assert said[0].endswith(" not run")
 
@@ -294,6 +294,23 @@ def test_imagenet_is_left_to_its_runs(monkeypatch):
     profile.check(profile.experiments)
     assert {"cifar10", "cifar100", "oracle"} <= set(checked)
     assert not [data for data in checked if "imagenet" in data]
+
+
+def test_a_profile_that_needs_no_gpu_is_trained_on_the_cpu_even_where_there_is_one(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    devices = []
+
+    def execute(runs, store, workers, device, deadline=math.inf):
+        devices.append(device.type)
+
+    monkeypatch.setattr("mcmi_core.runs.execute.execute", execute)
+    profile = profile_of(QUICKSTART)
+    profile.lab(train=True)
+    profile.train(profile.experiments, say=lambda text: None)
+    open_experiment("00_quickstart", "smoke", train=True)
+    open_experiment("00_quickstart", "paper", train=True)
+    assert devices == ["cpu", "cpu", "cuda"]
+    assert (profile.device().type, get_profile("gpu").device().type) == ("cpu", "cuda")
 
 
 def test_a_pair_reads_like_one():

@@ -91,12 +91,12 @@ def batch_at(plan: EpochPlan, step: int | Tensor) -> Batch:
     return Batch(plan.dataset.normalise(images), labels, indices, variants)
 
 
-def _at(plan: EpochPlan, numbers: Tensor, step: int | Tensor) -> Tensor:
-    """The part of an epoch's numbers that belongs to a step."""
+def _at(plan: EpochPlan, choices: Tensor, step: int | Tensor) -> Tensor:
+    """Those of an epoch's choices that belong to a step."""
     size = plan.batch_size
     if isinstance(step, int):
-        return numbers[step * size : (step + 1) * size]
-    whole = numbers[: plan.whole * size].unflatten(0, (plan.whole, size))
+        return choices[step * size : (step + 1) * size]
+    whole = choices[: plan.whole * size].unflatten(0, (plan.whole, size))
     return whole.index_select(0, step).squeeze(0)
 
 

@@ -79,12 +79,6 @@ class Split:
         """The samples at ``indices``, in that order."""
         return self._map(lambda tensor: tensor[indices.to(tensor.device)])
 
-    def evenly(self, most: int) -> "Split":
-        """At most so many samples, evenly spaced; the split itself if it has no more."""
-        if len(self) <= most:
-            return self
-        return self.subset(torch.arange(most) * len(self) // most)
-
     def omit(self, classes: Collection[int]) -> "Split":
         """All samples but those of some classes.
 

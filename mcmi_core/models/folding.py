@@ -5,6 +5,7 @@ a convolution, and nothing else reads what that returns, both are one convolutio
 """
 
 import copy
+from collections import Counter
 
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -18,14 +19,15 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
 
     Returns:
         A network without ``features``. The network itself, where it cannot be traced (its forward
-        pass branches on values) or has no batch norm.
+        pass branches on values, or asks for a length) or has no batch norm.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
     try:
         traced = fx.symbolic_trace(copy.deepcopy(network))
-    except fx.proxy.TraceError:
+    except (fx.proxy.TraceError, RuntimeError, TypeError):
         return network
+    calls = Counter(node.target for node in traced.graph.nodes)
     for node in list(traced.graph.nodes):
         norm, convolution = _called(traced, node), _called(traced, node.prev)
         if (
@@ -33,6 +35,7 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
             and isinstance(convolution, nn.Conv2d)
             and node.args == (node.prev,)
             and list(node.prev.users) == [node]
+            and calls[node.target] == calls[node.prev.target] == 1
         ):
             traced.set_submodule(node.prev.target, fuse_conv_bn_eval(convolution, norm))
             node.replace_all_uses_with(node.prev)

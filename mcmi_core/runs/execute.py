@@ -54,8 +54,7 @@ def execute(
 
     A run starts when those it builds on are done. One that fails stops only those trained together
     with it; runs that build on a failed or collapsed one are left out. Interrupted, or at the
-    deadline, training stops within seconds: the next call goes on from the last checkpoint, at
-    most a few epochs before.
+    deadline, training stops within seconds: the next call goes on from the last checkpoints.
 
     Args:
         runs: what to do; runs that are finished cost nothing.

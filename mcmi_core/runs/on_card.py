@@ -1,6 +1,7 @@
 """Many runs on one GPU, in this process: each in a lane of its own."""
 
 import time
+import traceback
 from concurrent.futures import Future
 
 import torch
@@ -43,7 +44,6 @@ def execute_on_card(
         OutOfTime: the deadline came first; the next call goes on from the last checkpoints.
     """
     lanes: dict[str, Lane[Record]] = {}
-    how = {"engine": engine, "streams": streams}
     try:
         with progress_bar(total=sum(queue.epochs_left.values()), unit="epoch") as bar:
             while queue.waiting or lanes:
@@ -54,7 +54,7 @@ def execute_on_card(
                         queue.count_epoch(key)
                         bar.update()
 
-                    training = make(run, store, device, on_epoch, wait=False, how=how)
+                    training = make(run, store, device, on_epoch, wait=False, streams=streams)
                     lanes[run.key] = Lane(training, device, engine)
                 under_way = len(lanes)
                 for key, lane in list(lanes.items()):
@@ -63,7 +63,7 @@ def execute_on_card(
                     outcome = _advance(lane)
                     if outcome is None:
                         continue
-                    del lanes[key]
+                    lanes.pop(key).close()
                     if outcome.cancelled():
                         queue.postpone(queue.wanted[key])
                         under_way -= 1
@@ -92,6 +92,8 @@ def _advance(lane: Lane[Record]) -> Future | None:
         failure = CompanionError(f"{reason}; run again with fewer at a time, and it goes on")
         outcome.set_exception(failure)
     except Exception as error:  # of this run alone; raised at the end, with the others'
-        # Without its frames, which would keep what the run had on the card.
+        # Its frames would keep what the run had on the card, so they are kept as text.
+        error.add_note("".join(traceback.format_exception(error)))
+        error.__context__ = error.__cause__ = None
         outcome.set_exception(error.with_traceback(None))
     return outcome

@@ -34,6 +34,7 @@ class Queue:
         """Of each run that can still start, and of each group under way, by its first run's key."""
         self._usable = {key for key in self.finished if records[key].status == "done"}
         self._under_way: set[str] = set()
+        self._postponed: set[str] = set()
         self._failures: dict[str, BaseException] = {}  # by id
         self._axes = {key: axis(run) for key, run in self.waiting.items()}
         self._leave_out_impossible()
@@ -45,6 +46,7 @@ class Queue:
             for run in self.waiting.values()
             if run.parent is None or run.parent.key in self._usable
         ]
+        ready.sort(key=lambda run: run.key in self._postponed)  # the order stays otherwise
         return group_runs(ready, self._axes, workers, self.together)
 
     def start(self, group: Group) -> None:
@@ -55,8 +57,12 @@ class Queue:
         self.epochs_left[group[0].key] = sum(self.epochs_left.pop(run.key) for run in group)
 
     def postpone(self, run: Run) -> None:
-        """Put a run that was started alone back, as another process is making it."""
+        """Put a run that was started alone back, as another process is making it.
+
+        From now on, all others have their turn before it.
+        """
         self._under_way.discard(run.key)
+        self._postponed.add(run.key)
         waiting = {*self.waiting, run.key}
         self.waiting = {key: self.wanted[key] for key in self.wanted if key in waiting}
 

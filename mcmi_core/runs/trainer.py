@@ -2,11 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
@@ -48,12 +49,12 @@ from mcmi_core.training.loop import Checkpoint, Metrics, Row, Training, run_in_s
 from mcmi_core.training.stacked import train_together
 
 GLANCED_SAMPLES = 10_000
-"""Of the training split, at most, that are evaluated between epochs, evenly spaced; the last epoch
-is evaluated on all. The whole of CIFAR's would take two fifths of a teacher's training."""
+"""Of the training split, that are evaluated between epochs, in equal shares from every class; after
+the last epoch, all are. CMI of fewer samples is a little lower, by 1/n with n of each class."""
 
-SHARE_OF_SAVING = 0.05
-"""Of a training's time, at most, that its checkpoints take: where epochs are shorter than twenty
-times a checkpoint, not every epoch has one. The first always has."""
+TIME_FOR_CHECKPOINTS = 0.05
+"""Of a process's time, at most, that goes into checkpoints. There is one after every epoch, fewer
+where they would take more. The first epoch always has one."""
 
 
 def ensure(
@@ -64,7 +65,7 @@ def ensure(
 ) -> Record:
     """The record of a run, made now if need be, along with all runs that it builds on.
 
-    An interrupted run goes on after its last checkpoint (:data:`SHARE_OF_SAVING`). Of several
+    An interrupted run goes on after its last checkpoint (:data:`TIME_FOR_CHECKPOINTS`). Of several
     processes that ask for the same run at once, one trains and the others wait.
 
     Args:
@@ -118,8 +119,7 @@ def ensure_together(
     distinct = {run.key: run for run in runs}.values()
     ordered = sorted(distinct, key=lambda run: (str(run.data), run.key))
     device = device or default_device()
-    how = {"engine": "graph", "streams": len(ordered)}
-    trainings = [make(run, store, device, on_epoch, how=how) for run in ordered]
+    trainings = [make(run, store, device, on_epoch, streams=len(ordered)) for run in ordered]
     if device.type == "cuda":
         records = run_in_lanes(trainings, device)
     else:
@@ -171,7 +171,7 @@ def make(
     on_epoch: Callable[[], None],
     *,
     wait: bool = True,
-    how: Mapping[str, str | int] | None = None,
+    streams: int = 1,
 ) -> Training[Record]:
     """The record of a run whose parent is finished, as a training that asks for its steps.
 
@@ -181,7 +181,7 @@ def make(
         device: where to train.
         on_epoch: called after every epoch.
         wait: for another process that is making it.
-        how: a GPU does the steps, for the record.
+        streams: runs that this process makes at a time.
 
     Returns:
         As :func:`ensure`, and with its errors.
@@ -193,7 +193,7 @@ def make(
     if record := store.record(run):
         return record
     with store.lock(run, wait):  # another process may have made it, while this one waited
-        return store.record(run) or (yield from _execute(run, store, device, on_epoch, how))
+        return store.record(run) or (yield from _execute(run, store, device, on_epoch, streams))
 
 
 def _execute(
@@ -201,13 +201,13 @@ def _execute(
     store: Store,
     device: torch.device,
     on_epoch: Callable[[], None],
-    how: Mapping[str, str | int] | None,
+    streams: int,
 ) -> Training[Record]:
     """Measure or train, as the run says, and keep the record and the weights."""
     dataset = load_dataset(run.data)
     about = provenance.describe(device) | {"data_fingerprint": dataset.fingerprint()}
     if device.type == "cuda" and run.epochs:
-        about |= how or {}
+        about["streams"] = streams
     weights = None
     match run:
         case Measurement():
@@ -225,7 +225,7 @@ def _execute(
             outcome = {"metrics": metrics}
         case _:
             try:
-                job = _Job(run, dataset, store, device, on_epoch)
+                job = _Job(run, dataset, store, device, on_epoch, streams)
                 outcome, weights = yield from job.train()
                 about |= job.expense()
             except IncompatibleNetworks as reason:  # a result: a table has a row for it
@@ -235,17 +235,34 @@ def _execute(
     return record
 
 
-@lru_cache(maxsize=4)
-def _splits(dataset: Dataset, part: Part, device: torch.device) -> tuple[Split, Split, int]:
-    """A part of the training split and the test split on a device, and the samples in an epoch.
+@dataclass
+class _Samples:
+    """A part of the training split, or the test split, on a device."""
 
-    Runs that are trained side by side share them.
-    """
-    train, epoch_length = part.select(dataset.train)
-    splits = train.to(device), dataset.test.to(device), epoch_length
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)  # before another stream reads them
-    return splits
+    split: Split
+    epoch_length: int
+
+    @cached_property
+    def glance(self) -> Split:
+        """What is evaluated of it between epochs."""
+        if len(self.split) <= GLANCED_SAMPLES:
+            return self.split
+        return self.split.fraction(GLANCED_SAMPLES / len(self.split), seed=0)
+
+
+_samples: WeakValueDictionary[tuple, _Samples] = WeakValueDictionary()
+"""What runs under way hold: those that see the same samples share them."""
+
+
+def _on_device(dataset: Dataset, part: Part | None, device: torch.device) -> _Samples:
+    """A part of the training split, or with None the test split, once on a device."""
+    found = _samples.get((dataset, part, device))
+    if found is None:
+        split, length = part.select(dataset.train) if part else (dataset.test, len(dataset.test))
+        found = _samples[dataset, part, device] = _Samples(split.to(device), length)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # before another stream reads them
+    return found
 
 
 @dataclass
@@ -257,14 +274,17 @@ class _Job:
     store: Store
     device: torch.device
     on_epoch: Callable[[], None]
+    streams: int
+    """Runs that this process makes at a time."""
     history: list[Row] = field(default_factory=list)
     next_save: float = -math.inf
     """When to save a checkpoint again, by the monotonic clock."""
 
     def __post_init__(self) -> None:
-        train, test, self.epoch_length = _splits(self.dataset, self.run.part, self.device)
-        self.splits = {"train": train, "test": test}
-        self.glance = train.evenly(GLANCED_SAMPLES)
+        self.part = _on_device(self.dataset, self.run.part, self.device)
+        self.tested = _on_device(self.dataset, None, self.device)
+        self.splits = {"train": self.part.split, "test": self.tested.split}
+        self.epoch_length = self.part.epoch_length
         seed_torch(self.run.seed, 0, WEIGHTS)
         match self.run:
             case Teacher():
@@ -314,7 +334,7 @@ class _Job:
         return place(module, self.device, self.run.recipe.precision)
 
     def train(self) -> Training[tuple[dict[str, Any], dict[str, Tensor]]]:
-        """Train, keeping a checkpoint after every epoch; fields of the record, and the weights."""
+        """Train, keeping checkpoints; fields of the record, and the weights."""
         checkpoint, seconds_before = self.store.load_checkpoint(self.run, self.device)
         self.history = checkpoint.history if checkpoint else []
         self.started = time.monotonic() - seconds_before
@@ -357,7 +377,7 @@ class _Job:
         if last:
             looked_at["train"] = self.splits["train"]
         elif self.run.recipe.evaluate_train:
-            looked_at["train"] = self.glance
+            looked_at["train"] = self.part.glance
         return self.metrics(**looked_at)
 
     def metrics(self, **splits: Split) -> Metrics:
@@ -382,7 +402,7 @@ class _Job:
         if begun >= self.next_save:
             self.store.save_checkpoint(self.run, checkpoint, self.seconds)
             taken = time.monotonic() - begun
-            self.next_save = begun + taken / SHARE_OF_SAVING
+            self.next_save = begun + taken * self.streams / TIME_FOR_CHECKPOINTS
         self.on_epoch()
 
     @property
@@ -391,7 +411,11 @@ class _Job:
         return time.monotonic() - self.started
 
     def expense(self) -> dict[str, float]:
-        """What the record says of its cost: this run's share of the seconds."""
+        """What the record says of its cost.
+
+        Of runs stacked into one, a share of the seconds. On a card with several streams, seconds in
+        which others were trained too.
+        """
         together = max((row.get("trained_together", 1) for row in self.history), default=1)
         seconds = {"seconds": round(self.seconds / together, 1)}
         return seconds | ({"trained_together": together} if together > 1 else {})

@@ -67,12 +67,12 @@ def check(device: torch.device, methods: Iterable[str] = METHODS) -> pd.DataFram
     for method in methods:
         on_cpu = trained(method, CPU)
         eager, graph, again = (trained(method, device, e) for e in ("eager", "graph", "graph"))
-        halved = [trained(method, device, e, precision="bf16") for e in ("graph", "eager")]
+        in_bf16 = [trained(method, device, e, precision="bf16") for e in ("graph", "eager")]
         pairs = {
             "eager − CPU": (eager, on_cpu),
             "graph − eager": (graph, eager),
             "graph again": (again, graph),
-            "graph, bf16": tuple(halved),
+            "graph, bf16": tuple(in_bf16),
         }
         for compared, pair in pairs.items():
             tolerance = TOLERANCES[compared]

@@ -36,10 +36,10 @@ def pack(runs: list[Run], store: Store, out: Path) -> None:
         out: a folder, made if need be.
     """
     out.mkdir(parents=True, exist_ok=True)
-    finished = [run for run in runs if store.path(run.id).exists()]
-    _write(out / RECORDS, [store.path(run.id) for run in finished], store.root, "w:gz")
+    finished = {run.key for run in runs if store.path(run.id).exists()}
+    needed = {run.parent.key for run in runs if run.parent and run.key not in finished} & finished
     boxes, room = [[] for _ in range(FILES)], [MOST_BYTES] * FILES
-    for path, size in _by_need(runs, {run.key for run in finished}, store):
+    for path, size in _by_need(runs, finished, needed, store):
         box = next((number for number in range(FILES) if size <= room[number]), None)
         if box is not None:
             boxes[box].append(path)
@@ -50,10 +50,20 @@ def pack(runs: list[Run], store: Store, out: Path) -> None:
             _write(target, paths, store.root, "w")
         else:
             target.unlink(missing_ok=True)  # what was packed before
+    # Last, and without runs whose weights are needed and had no room: those are trained again.
+    packed = {path for paths in boxes for path in paths}
+    usable = [
+        run
+        for run in runs
+        if run.key in finished and (run.key not in needed or _weights(run, store) in packed)
+    ]
+    _write(out / RECORDS, [store.path(run.id) for run in usable], store.root, "w:gz")
 
 
 def unpack(folder: Path, store: Store) -> int:
-    """Put what was packed into a store; the number of records.
+    """Put what was packed into a store, beside what it has; the number of records.
+
+    What the store has is kept: it is as new, or newer.
 
     Raises:
         StoreError: the folder holds no records, or a damaged archive.
@@ -69,24 +79,36 @@ def unpack(folder: Path, store: Store) -> int:
             if path.suffix == ".gz":  # as a whole, since its checksum comes last
                 content = gzip.decompress(content)
             with tarfile.open(fileobj=BytesIO(content)) as archive:
-                archive.extractall(store.root, filter="data")
+                new = [member for member in archive if _is_new(member.name, store)]
+                archive.extractall(store.root, new, filter="data")
                 records = len(archive.getnames())
         except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
             raise StoreError(f"cannot unpack {path}: {error}") from None
     return records
 
 
-def _by_need(runs: list[Run], finished: set[str], store: Store) -> Iterator[tuple[Path, int]]:
+def _is_new(name: str, store: Store) -> bool:
+    """Whether a file is neither in the store nor the checkpoint of a run that is finished there."""
+    path = store.root / name
+    over = path.name == "checkpoint.safetensors" and path.with_name("record.json").exists()
+    return not (path.exists() or over)
+
+
+def _weights(run: Run, store: Store) -> Path:
+    return store.folder(run) / "weights.safetensors"
+
+
+def _by_need(
+    runs: list[Run], finished: set[str], needed: set[str], store: Store
+) -> Iterator[tuple[Path, int]]:
     """Weights that unfinished runs build on, checkpoints of those, then all other weights.
 
     With the bytes that each takes in an archive. A checkpoint goes when its run is finished.
     """
-    parents = {run.parent.key for run in runs if run.parent and run.key not in finished}
-    needed = [run for run in runs if run.key in finished and run.key in parents]
-    others = [run for run in runs if run.key in finished and run.key not in parents]
-    paths = [store.folder(run) / "weights.safetensors" for run in needed]
-    paths += [store.folder(run) / "checkpoint.safetensors" for run in runs]
-    paths += [store.folder(run) / "weights.safetensors" for run in others]
+    under_way = [run for run in runs if run.key not in finished]
+    paths = [_weights(run, store) for run in runs if run.key in needed]
+    paths += [store.folder(run) / "checkpoint.safetensors" for run in under_way]
+    paths += [_weights(run, store) for run in runs if run.key in finished - needed]
     for path in paths:
         with suppress(FileNotFoundError):
             yield path, path.stat().st_size + OVERHEAD

@@ -38,6 +38,9 @@ PACK_EVERY = 60
 MEASURE_MINUTES = 2.0
 """At most, and at most a quarter of the sprint."""
 
+SECONDS_TO_MEASURE_LAST = 30
+"""Beyond these minutes, for the measurement that is under way then, at most."""
+
 NEARLY = 0.95
 """Of the most images/s: with fewer runs at a time, each is done sooner."""
 
@@ -59,7 +62,7 @@ def sprint(
     """Check, measure, train until the time is nearly over; ``out`` holds what comes back.
 
     Args:
-        out: a folder for at most eight files: ``report.md``, ``speed.json`` and what
+        out: a folder for at most seven files: ``report.md``, ``speed.json`` and what
             :func:`~mcmi_core.sprint.luggage.pack` writes.
         minutes: in all.
         device: a GPU; or the CPU, to rehearse.
@@ -146,12 +149,11 @@ def _speed(
     """Rows of benchmarks/training_step.py on this card, measured now or by the sprint before."""
     hardware = describe(device)["hardware"]
     for folder in (resume, out):
-        if folder and (folder / SPEED).exists():
-            earlier = json.loads((folder / SPEED).read_text(encoding="utf-8"))
-            if earlier["hardware"] == hardware:
-                write_atomically(out / SPEED, json.dumps(earlier, indent=1))
-                report["Speed"] = earlier["table"]
-                return earlier["rows"]
+        earlier = _earlier_speed(folder, hardware)
+        if earlier:
+            write_atomically(out / SPEED, json.dumps(earlier, indent=1))
+            report["Speed"] = earlier["table"]
+            return earlier["rows"]
     minutes = min(MEASURE_MINUTES, (end - time.time()) / 60 / 4)
     with TemporaryDirectory() as folder:
         script = PROJECT / "benchmarks" / "training_step.py"
@@ -170,7 +172,7 @@ def _speed(
                 check=True,
                 capture_output=True,
                 text=True,
-                timeout=60 * (minutes + 1),
+                timeout=60 * minutes + SECONDS_TO_MEASURE_LAST,
             )
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None)  # in bytes, where the time was over
@@ -183,6 +185,15 @@ def _speed(
     kept = {"hardware": hardware, "rows": rows, "table": report["Speed"]}
     write_atomically(out / SPEED, json.dumps(kept, indent=1))
     return rows
+
+
+def _earlier_speed(folder: Path | None, hardware: str) -> dict | None:
+    """What a sprint before measured on such a card; None if there is nothing, or it is damaged."""
+    try:
+        earlier = json.loads((folder / SPEED).read_text(encoding="utf-8")) if folder else {}
+        return earlier if earlier.get("hardware") == hardware and earlier["rows"] else None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
 
 
 def _fastest(rows: list[dict]) -> int:

@@ -8,6 +8,7 @@ rate, weights of terms, centroids and memory banks are tensors that are changed 
 
 from collections.abc import Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
@@ -112,8 +113,11 @@ class CapturedSteps:
             sums.minimise(trainee.terms, trainee.optimizer, self._plan[position])
             if is_whole:
                 self._step.add_(1)
-        finally:
-            graph.capture_end()
+        except BaseException:
+            with suppress(RuntimeError):  # that the capture was broken off; the cause matters
+                graph.capture_end()
+            raise
+        graph.capture_end()
         return graph
 
 

@@ -34,7 +34,7 @@ class Lane(Member[Result]):
         super().__init__(training)
         self.device = device
         self.engine = engine
-        self.numbers = OwnRandomNumbers(device)
+        self.random = OwnRandomNumbers(device)
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.steps: CapturedSteps | EagerSteps | None = None
 
@@ -48,6 +48,12 @@ class Lane(Member[Result]):
                     self.steps = CapturedSteps() if captured else EagerSteps()
                 self.steps.queue(self.request)
         return self.request is not None
+
+    def wait(self) -> None:
+        """Until the steps under way are done; the training goes on when :meth:`advance` says so."""
+        with self._own():
+            if self.steps and self.request:
+                self.steps.read()
 
     def close(self) -> None:
         """End the training, wherever it is, and free what it holds, such as locks."""
@@ -71,7 +77,7 @@ class Lane(Member[Result]):
     @contextmanager
     def _own(self) -> Iterator[None]:
         """On the lane's stream, with its random numbers."""
-        with torch.cuda.stream(self.stream), self.numbers.in_use():
+        with torch.cuda.stream(self.stream), self.random.in_use():
             yield
 
 

@@ -154,6 +154,8 @@ def _epoch(epoch: int, trainee: Trainee, plan: Sequence[Batch]) -> Training[Row]
     trainee.criterion.start_epoch(epoch)
     sums: Counter[str] = Counter()
     together = 1
+    if not len(plan):
+        raise ValueError("an epoch has no step: a batch needs at least two samples, for statistics")
     for first in range(0, len(plan), CHECK_EVERY):
         numbers = range(first, min(first + CHECK_EVERY, len(plan)))
         window = yield Steps(epoch, trainee, plan, numbers)

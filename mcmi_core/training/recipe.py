@@ -30,8 +30,8 @@ class Recipe(Config):
     """Epochs between evaluations; 0: dense early and sparse late, after each of the first ten, then
     after every tenth of the training. The last epoch is always evaluated, on both splits."""
     evaluate_train: bool = False
-    """Whether the evaluations in between look at the training split too, at 10,000 samples of it if
-    it has more."""
+    """Whether the evaluations in between look at the training split too: at 10,000 samples of it,
+    if it has more, while the last one is of all."""
     # Newer than the first records. With the value that was then the only one, it is left out of
     # what is stored and hashed, so that their keys stay valid.
     precision: Literal["float32", "bf16"] = Field("float32", exclude_if=lambda p: p == "float32")

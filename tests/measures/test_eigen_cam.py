@@ -40,6 +40,23 @@ def test_it_is_the_first_term_of_numpys_svd(maps, centred):
         np.testing.assert_allclose(heat.numpy().ravel(), expected / expected.max(), atol=1e-10)
 
 
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize(
+    ("channels", "height", "width"), [(3, 5, 4), (20, 5, 4), (40, 5, 4), (64, 2, 2), (1, 6, 6)]
+)
+def test_few_and_many_channels_have_the_map_of_the_svd(channels, height, width, centred):
+    generator = torch.Generator().manual_seed(3)
+    maps = torch.randn(8, channels, height, width, generator=generator)
+    for image, heat in zip(maps, eigen_cam(maps, centred=centred), strict=True):
+        rows = image.double().flatten(1).T
+        rows = rows - centred * rows.mean(0)
+        left, singular, _ = torch.linalg.svd(rows, full_matrices=False)
+        projection = singular[0] * left[:, 0]
+        projection = (projection * (projection @ rows.mean(1)).sign()).clamp_min(0)
+        expected = (projection / projection.max()).view(height, width)
+        assert (heat - expected).abs().max() < 1e-9
+
+
 def test_centred_is_the_grad_cam_package_up_to_sign_and_scale(maps):
     """Its formula, done again by hand: project on the leading eigenvector of the covariance."""
     for image, heat in zip(maps, eigen_cam(maps, centred=True), strict=True):

@@ -1,15 +1,16 @@
 """Evaluation against the definitions, written out in numpy on one pass over all samples."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from mcmi_core.data import load_dataset
+from mcmi_core.data import Dataset, Split, load_dataset
 from mcmi_core.measures import evaluation
-from mcmi_core.measures.evaluation import evaluate
+from mcmi_core.measures.evaluation import evaluate, predict_logits
 from mcmi_core.models import create_model
 
 CPU = torch.device("cpu")
@@ -87,6 +88,69 @@ def test_many_batches_equal_one():
     model.register_forward_hook(lambda module, args, output: sizes.append(len(output)))
     assert evaluate(model, dataset, dataset.test, CPU) == pytest.approx(expected, rel=1e-5)
     assert sizes == [MOST, MOST, 1]
+
+
+@pytest.mark.parametrize("most", [1, 7, 64, 100])
+@pytest.mark.parametrize("summed", [1, 150, 2**18])
+def test_metrics_do_not_depend_on_how_many_are_looked_at_together(monkeypatch, most, summed):
+    dataset = oracle(classes=20)
+    model = mlp(dataset)
+    expected = evaluate(model, dataset, dataset.test, CPU)
+    monkeypatch.setitem(evaluation.MOST_AT_ONCE, "cpu", most)
+    monkeypatch.setattr(evaluation, "SUMMED_AT_ONCE", summed)
+    sizes = []
+    model.register_forward_hook(lambda module, args, output: sizes.append(len(output)))
+    assert evaluate(model, dataset, dataset.test, CPU) == pytest.approx(expected, rel=1e-6)
+    assert sum(sizes) == 100
+    assert set(sizes) <= {most, 100 % most}
+
+
+@pytest.mark.parametrize(
+    ("size", "device", "expected"),
+    [
+        (1, "cpu", 512),
+        (8, "cpu", 512),
+        (32, "cpu", 64),
+        (64, "cpu", 16),
+        (224, "cpu", 1),
+        (1000, "cpu", 1),
+        (8, "cuda", 2048),
+        (32, "cuda", 2048),
+        (64, "cuda", 512),
+        (224, "cuda", 41),
+        (2000, "cuda", 1),
+    ],
+)
+def test_large_images_are_looked_at_few_at_a_time(size, device, expected):
+    shown = SimpleNamespace(image_size=size)
+    assert evaluation.batch_size(shown, torch.device(device)) == expected
+
+
+def test_large_images_are_evaluated_in_batches_of_that_size():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (67, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    split, half = Split(images, torch.arange(67) % 4), (0.5, 0.5, 0.5)
+    dataset = Dataset("noise", split, split, tuple("abcd"), half, half)
+    torch.manual_seed(0)
+    model = create_model("resnet8", num_classes=4, in_channels=3, image_size=32)
+    sizes = []
+    model.register_forward_hook(lambda module, args, output: sizes.append(len(output)))
+    predict_logits(model, dataset, split, CPU)
+    assert sizes == [64, 3]
+
+
+@pytest.mark.parametrize(
+    ("size", "lengths"), [(1, [1] * 100), (30, [30, 30, 30, 10]), (50, [50, 50]), (999, [100])]
+)
+def test_slices_are_the_split_in_order_and_no_copy(size, lengths):
+    split = oracle().test
+    parts = list(split.slices(size))
+    assert [len(part) for part in parts] == lengths
+    for name in ("inputs", "labels", "posterior"):
+        whole = getattr(split, name)
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), whole)
+        storages = {getattr(part, name).untyped_storage().data_ptr() for part in parts}
+        assert storages == {whole.untyped_storage().data_ptr()}
 
 
 def test_the_given_split_is_evaluated_with_its_own_posterior():

@@ -17,7 +17,6 @@ import torch
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.base.errors import (
-    CompanionError,
     DataError,
     OutOfTime,
     RunsFailed,
@@ -26,7 +25,6 @@ from mcmi_core.base.errors import (
 )
 from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
-from mcmi_core.runs import execute as execution
 from mcmi_core.runs.config import BayesTeacher, Measurement, Part
 from mcmi_core.runs.execute import WARM, _processes, execute
 from mcmi_core.runs.queue import Queue, group_runs
@@ -483,12 +481,3 @@ def test_a_damaged_checkpoint_is_reported_not_trained_over(store):
 def test_unfinished_runs_have_no_model(store):
     with pytest.raises(StoreError, match="is not finished in"):
         load_model(mll_teacher(), store, CPU)
-
-
-def test_too_little_memory_is_said_and_what_to_do(store, monkeypatch):
-    def fail(*arguments):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has ...")
-
-    monkeypatch.setattr("mcmi_core.runs.trainer.ensure_together", fail)
-    with pytest.raises(CompanionError, match="^CUDA out of memory; run again with fewer workers"):
-        execution._work((mll_teacher(),), store, CPU)

@@ -1,4 +1,4 @@
-"""Lanes on the CPU give what `ensure` gives; failures, locks and deadlines stop only what they must.
+"""Lanes on the CPU give what `ensure` gives; what fails stops only what it must.
 
 What is left to a GPU is how a step is done, which `mcmi sprint` checks there.
 """
@@ -6,6 +6,7 @@ What is left to a GPU is how a step is done, which `mcmi sprint` checks there.
 import math
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ def test_lanes_give_the_results_of_one_run_after_the_other(tmp_path, streams):
     lanes, alone = Store(tmp_path / "lanes"), Store(tmp_path / "alone")
     queue = in_lanes(ALL_KINDS, lanes, streams)
     queue.check_failures()
-    assert str(queue) == "8 of 8 runs done"
+    assert str(queue) == "9 of 9 runs done"
     assert sum(queue.epochs_left.values()) == 0
     for run in ALL_KINDS:
         ensure(run, alone, CPU)
@@ -91,7 +92,8 @@ def test_as_many_are_under_way_as_there_are_streams(store, monkeypatch):
 
 
 def test_a_run_that_fails_stops_no_other(store):
-    queue = in_lanes([MISSING, kd_student(MISSING), kd_student()], store)
+    student = kd_student(MISSING, data=MISSING.data, model="resnet8")
+    queue = in_lanes([MISSING, student, kd_student()], store)
     assert store.record(kd_student()).status == "done"
     with pytest.raises(RunsFailed, match=f"1 of 4 runs failed: {MISSING.id}. First .*nowhere"):
         queue.check_failures()
@@ -123,7 +125,8 @@ def test_out_of_time_the_next_call_goes_on_to_the_same_result(tmp_path, monkeypa
         count(queue, key)
 
     monkeypatch.setattr(Queue, "count_epoch", counted)
-    monkeypatch.setattr(on_card.time, "time", lambda: len(epochs))
+    clock = SimpleNamespace(time=lambda: len(epochs), sleep=time.sleep)
+    monkeypatch.setattr(on_card, "time", clock)
     with pytest.raises(OutOfTime, match="0 of 2 runs done"):
         in_lanes(runs, stopped, deadline=4)
     assert [stopped.epochs_left(run) for run in runs] == [2, 2]

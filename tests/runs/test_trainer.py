@@ -11,7 +11,7 @@ from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.records import flat_metrics
 from mcmi_core.runs.store import Store
-from mcmi_core.runs.trainer import ensure, ensure_together, load_model
+from mcmi_core.runs.trainer import _Job, ensure, ensure_together, load_model
 from mcmi_core.training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -152,6 +152,63 @@ def test_seconds_add_up_over_interruptions(store, monkeypatch):
     assert before == 20  # it began at 0, and looked at the clock before it saved and after it
     # It goes on at 40, saves a checkpoint from 50 to 70 and is done at 80.
     assert ensure(run, store, CPU).provenance["seconds"] == 20 + 80 - 40
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """An epoch takes 3 s, a checkpoint 1 s; the epochs that have one."""
+    saved, now = [], [0.0]
+    save = Store.save_checkpoint
+
+    def slow(store, run, checkpoint, seconds):
+        save(store, run, checkpoint, seconds)
+        saved.append(checkpoint.epoch)
+        now[0] += 1
+
+    def epoch_batches(job, epoch):
+        now[0] += 3
+        return batches(job, epoch)
+
+    batches = _Job.epoch_batches
+    monkeypatch.setattr(_Job, "epoch_batches", epoch_batches)
+    monkeypatch.setattr(Store, "save_checkpoint", slow)
+    monkeypatch.setattr("mcmi_core.runs.trainer.TIME_FOR_CHECKPOINTS", 0.05)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    return saved
+
+
+def test_checkpoints_take_a_twentieth_of_the_time(store, clock):
+    ensure(mll_teacher(epochs=20), store, CPU)
+    assert clock == [1, 8, 15]  # 21 s apart, since 18 are too few
+
+
+def test_where_an_epoch_takes_long_enough_every_one_has_a_checkpoint(store, clock, monkeypatch):
+    monkeypatch.setattr("mcmi_core.runs.trainer.TIME_FOR_CHECKPOINTS", 1 / 3)
+    ensure(mll_teacher(epochs=4), store, CPU)
+    assert clock == [1, 2, 3, 4]
+
+
+def test_an_interrupted_run_goes_on_from_an_older_checkpoint_to_the_same_result(tmp_path, clock):
+    whole, interrupted = Store(tmp_path / "whole"), Store(tmp_path / "interrupted")
+    run, epochs = mll_teacher(epochs=6), []
+    ensure(run, whole, CPU)
+    clock.clear()
+
+    def stop():
+        epochs.append(1)
+        if len(epochs) in (3, 5):
+            raise KeyboardInterrupt
+
+    for checkpoint in (1, 2):  # after the first epoch of each process
+        with pytest.raises(KeyboardInterrupt):
+            ensure(run, interrupted, CPU, stop)
+        assert interrupted.load_checkpoint(run, CPU)[0].epoch == checkpoint
+    ensure(run, interrupted, CPU, stop)
+    assert clock == [1, 2, 3]
+    assert len(epochs) == 3 + 2 + 4
+    assert interrupted.record(run).history == whole.record(run).history
+    weights, others = interrupted.weights(run), whole.weights(run)
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
 
 
 def test_a_measurement_has_no_network(tmp_path):
