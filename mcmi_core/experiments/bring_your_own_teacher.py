@@ -5,7 +5,7 @@ No experiment with runs and records: it trains in front of the reader.
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +93,7 @@ def small_network(
     return nn.Sequential(*layers, nn.Linear(size, classes))
 
 
-def batches_by_epoch(data: Dataset, device: torch.device) -> Callable[[int], Iterator[Batch]]:
+def batches_by_epoch(data: Dataset, device: torch.device) -> Callable[[int], Sequence[Batch]]:
     """The training batches of an epoch, by its number from 0: 64 images each, augmented."""
     images = data.train.to(device)
     settings = {"batch_size": 64, "epoch_length": len(images), "seed": 0, "device": device}
@@ -101,7 +101,7 @@ def batches_by_epoch(data: Dataset, device: torch.device) -> Callable[[int], Ite
 
 
 def learn(
-    network: nn.Module, criterion: Criterion, batches: Callable[[int], Iterator[Batch]]
+    network: nn.Module, criterion: Criterion, batches: Callable[[int], Sequence[Batch]]
 ) -> None:
     """Train a network in place, 15 epochs of SGD at a rate that falls to 0.
 

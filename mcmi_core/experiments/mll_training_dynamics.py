@@ -1,6 +1,6 @@
 """02 · Does MLL training lower CMI? (Figure 2)
 
-MLL teachers, evaluated on their training split after every epoch.
+MLL teachers, evaluated on their training split as their training goes on.
 """
 
 from dataclasses import dataclass

@@ -38,9 +38,9 @@ class Pair:
     """Frameworks with other options for this pair than by default, such as ``dkd:beta=2``."""
 
     def mll(self, seed: int) -> Teacher:
-        """The MLL teacher, both splits evaluated after every epoch: its dynamics are a result.
+        """The MLL teacher, both splits evaluated as it is trained: its dynamics are a result.
 
-        Where the recipe says dense early and sparse late (``evaluate_every=0``), so it is here.
+        After every epoch, or dense early and sparse late, where the recipe says so.
         """
         every = min(1, self.recipe.evaluate_every)
         recipe = self.recipe.model_copy(update={"evaluate_every": every, "evaluate_train": True})

@@ -17,12 +17,12 @@ from mcmi_core.base.device import make_reproducible, place
 from mcmi_core.base.seeding import WEIGHTS, seed_torch
 from mcmi_core.components import DISTILLERS, NEED_HEADS, OBJECTIVES
 from mcmi_core.criterion import Criterion
-from mcmi_core.data.loader import training_batches
+from mcmi_core.data.loader import EpochPlan, training_batches
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.models import create_model
 from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.training.lanes import Engine, run_in_lanes
-from mcmi_core.training.loop import Checkpoint, training
+from mcmi_core.training.loop import CHECK_EVERY, Checkpoint, Training, training
 from mcmi_core.training.recipe import Recipe
 
 METHODS = ("mll", "mcmi:lam=0.2,centroids=fixed", "mcmi:lam=0.2,centroids=tracked", "kd", "crd")
@@ -30,11 +30,17 @@ METHODS = ("mll", "mcmi:lam=0.2,centroids=fixed", "mcmi:lam=0.2,centroids=tracke
 
 STEPS = 20
 CLASSES, BATCH_SIZE, IMAGE_SIZE = 10, 64, 32
+LONG_METHOD = "crd"
+"""It draws random numbers in every step, and has memory banks."""
+
 CPU = torch.device("cpu")
 
 TOLERANCES = {"eager − CPU": 0.02, "graph − eager": 1e-6, "graph again": 0.0, "graph, bf16": 1e-6}
 """The largest distance at which two trainings agree. A CPU adds in another order, and every step
 amplifies that."""
+
+LONG = CHECK_EVERY + 10
+"""Steps in an epoch where it matters that a window ends within it; on a CPU, three will do."""
 
 AMPLIFIED = {"crd": 0.25}
 """Instead, against the CPU: CRD's exp(⟨·,·⟩ / 0.07) amplifies most."""
@@ -48,8 +54,6 @@ class Trained:
     """All of the network's, in one vector, on the CPU."""
     start: Tensor
     """What they were before."""
-    checkpoint: Checkpoint
-    """After the last epoch."""
 
 
 def check(device: torch.device, methods: Iterable[str] = METHODS) -> pd.DataFrame:
@@ -80,7 +84,25 @@ def check(device: torch.device, methods: Iterable[str] = METHODS) -> pd.DataFram
                 tolerance = AMPLIFIED.get(method, tolerance)
             apart = distance(*pair)
             rows.append((method, compared, apart, tolerance, apart <= tolerance))
+    for compared, apart in _go_on_alike(device).items():
+        rows.append((LONG_METHOD, compared, apart, 0.0, apart == 0))
     return pd.DataFrame(rows, columns=["method", "compared", "distance", "tolerance", "agrees"])
+
+
+def _go_on_alike(device: torch.device) -> dict[str, float]:
+    """Distances of a training of two epochs from the same beside another, and resumed."""
+    steps = LONG if device.type == "cuda" else 3
+    settings = {"steps": steps, "epochs": 2, "same_on_all_devices": False}
+    alone, beside, resumed = (_Short(LONG_METHOD, device, **settings) for _ in range(3))
+    other = _Short("mll", device, **settings)
+    for lanes in ([alone], [beside, other]):
+        run_in_lanes([short.training() for short in lanes], device)
+    run_in_lanes([resumed.training(alone.checkpoints[0])], device)
+    expected = alone.trained()
+    return {
+        "graph beside another": distance(beside.trained(), expected),
+        "graph resumed": distance(resumed.trained(), expected),
+    }
 
 
 def distance(one: Trained, other: Trained) -> float:
@@ -89,62 +111,80 @@ def distance(one: Trained, other: Trained) -> float:
     return (torch.linalg.vector_norm(one.weights - other.weights) / way).item()
 
 
-def trained(
-    method: str,
-    device: torch.device,
-    engine: Engine = "eager",
-    *,
-    precision: str = "float32",
-    steps: int = STEPS,
-    epochs: int = 1,
-    resume_from: Checkpoint | None = None,
-) -> Trained:
+def trained(method: str, device: torch.device, engine: Engine = "eager", **settings) -> Trained:
     """Train a ResNet-8 by a method on random images.
 
     Args:
         method: an objective or a distiller, with its options.
         device: where.
         engine: how a GPU does steps.
-        precision: of the steps.
-        steps: in an epoch; each epoch has a smaller batch after them.
-        epochs: how many.
-        resume_from: an earlier checkpoint of the same training.
+        settings: ``precision``, ``epochs``, and ``steps`` in an epoch, after which comes a smaller
+            batch.
     """
-    dataset = random_images(steps * BATCH_SIZE + BATCH_SIZE // 2)
-    train = dataset.train.to(device)
-    seed_torch(0, 0, WEIGHTS)
-    model = _network(dataset)
-    criterion = _criterion(method, model, dataset)
-    start = _all_weights(model)
-    model, criterion = (place(part, device, precision) for part in (model, criterion))
-    if hasattr(criterion, "teacher"):
-        place(criterion.teacher, device, precision)
-    checkpoints = []
-    run_in_lanes(
-        [
-            training(
-                model,
-                criterion,
-                lambda epoch: training_batches(
-                    dataset,
-                    train,
-                    batch_size=BATCH_SIZE,
-                    epoch_length=len(train),
-                    seed=0,
-                    epoch=epoch,
-                    device=device,
-                ),
-                Recipe(epochs=epochs, learning_rate=0.01, milestones=(), precision=precision),
-                seed=0,
-                evaluate=lambda last: {},
-                resume_from=resume_from,
-                on_epoch_end=checkpoints.append,
-            )
-        ],
-        device,
-        engine,
-    )
-    return Trained(_all_weights(model), start, checkpoints[-1])
+    short = _Short(method, device, **settings)
+    run_in_lanes([short.training()], device, engine)
+    return short.trained()
+
+
+class _Short:
+    """A short training of a ResNet-8 on random images."""
+
+    def __init__(
+        self,
+        method: str,
+        device: torch.device,
+        *,
+        precision: str = "float32",
+        steps: int = STEPS,
+        epochs: int = 1,
+        same_on_all_devices: bool = True,
+    ) -> None:
+        self.device = device
+        self.dataset = random_images(steps * BATCH_SIZE + BATCH_SIZE // 2)
+        self.samples = self.dataset.train.to(device)
+        self.recipe = Recipe(epochs=epochs, learning_rate=0.01, milestones=(), precision=precision)
+        seed_torch(0, 0, WEIGHTS)
+        model = _network(self.dataset)
+        criterion = _criterion(method, model, self.dataset)
+        if method == "crd" and same_on_all_devices:
+            criterion.negatives = _SameNegatives(len(self.samples))
+        self.start = _all_weights(model)
+        self.model, self.criterion = (place(p, device, precision) for p in (model, criterion))
+        if hasattr(criterion, "teacher"):
+            place(criterion.teacher, device, precision)
+        self.checkpoints: list[Checkpoint] = []
+
+    def training(self, resume_from: Checkpoint | None = None) -> Training:
+        """That asks for its steps."""
+        return training(
+            self.model,
+            self.criterion,
+            self._plan,
+            self.recipe,
+            seed=0,
+            evaluate=lambda last: {},
+            resume_from=resume_from,
+            on_epoch_end=self._keep,
+        )
+
+    def trained(self) -> Trained:
+        """How it ended."""
+        return Trained(_all_weights(self.model), self.start)
+
+    def _plan(self, epoch: int) -> EpochPlan:
+        return training_batches(
+            self.dataset,
+            self.samples,
+            batch_size=BATCH_SIZE,
+            epoch_length=len(self.samples),
+            seed=0,
+            epoch=epoch,
+            device=self.device,
+        )
+
+    def _keep(self, checkpoint: Checkpoint) -> None:
+        copies = {name: tensor.clone() for name, tensor in checkpoint.tensors.items()}
+        self.checkpoints.append(Checkpoint(checkpoint.epoch, checkpoint.history, copies))
 
 
 def random_images(number: int) -> Dataset:
@@ -192,16 +232,13 @@ def _criterion(method: str, student: nn.Module, dataset: Dataset) -> Criterion:
     if name in OBJECTIVES:
         return OBJECTIVES.build(method, num_classes=dataset.num_classes)
     teacher = _network(dataset, "resnet14")
-    criterion = DISTILLERS.build(
+    return DISTILLERS.build(
         method,
         student=student,
         teacher=HeadedNetwork(teacher) if name in NEED_HEADS else teacher,
         sample=dataset.normalise(dataset.train.inputs[:2]),
         labels=dataset.train.labels,
     )
-    if name == "crd":
-        criterion.negatives = _SameNegatives(len(dataset.train))
-    return criterion
 
 
 def _all_weights(model: nn.Module) -> Tensor:

@@ -1,15 +1,24 @@
 """The check of a device: it finds what differs, by the distance that it says."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
 import torch
 
-from mcmi_core.base.seeding import seed_torch
+from mcmi_core.base.seeding import OwnRandomNumbers, seed_torch
 from mcmi_core.objectives import MCMILoss
 from mcmi_core.sprint import check as module
-from mcmi_core.sprint.check import METHODS, TOLERANCES, Trained, check, distance, random_images
-from mcmi_core.training.loop import Checkpoint
+from mcmi_core.sprint.check import (
+    LONG_METHOD,
+    METHODS,
+    TOLERANCES,
+    Trained,
+    check,
+    distance,
+    random_images,
+)
+from mcmi_core.training.trainee import Trainee
 
 CPU = torch.device("cpu")
 
@@ -26,8 +35,9 @@ def small(monkeypatch):
 def test_a_cpu_trains_as_a_cpu_does():
     table = check(CPU)
     assert list(table.columns) == ["method", "compared", "distance", "tolerance", "agrees"]
-    assert list(table.method.unique()) == list(METHODS)
-    assert list(table.compared) == list(TOLERANCES) * len(METHODS)
+    assert list(table.method) == [m for m in METHODS for _ in TOLERANCES] + 2 * [LONG_METHOD]
+    long = ["graph beside another", "graph resumed"]
+    assert list(table.compared) == list(TOLERANCES) * len(METHODS) + long
     assert table.agrees.all()
     assert (table.distance == 0).all()
     against_cpu = table[table.compared == "eager − CPU"].set_index("method").tolerance
@@ -67,7 +77,7 @@ def test_a_training_that_differs_is_found(monkeypatch, place, wrong):
 
 
 def at(*weights):
-    return Trained(torch.tensor(weights), torch.tensor([1.0, 1.0]), Checkpoint())
+    return Trained(torch.tensor(weights), torch.tensor([1.0, 1.0]))
 
 
 def test_a_distance_is_a_share_of_the_others_way():
@@ -84,13 +94,22 @@ def test_bf16_is_another_training_and_more_steps_go_further():
     assert (longer.weights - longer.start).norm() > (full.weights - full.start).norm()
 
 
-@pytest.mark.parametrize("method", ["mll", "mcmi:lam=0.2,centroids=tracked", "crd"])
-def test_a_checked_training_can_go_on_from_a_checkpoint(method):
-    first, whole = (module.trained(method, CPU, epochs=epochs) for epochs in (1, 2))
-    again = module.trained(method, CPU, epochs=2, resume_from=first.checkpoint)
-    assert (first.checkpoint.epoch, again.checkpoint.epoch) == (1, 2)
-    assert torch.equal(again.weights, whole.weights)
-    assert not torch.equal(first.weights, whole.weights)
+@pytest.mark.parametrize("broken", ["random numbers of its own", "checkpoints"])
+def test_a_training_that_is_disturbed_or_resumed_wrongly_is_found(monkeypatch, broken):
+    monkeypatch.setattr("mcmi_core.training.loop.CHECK_EVERY", 2)  # so that lanes take turns
+    assert module._go_on_alike(CPU) == {"graph beside another": 0, "graph resumed": 0}
+    if broken == "checkpoints":
+        restore = Trainee.restore
+
+        def without_momentum(trainee, tensors):
+            restore(trainee, {k: 0 * v if "momentum" in k else v for k, v in tensors.items()})
+
+        monkeypatch.setattr(Trainee, "restore", without_momentum)
+    else:
+        monkeypatch.setattr(OwnRandomNumbers, "in_use", lambda self: nullcontext())
+    apart = module._go_on_alike(CPU)
+    assert (apart["graph beside another"] > 0) == (broken != "checkpoints")
+    assert (apart["graph resumed"] > 0) == (broken == "checkpoints")
 
 
 def test_images_can_be_told_apart_by_their_brightness():
