@@ -88,6 +88,23 @@ def test_training_step(tmp_path):
     assert all(float(row[3]) > 0 for row in rows)
 
 
+def test_our_loop_does_as_many_steps_as_it_is_asked_for(monkeypatch):
+    import _loops
+    from _measure import random_images
+
+    monkeypatch.setattr(_loops, "CHECK_EVERY", 3)
+    images, networks = random_images(16, 10, 8), {"student": "resnet8", "teacher": "resnet8"}
+    loop = _loops.Ours("mll", images, 4, streams=2, **networks)
+    done = 0
+    for steps in (1, 3, 3 + 2):
+        loop.run(steps)
+        done += steps
+        for trainee in loop.trainees:
+            norms = [m for m in trainee.model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+            assert {int(norm.num_batches_tracked) for norm in norms} == {done}
+    loop.close()
+
+
 def test_training_step_names_the_loops_that_it_knows(tmp_path):
     from training_step import training_step
 

@@ -378,3 +378,21 @@ def test_names_are_completed(mcmi):
     assert cli._notebooks("12") == ["12_bayes_oracle"]
     assert cli._experiments("a") == ["all"]
     assert cli._experiments("1")[-1] == "13_proposition_1"  # 14 has no runs
+
+
+@pytest.mark.parametrize(
+    ("load", "cores", "speaks"), [(9, None, True), (0, None, False), (9, "1", False)]
+)
+def test_a_busy_machine_is_mentioned_to_whoever_did_not_choose(
+    monkeypatch, capsys, load, cores, speaks
+):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.delenv("MCMI_CORES", raising=False)
+    if cores:
+        monkeypatch.setenv("MCMI_CORES", cores)
+    cli._say_if_busy()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert ("this machine is busy (load 9.0 on 2 cores)" in printed.err) == speaks
+    assert bool(printed.err) == speaks

@@ -52,12 +52,15 @@ def pack(runs: list[Run], store: Store, out: Path) -> None:
             target.unlink(missing_ok=True)  # what was packed before
     # Last, and without runs whose weights are needed and had no room: those are trained again.
     packed = {path for paths in boxes for path in paths}
-    usable = [
-        run
+    left_out = {
+        run.key
         for run in runs
-        if run.key in finished and (run.key not in needed or _weights(run, store) in packed)
-    ]
-    _write(out / RECORDS, [store.path(run.id) for run in usable], store.root, "w:gz")
+        if run.key in needed
+        and _weights(run, store) not in packed
+        and _weights(run, store).exists()  # a Bayes teacher has none
+    }
+    records = [store.path(run.id) for run in runs if run.key in finished - left_out]
+    _write(out / RECORDS, records, store.root, "w:gz")
 
 
 def unpack(folder: Path, store: Store) -> int:

@@ -84,6 +84,7 @@ def sprint(
     def tell(text: str) -> None:
         say(f"{time.time() - begun:4.0f} s  {text}")
 
+    tell(_about(device))
     if resume:
         tell(f"{unpack(resume, store)} records and their weights taken over from {resume}")
     load_dataset(pair.data)  # now, not after minutes
@@ -191,7 +192,8 @@ def _earlier_speed(folder: Path | None, hardware: str) -> dict | None:
     """What a sprint before measured on such a card; None if there is nothing, or it is damaged."""
     try:
         earlier = json.loads((folder / SPEED).read_text(encoding="utf-8")) if folder else {}
-        return earlier if earlier.get("hardware") == hardware and earlier["rows"] else None
+        usable = earlier.get("hardware") == hardware and earlier["rows"] and earlier["table"]
+        return earlier if usable else None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
 

@@ -45,3 +45,39 @@ def test_a_network_that_cannot_be_traced_is_returned_as_it_is():
 
     model = Branches().eval()
     assert fold_batch_norms(model) is model
+
+
+class Twice(nn.Module):
+    """One convolution, before two batch norms."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+        self.first, self.second = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.second(self.convolution(self.first(self.convolution(x))))
+
+
+@torch.no_grad()
+def test_a_convolution_that_is_called_twice_keeps_its_batch_norms():
+    torch.manual_seed(0)
+    model, images = Twice(), torch.randn(4, 3, 5, 5)
+    for _ in range(3):
+        model(images)
+    folded = fold_batch_norms(model.eval())
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) == 2
+    assert torch.equal(folded(images), model(images))
+
+
+def test_a_network_that_asks_for_a_length_is_returned_as_it_is():
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            return self.norm(self.convolution(x)) / len(x)
+
+    model = Counts().eval()
+    assert fold_batch_norms(model) is model

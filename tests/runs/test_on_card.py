@@ -21,6 +21,7 @@ from mcmi_core.runs.on_card import execute_on_card
 from mcmi_core.runs.queue import Queue
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure
+from mcmi_core.training.captured import EagerSteps
 from mcmi_core.training.lanes import Lane
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda", 0)
@@ -164,6 +165,19 @@ def test_waiting_for_another_process_ends_at_the_deadline(store):
         in_lanes([mll_teacher()], store, deadline=time.time() + 0.1)
 
 
+def test_runs_that_others_make_let_a_free_one_pass(store, monkeypatch):
+    held, free, slept = [mll_teacher(seed=1), mll_teacher(seed=2)], mll_teacher(seed=3), []
+    clock = SimpleNamespace(time=lambda: len(slept), sleep=slept.append)
+    monkeypatch.setattr(on_card, "time", clock)
+    with (
+        store.lock(held[0]),
+        store.lock(held[1]),
+        pytest.raises(OutOfTime, match="1 of 3 runs done"),
+    ):
+        in_lanes([*held, free], store, streams=2, deadline=3)
+    assert store.record(free).status == "done"
+
+
 def test_what_another_process_made_meanwhile_is_not_made_again(store, monkeypatch):
     make, asked = on_card.make, []
 
@@ -203,6 +217,34 @@ def test_too_little_memory_is_said_and_what_to_do(store, monkeypatch):
     with pytest.raises(RunsFailed, match=f"1 of 2 runs failed: {runs[0].id}.*{message}$") as failed:
         queue.check_failures()
     assert isinstance(failed.value.__cause__, CompanionError)
+    assert store.record(runs[1]).status == "done"
+
+
+def test_a_step_that_fails_ends_its_training_and_says_where(store, monkeypatch):
+    failing, lanes, advance, do_steps = [], set(), Lane.advance, EagerSteps.queue
+
+    def watched(lane):
+        lanes.add(lane)  # so that nothing is freed by chance
+        return advance(lane)
+
+    def fail(steps, request):
+        failing.append(request.trainee)
+        if request.trainee is failing[0]:
+            raise ValueError("a bad step")
+        do_steps(steps, request)
+
+    monkeypatch.setattr(Lane, "advance", watched)
+    monkeypatch.setattr(EagerSteps, "queue", fail)
+    runs = [mll_teacher(seed=seed) for seed in range(2)]
+    queue = in_lanes(runs, store)
+    assert len(lanes) == 2
+    assert all(lane.training.gi_frame is None for lane in lanes)
+    assert_free(runs, store)
+    message = f"1 of 2 runs failed: {runs[0].id}.*a bad step"
+    with pytest.raises(RunsFailed, match=message) as failed:
+        queue.check_failures()
+    [note] = failed.value.__cause__.__notes__
+    assert note.startswith("Traceback") and 'raise ValueError("a bad step")' in note
     assert store.record(runs[1]).status == "done"
 
 

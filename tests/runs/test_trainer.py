@@ -1,13 +1,17 @@
 """What training leaves behind: metrics, history, and collapses that an evaluation finds."""
 
+import gc
 import math
+from weakref import WeakValueDictionary
 
 import pytest
 import torch
-from small_runs import kd_student, mll_teacher
+from small_runs import DATA, kd_student, mll_teacher
 
 from mcmi_core.base.errors import NonFiniteLogits, StoreError
+from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
+from mcmi_core.runs import trainer
 from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.records import flat_metrics
 from mcmi_core.runs.store import Store
@@ -43,6 +47,44 @@ def test_both_splits_are_evaluated_every_time_if_the_recipe_says_so(store):
     record = ensure(mll_teacher(recipe=recipe), store, CPU)
     assert all(None not in values for values in record.history.values())
     assert len(columns_of(record, "train")) == len(METRICS)
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """The splits that are evaluated, in order."""
+    splits = []
+
+    def noted(model, dataset, split, device):
+        splits.append(split)
+        return evaluate(model, dataset, split, device)
+
+    monkeypatch.setattr(trainer, "evaluate", noted)
+    return splits
+
+
+def test_between_epochs_equal_shares_of_every_class_are_evaluated(store, looked_at, monkeypatch):
+    monkeypatch.setattr(trainer, "GLANCED_SAMPLES", 40)
+    recipe = Recipe(epochs=3, evaluate_every=1, evaluate_train=True)
+    # Every fifth sample would be of one class: their labels take turns.
+    run = mll_teacher(recipe=recipe, data=DATA.replace("classes=4", "classes=5"))
+    ensure(run, store, CPU)
+    first, second, last = looked_at[1::2]
+    train = load_dataset(run.data).train
+    assert first is second
+    assert len(first) <= 40
+    assert torch.equal(last.inputs, train.inputs)
+    assert first.labels.bincount().tolist() == [40 / 5] * 5
+
+
+def test_runs_on_the_same_samples_share_them_while_they_are_trained(store, looked_at, monkeypatch):
+    samples = WeakValueDictionary()
+    monkeypatch.setattr(trainer, "_samples", samples)
+    recipe = Recipe(epochs=2, evaluate_train=True)
+    ensure_together([mll_teacher(recipe=recipe, seed=seed) for seed in range(2)], store, CPU)
+    assert len(looked_at) == 2 * 2 * 2
+    assert len({id(split) for split in looked_at}) == 2
+    gc.collect()
+    assert len(samples) == 0
 
 
 def rates_that_explode(epochs, rate):

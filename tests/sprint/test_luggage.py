@@ -6,9 +6,10 @@ import threading
 
 import pytest
 import torch
-from small_runs import kd_student, mll_teacher
+from small_runs import DATA, kd_student, mll_teacher
 
 from mcmi_core.base.errors import StoreError
+from mcmi_core.runs.config import BayesTeacher
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure
 from mcmi_core.sprint import luggage
@@ -150,6 +151,61 @@ def test_an_archive_is_replaced_at_once_or_not_at_all(trained, out, tmp_path, mo
     for name, content in before.items():
         assert (out / name).read_bytes() == content
     assert unpack(out, Store(tmp_path / "again")) == 1
+
+
+def test_a_parent_whose_weights_had_no_room_is_trained_again(store, out, tmp_path, monkeypatch):
+    monkeypatch.setattr(luggage, "FILES", 1)
+    monkeypatch.setattr(luggage, "MOST_BYTES", 20_000)
+    parents = [mll_teacher(seed=seed) for seed in range(2)]
+    for run in (*parents, mll_teacher(seed=2)):
+        put(store, run, 12_000)
+    wanted = [*parents, mll_teacher(seed=2), *map(kd_student, parents)]
+    pack(wanted, store, out)
+    again = Store(tmp_path / "again")
+    assert unpack(out, again) == 2
+    has = {
+        name: [(again.folder(run) / name).exists() for run in wanted[:3]]
+        for name in ("record.json", "weights.safetensors")
+    }
+    assert has["weights.safetensors"] == [True, False, False]
+    assert has["record.json"] == [True, False, True]  # nothing builds on the third
+
+
+def test_a_parent_that_has_no_weights_keeps_its_record(store, out, tmp_path):
+    truth = BayesTeacher(data=DATA)
+    ensure(truth, store, CPU)
+    pack([truth, kd_student(truth)], store, out)
+    assert unpack(out, Store(tmp_path / "again")) == 1
+
+
+def test_records_are_written_last(trained, out, monkeypatch):
+    pack([NEEDED, BEGUN], trained, out)
+    before, write = (out / luggage.RECORDS).read_bytes(), luggage._write
+
+    def fail(target, *arguments):
+        if target.name == luggage.RECORDS:
+            raise OSError("no space left")
+        write(target, *arguments)
+
+    monkeypatch.setattr(luggage, "_write", fail)
+    with pytest.raises(OSError, match="no space left"):
+        pack([NEEDED, DONE, BEGUN], trained, out)
+    assert (out / luggage.RECORDS).read_bytes() == before
+    assert name_of(DONE) in packed(out)
+
+
+def test_what_the_store_has_is_kept(store, out, tmp_path):
+    other = kd_student(seed=1)
+    for run in (BEGUN, other):
+        put(store, run, 10, finished=False)
+    pack([BEGUN, other], store, out)
+    newer = Store(tmp_path / "newer")
+    put(newer, BEGUN, 20, finished=False)
+    put(newer, other, 30)
+    unpack(out, newer)
+    assert (newer.folder(BEGUN) / "checkpoint.safetensors").stat().st_size == 20
+    assert not (newer.folder(other) / "checkpoint.safetensors").exists()
+    assert (newer.folder(other) / "weights.safetensors").stat().st_size == 30
 
 
 def test_checkpoints_that_change_or_go_while_they_are_packed_are_whole_or_left_out(

@@ -111,11 +111,11 @@ def test_a_rehearsal_checks_measures_trains_and_packs(out, monkeypatch, store):
     module.sprint(out, 10, CPU, streams=2, pair=pair, seeds=(0,), say=said.append)
     assert headings(out)[:4] == ["# Sprint", "## Check", "## Speed", "## Results"]
     report = (out / "report.md").read_text()
-    assert report.count("| True |") == 20
+    assert report.count("| True |") == 22
     assert "| network | criterion | loop | images/s |" in report
     assert "too few to compare" in report
     assert_is_luggage(out)
-    assert [line.partition(" s  ")[2].partition(":")[0] for line in said] == [
+    assert [line.partition(" s  ")[2].partition(":")[0] for line in said[1:]] == [
         "data is there",
         "checked",
         "measured",
@@ -242,7 +242,7 @@ def test_from_what_a_killed_sprint_left_another_goes_on(out, quick, whole, tmp_p
         Queue, "count_epoch", lambda queue, key: (epochs.append(key), count(queue, key))
     )
     sprint(tmp_path / "second", out, say=said.append)
-    assert f"{_records(out)} records and their weights taken over" in said[0]
+    assert f"{_records(out)} records and their weights taken over" in said[1]
     assert len(epochs) < sum(run.epochs for run in WANTED)
     assert_same_results(WANTED, Store(tmp_path / "empty"), whole)
     assert_is_luggage(tmp_path / "second")
@@ -454,6 +454,25 @@ def test_another_card_is_measured_anew(out, tmp_path, measured):
     assert found == rows(n4=9)
     assert len(measured.asked) == 2
     assert json.loads((tmp_path / "second/speed.json").read_text())["hardware"] == hardware(CPU)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "{",
+        "[]",
+        "{}",
+        json.dumps({"hardware": hardware(CPU)}),
+        json.dumps({"hardware": hardware(CPU), "rows": [{}]}),
+    ],
+)
+def test_what_an_earlier_measurement_left_damaged_is_measured_anew(out, measured, damaged):
+    out.mkdir()
+    (out / "speed.json").write_text(damaged)
+    found, report = speed(out)
+    assert found == rows(n4=9)
+    assert len(measured.asked) == 1
+    assert json.loads((out / "speed.json").read_text())["table"] == report["Speed"]
 
 
 @pytest.mark.parametrize(("left", "minutes"), [(3600, 2.0), (240, 1.0)])

@@ -443,3 +443,8 @@ def test_an_error_closes_all_trainings_before_it_is_raised():
     with pytest.raises(ValueError, match="broken"):
         run_in_step(trainings, advance_and_note([]))
     assert closed == ["failing", "healthy"]
+
+
+def test_an_epoch_without_a_step_is_refused():
+    with pytest.raises(ValueError, match="no step: a batch needs at least two samples"):
+        run(make_model(), Loss(), Recipe(epochs=1), batches=lambda epoch: [])
