@@ -101,8 +101,9 @@ def training_step(
     memory: Annotated[bool, typer.Option(help="Also peak memory, on the CPU.")] = True,
     minutes: Annotated[float, typer.Option(help="No new measurement after that.")] = math.inf,
     output: Path = RESULTS,
+    rows_to: Annotated[Path | None, typer.Option(help="Also as JSON, for programs.")] = None,
 ) -> None:
-    """Measure and write training_step_DEVICE.md and .json: the best of some rounds of some steps.
+    """Measure and write training_step_DEVICE.md: the best of some rounds of some steps.
 
     On a GPU, MLL trains the teacher's network.
     """
@@ -155,9 +156,8 @@ def training_step(
             f"together. Floor: the fused traffic of floor.py at {bandwidth:.2f} TB/s, which this "
             "card reached when it copied a gigabyte, read and written bytes counted."
         )
-    name = f"training_step_{place.type}"
     write_table(
-        name,
+        f"training_step_{place.type}",
         f"{student} at {image_size}x{image_size}, batch {batch_size}, teacher {teacher}, "
         f"{images} images",
         tuple(rows[0]),
@@ -166,7 +166,8 @@ def training_step(
         note=note,
         device=place,
     )
-    (output / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if rows_to:
+        rows_to.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def _best(runs: dict[str, Callable[[int], float]], steps: int, rounds: int) -> dict[str, float]:

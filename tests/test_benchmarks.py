@@ -1,6 +1,7 @@
 """Every benchmark runs, at tiny sizes, and what can be known of its table is right."""
 
 import re
+import json
 import sys
 
 import pytest
@@ -79,8 +80,11 @@ def test_training_step(tmp_path):
 
     setting = {"student": "resnet8", "teacher": "resnet8", "image_size": 8, "images": 64}
     sizes = {"batch_size": 4, "steps": 1, "rounds": 1, "threads": 1, "memory": False}
-    training_step(criteria="mll,kd", output=tmp_path, loops=",".join(LOOPS), **setting, **sizes)
+    places = {"output": tmp_path, "rows_to": tmp_path / "rows.json"}
+    training_step(criteria="mll,kd", loops=",".join(LOOPS), **places, **setting, **sizes)
     rows = table(tmp_path / "training_step_cpu.md")
+    [first, *_] = json.loads(places["rows_to"].read_text())
+    assert [first[name] for name in ("network", "criterion", "loop")] == rows[0][:3]
     assert [row[:3] for row in rows] == [
         ["resnet8", criterion, loop] for criterion in ("mll", "kd") for loop in LOOPS
     ]

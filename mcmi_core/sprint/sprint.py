@@ -160,7 +160,7 @@ def _speed(
         script = PROJECT / "benchmarks" / "training_step.py"
         command = [sys.executable, script, "--device", device.type, "--minutes", minutes]
         # On a CPU, to rehearse: the least that makes a table.
-        command += ["--output", folder, "--rounds", 2]
+        command += ["--output", folder, "--rows-to", f"{folder}/rows.json", "--rounds", 2]
         command += (
             ["--steps", 50, "--workers", 8]
             if device.type == "cuda"
@@ -180,9 +180,9 @@ def _speed(
             reason = said.strip().splitlines()[-1] if isinstance(said, str) and said else error
             report["Speed"] = f"not measured: {reason}\n"
             return []
-        [path] = Path(folder).glob("*.json")
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        report["Speed"] = path.with_suffix(".md").read_text(encoding="utf-8").removeprefix("# ")
+        rows = json.loads(Path(folder, "rows.json").read_text(encoding="utf-8"))
+        [table] = Path(folder).glob("*.md")
+        report["Speed"] = table.read_text(encoding="utf-8").removeprefix("# ")
     kept = {"hardware": hardware, "rows": rows, "table": report["Speed"]}
     write_atomically(out / SPEED, json.dumps(kept, indent=1))
     return rows

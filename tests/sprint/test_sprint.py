@@ -419,7 +419,7 @@ def measured(monkeypatch):
         if measured.error:
             raise measured.error
         folder = Path(command[command.index("--output") + 1])
-        (folder / "training_step_cpu.json").write_text(json.dumps(rows(n4=9)))
+        Path(command[command.index("--rows-to") + 1]).write_text(json.dumps(rows(n4=9)))
         (folder / "training_step_cpu.md").write_text("# A table\n\n| of rows |\n")
 
     measured = SimpleNamespace(asked=asked, error=None)
