@@ -1,7 +1,7 @@
 """Every benchmark runs, at tiny sizes, and what can be known of its table is right."""
 
-import re
 import json
+import re
 import sys
 
 import pytest
