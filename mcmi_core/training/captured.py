@@ -22,7 +22,6 @@ from mcmi_core.training.trainee import TermSums, Trainee
 WARM_UPS = 3
 """Steps before one is captured: libraries choose their kernels and allocate what they work in."""
 
-
 LAUNCHERS = 4
 """Threads that start graphs. To start one takes the CPU about a microsecond per operation in it;
 meanwhile the main thread evaluates, writes files and goes on with other runs."""
