@@ -26,6 +26,8 @@ from mcmi_core.runs.students import HEADS_RECIPE, student_run
 from mcmi_core.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    import torch
+
     from mcmi_core.experiments.experiment import Experiment
     from mcmi_core.profiles import Profile
 
@@ -274,7 +276,7 @@ def train(
 
     deadline = time.time() + 60 * minutes
     settings = get_profile(profile)
-    _say_if_busy()
+    _say_if_busy(settings.device())
     settings.train(_chosen(settings, experiments), deadline, say=typer.echo)
 
 
@@ -383,7 +385,7 @@ def run_notebooks(
     settings, failure = get_profile(profile), None
     records = output / "records" if train else None
     if train and (experiments := settings.experiments_of(names)):
-        _say_if_busy()
+        _say_if_busy(settings.device())
         try:
             settings.train(experiments, records=records)
         except RunsFailed as error:  # notebooks that do not need those runs can still be executed
@@ -447,15 +449,17 @@ def _find_run(reference: str) -> Run:
 
 
 def _train(run: Run) -> None:
+    from mcmi_core.base.device import default_device
     from mcmi_core.base.progress import progress_bar
     from mcmi_core.runs.store import Store
     from mcmi_core.runs.trainer import ensure
 
-    _say_if_busy()
+    device = default_device()
+    _say_if_busy(device)
     store = Store(store_root())
     remaining = sum(store.epochs_left(link) for link in run.chain())
     with progress_bar(total=remaining, unit="epoch") as bar:
-        record = ensure(run, store, on_epoch=bar.update)
+        record = ensure(run, store, device, on_epoch=bar.update)
     if record.status != "done":
         raise CompanionError(record.message)
     typer.echo(run.id)
@@ -463,8 +467,10 @@ def _train(run: Run) -> None:
         typer.echo(_described(split, metrics))
 
 
-def _say_if_busy() -> None:
-    """Say so on standard error where other programs leave no core to training."""
+def _say_if_busy(device: "torch.device") -> None:
+    """Say so on standard error where other programs leave no core to training on the CPU."""
+    if device.type != "cpu":
+        return
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     if load >= cores and "MCMI_CORES" not in os.environ:
         typer.echo(

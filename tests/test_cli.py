@@ -381,17 +381,23 @@ def test_names_are_completed(mcmi):
 
 
 @pytest.mark.parametrize(
-    ("load", "cores", "speaks"), [(9, None, True), (0, None, False), (9, "1", False)]
+    ("load", "cores", "device", "speaks"),
+    [
+        (9, None, "cpu", True),
+        (0, None, "cpu", False),
+        (9, "1", "cpu", False),
+        (9, None, "cuda", False),
+    ],
 )
 def test_a_busy_machine_is_mentioned_to_whoever_did_not_choose(
-    monkeypatch, capsys, load, cores, speaks
+    monkeypatch, capsys, load, cores, device, speaks
 ):
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.delenv("MCMI_CORES", raising=False)
     if cores:
         monkeypatch.setenv("MCMI_CORES", cores)
-    cli._say_if_busy()
+    cli._say_if_busy(torch.device(device))
     printed = capsys.readouterr()
     assert printed.out == ""
     assert ("this machine is busy (load 9.0 on 2 cores)" in printed.err) == speaks

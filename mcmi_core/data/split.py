@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
@@ -73,7 +74,7 @@ class Split:
     def slices(self, size: int) -> "Iterator[Split]":
         """The samples in parts of at most ``size``, in order, without a copy."""
         for first in range(0, len(self), size):
-            yield self._map(lambda tensor, place=slice(first, first + size): tensor[place])
+            yield self._map(itemgetter(slice(first, first + size)))
 
     def subset(self, indices: Tensor) -> "Split":
         """The samples at ``indices``, in that order."""

@@ -138,11 +138,12 @@ class Pair:
 
     @property
     def recipe_text(self) -> str:
-        """Epochs of each stage, in words."""
+        """Epochs of each stage, in words, and the precision of the steps, if it is not float32."""
         students = self.student_recipe or self.recipe
+        precision = "" if students.precision == "float32" else f", {students.precision}"
         return (
             f"teacher {self.recipe.epochs} epochs, fine-tuning {self.fine_tuning.epochs}, "
-            f"student {students.epochs}"
+            f"student {students.epochs}{precision}"
         )
 
     def __str__(self) -> str:

@@ -81,9 +81,7 @@ def execute(
     workers = workers or default_workers(device)
     queue = Queue(runs, store, together=1 if on_card else together)
     if queue.waiting and on_card:
-        from mcmi_core.runs.on_card import (
-            execute_on_card,  # brings the trainer, which takes seconds
-        )
+        from mcmi_core.runs.on_card import execute_on_card  # here, as the trainer takes seconds
 
         settings = {"streams": workers, "engine": engine, "deadline": deadline}
         execute_on_card(queue, store, device, **settings)

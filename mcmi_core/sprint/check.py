@@ -145,7 +145,8 @@ class _Short:
         self.recipe = Recipe(epochs=epochs, learning_rate=0.01, milestones=(), precision=precision)
         seed_torch(0, 0, WEIGHTS)
         model = _network(self.dataset)
-        criterion = _criterion(method, model, self.dataset)
+        teacher = _network(self.dataset, "resnet14")
+        criterion = criterion_of(method, model, teacher, self.dataset)
         if method == "crd" and same_on_all_devices:
             criterion.negatives = _SameNegatives(len(self.samples))
         self.start = _all_weights(model)
@@ -227,11 +228,13 @@ def _network(dataset: Dataset, name: str = "resnet8") -> nn.Module:
     )
 
 
-def _criterion(method: str, student: nn.Module, dataset: Dataset) -> Criterion:
+def criterion_of(
+    method: str, student: nn.Module, teacher: nn.Module, dataset: Dataset
+) -> Criterion:
+    """An objective or a distiller, with its options; the teacher gets heads where it needs some."""
     name = method.partition(":")[0]
     if name in OBJECTIVES:
         return OBJECTIVES.build(method, num_classes=dataset.num_classes)
-    teacher = _network(dataset, "resnet14")
     return DISTILLERS.build(
         method,
         student=student,

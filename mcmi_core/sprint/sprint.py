@@ -18,6 +18,7 @@ from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import PROJECT, store_root
 from mcmi_core.data import load_dataset
 from mcmi_core.experiments.experiment import Experiment
+from mcmi_core.experiments.finding import findings_table
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.runs.config import Measurement, Run
@@ -139,8 +140,13 @@ def _engine(checked: pd.DataFrame) -> Engine:
         CompanionError: eager steps do not.
     """
     wrong = checked[~checked.agrees]
-    if (wrong.compared == "eager − CPU").any():
-        raise CompanionError(f"this device does not train as the CPU does:\n{wrong.to_string()}")
+    eager = wrong[wrong.compared == "eager − CPU"]
+    if len(eager):
+        apart = [
+            f"{row.method} ends {row.distance:.2g} apart, at most {row.tolerance:g}"
+            for row in eager.itertuples()
+        ]
+        raise CompanionError(f"this device does not train as the CPU does: {'; '.join(apart)}")
     return "eager" if len(wrong) else "graph"
 
 
@@ -159,8 +165,8 @@ def _speed(
     with TemporaryDirectory() as folder:
         script = PROJECT / "benchmarks" / "training_step.py"
         command = [sys.executable, script, "--device", device.type, "--minutes", minutes]
-        # On a CPU, to rehearse: the least that makes a table.
         command += ["--output", folder, "--rows-to", f"{folder}/rows.json", "--rounds", 2]
+        # On a CPU, to rehearse: the least that makes a table.
         command += (
             ["--steps", 50, "--workers", 8]
             if device.type == "cuda"
@@ -243,20 +249,7 @@ def _results(chosen: list[Experiment], pair: Pair, seeds: tuple[int, ...], store
             lines.append("too few to compare\n")
             continue
         findings = replace(experiment, seeds=tuple(complete)).findings(lab)
-        rows = [
-            {
-                "claim": f.claim,
-                "difference": f"{f.difference.mean:+.2f} [{f.difference.low:+.2f}, "
-                f"{f.difference.high:+.2f}] {f.unit}",
-                "of": f.quantity,
-                "against": f.control,
-                "n": f.difference.n,
-                "verdict": f.verdict,
-                "primary": "yes" if f.primary else "",
-            }
-            for f in findings
-        ]
-        lines.append(_table(pd.DataFrame(rows)))
+        lines.append(_table(findings_table(findings).drop(columns="profile")))
     lines.append("### Students without a teacher\n")
     for name, runs in controls(pair, seeds).items():
         records = [record for run in runs if (record := store.record(run))]
@@ -272,5 +265,5 @@ def _seed(run: Run) -> int:
 def _table(table: pd.DataFrame) -> str:
     """As Markdown."""
     rows = [table.columns, ["---"] * len(table.columns), *table.astype(object).to_numpy()]
-    cells = [[f"{c:.2g}" if isinstance(c, float) else str(c) for c in row] for row in rows]
+    cells = [[f"{c:.4g}" if isinstance(c, float) else str(c) for c in row] for row in rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)

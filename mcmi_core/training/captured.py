@@ -23,8 +23,8 @@ WARM_UPS = 3
 """Steps before one is captured: libraries choose their kernels and allocate what they work in."""
 
 LAUNCHERS = 4
-"""Threads that start graphs. To start one takes the CPU about a microsecond per operation in it;
-meanwhile the main thread evaluates, writes files and goes on with other runs."""
+"""Threads that start graphs. Meanwhile the main thread evaluates, writes files and goes on with
+other runs."""
 
 
 class CapturedSteps:

@@ -8,12 +8,12 @@ from small_runs import OBJECTIVES_WITH_OPTIONS, OPTIONS
 from torch import nn
 
 from mcmi_core.base.device import place
-from mcmi_core.components import DISTILLERS, NEED_HEADS, OBJECTIVES
+from mcmi_core.components import DISTILLERS
 from mcmi_core.criterion import Criterion
 from mcmi_core.data import Dataset, Split
 from mcmi_core.data.loader import EpochPlan, training_batches
-from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.models.resnet import ResNet
+from mcmi_core.sprint.check import criterion_of
 from mcmi_core.training.loop import Checkpoint, Row, Training, training
 from mcmi_core.training.recipe import Recipe
 
@@ -48,18 +48,9 @@ def a_plan(dataset: Dataset, epoch: int, seed: int = 0, device: torch.device = C
 
 
 def a_criterion(method: str, student: nn.Module, dataset: Dataset) -> Criterion:
-    name = method.partition(":")[0]
-    if name in OBJECTIVES:
-        return OBJECTIVES.build(method, num_classes=CLASSES)
     teacher = network(seed=1)
     torch.manual_seed(2)
-    return DISTILLERS.build(
-        method,
-        student=student,
-        teacher=HeadedNetwork(teacher) if name in NEED_HEADS else teacher,
-        sample=dataset.normalise(dataset.train.inputs[:2]),
-        labels=dataset.train.labels,
-    )
+    return criterion_of(method, student, teacher, dataset)
 
 
 @dataclass
