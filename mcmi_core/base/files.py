@@ -1,14 +1,21 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and locks."""
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mcmi_core.base.errors import StoreError
 
 
 def write_atomically(path: Path, content: bytes | str, *, durable: bool = True) -> None:
     """Write a file under another name and rename it, so that no reader ever sees half of it.
+
+    What writers of the same file that were killed have left is deleted.
 
     Args:
         path: where; its folder is made.
@@ -23,17 +30,64 @@ def write_atomically(path: Path, content: bytes | str, *, durable: bool = True) 
     unfinished = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _delete_leftovers(path)
+        handle, unfinished = _unfinished_file(path)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        os.chmod(unfinished, 0o644)  # mkstemp's 0600 would hide committed files from other users
-        os.replace(unfinished, path)
+            os.chmod(unfinished, 0o644)  # mkstemp's 0600 would hide committed files from others
+            os.replace(unfinished, path)  # while it is still locked, so that nobody deletes it
     except OSError as error:
         if unfinished:
             Path(unfinished).unlink(missing_ok=True)
         raise StoreError(
             f"cannot write {path}: {error.strerror}; whatever it held before is still there"
         ) from error
+
+
+def _unfinished_file(path: Path) -> tuple[int, str]:
+    """A new file beside ``path``, open and locked: its lock says that its writer lives."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with suppress(OSError):  # where the file system has no locks, nothing is deleted either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, name
+        os.close(handle)  # another writer took it for a leftover before it was locked
+
+
+def _delete_leftovers(path: Path) -> None:
+    prefix = f".{path.name}."
+    for entry in os.scandir(path.parent):
+        if entry.name.startswith(prefix):
+            with suppress(OSError), open(entry.path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(entry.path)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock that no other process holds; the system frees it when its holder dies.
+
+    Args:
+        path: of a file that exists for this alone; it and its folder are made.
+        wait: until whoever holds it is done.
+
+    Raises:
+        StoreError: the file cannot be made, or not be written to.
+        filelock.Timeout: another process holds it, and this one is not to wait.
+    """
+    lock = FileLock(path, blocking=wait)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        raise StoreError(f"cannot lock {path}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
