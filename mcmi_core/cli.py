@@ -4,6 +4,7 @@ What needs torch or pandas is imported where it is used: ``--help`` and a replay
 seconds for it.
 """
 
+import logging
 import math
 import os
 import sys
@@ -16,14 +17,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
+from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.paths import PROJECT, records_root, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
-from mcmi_core.runs.config import BayesTeacher, Part, Run, Teacher
-from mcmi_core.runs.records import Record, read_record
+from mcmi_core.runs.config import BayesTeacher, Part, Run, Student, Teacher
+from mcmi_core.runs.records import Record, read_record, read_records
 from mcmi_core.runs.students import HEADS_RECIPE, student_run
-from mcmi_core.training.recipe import Recipe
+from mcmi_core.training.recipe import Recipe, fine_tuning_rate, learning_rate
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +81,7 @@ def _run_ids(incomplete: str) -> list[str]:
 
 
 def _component(registry: Registry):
-    text = "NAME[:option=value,...]; `mcmi list` shows the names and options"
+    text = 'NAME[:option=value,...], a value with commas in "quotes"; see `mcmi list`'
     return Annotated[str, typer.Option(autocompletion=_names(registry), help=text)]
 
 
@@ -99,7 +100,7 @@ RecipeOptions = Annotated[
     typer.Option(
         "--recipe",
         autocompletion=_recipe_fields,
-        help="what differs from the paper's: batch_size=32,learning_rate=0.01,precision=bf16,...",
+        help="what differs from the paper's: batch_size=32,learning_rate=0.01,threads=4,...",
     ),
 ]
 Fraction = Annotated[float, typer.Option(help="share of the training data, stratified")]
@@ -161,7 +162,7 @@ def train_teacher(
 ) -> None:
     """Train a network on labels alone: a teacher, or a baseline for students.
 
-    The paper's learning rate is 0.05, but 0.01 for MobileNetV2 and ShuffleNets.
+    At the paper's learning rate: 0.05, but 0.01 for MobileNetV2 and ShuffleNets.
     """
     _train(
         Teacher(
@@ -169,7 +170,7 @@ def train_teacher(
             model=model,
             objective=objective,
             part=Part(fraction=fraction, omit=tuple(omit or ()), seed=seed),
-            recipe=Recipe().shortened(epochs).changed(recipe),
+            recipe=_recipe(model, epochs, recipe),
             seed=seed,
         )
     )
@@ -183,13 +184,15 @@ def fine_tune(
     epochs: CosineEpochs = 20,
     recipe: RecipeOptions = "",
 ) -> None:
-    """Fine-tune an MLL teacher by MCMI: maximise log-likelihood + λ · CMI.
+    """Fine-tune a trained network by MCMI: maximise log-likelihood + λ · CMI.
 
-    The paper's learning rate is 0.05 at the start, but 0.005 for MobileNetV2 and ShuffleNets.
+    From the paper's learning rate: 0.05, but 0.005 for MobileNetV2 and ShuffleNets.
     """
     start = _find_run(teacher)
-    if not isinstance(start, Teacher):
-        raise CompanionError(f"{start.id} is no teacher; fine-tune a run of train-teacher")
+    if not isinstance(start, Teacher | Student):
+        raise CompanionError(
+            f"{start.id} is no network to fine-tune; name a run of train-teacher or distill"
+        )
     _train(
         Teacher(
             data=start.data,
@@ -197,7 +200,11 @@ def fine_tune(
             objective=Component(name="mcmi", lam=lam, centroids=centroids),
             start=start,
             recipe=Recipe(
-                epochs=epochs, schedule="cosine", batch_size=start.recipe.batch_size
+                epochs=epochs,
+                schedule="cosine",
+                batch_size=start.recipe.batch_size,
+                learning_rate=fine_tuning_rate(start.model.name),
+                threads=start.recipe.threads,
             ).changed(recipe),
             part=start.part,
             seed=start.seed,
@@ -221,13 +228,19 @@ def distill(
 ) -> None:
     """Train a student to follow a teacher, on all or part of the training data.
 
+    The teacher may have been a student itself. The learning rate is the paper's: 0.05, but 0.01 for
+    MobileNetV2 and ShuffleNets.
+
     A distiller that learns from auxiliary heads (hsakd) has them trained first, on the teacher as
     it is, with the cosine schedule of fine-tuning. Warm-up and initial epochs that are not given
     scale with --epochs.
     """
     source = _find_run(teacher)
-    if not isinstance(source, Teacher | BayesTeacher):
-        raise CompanionError(f"{source.id} is no teacher; distil from a run of train-teacher")
+    if not isinstance(source, Teacher | BayesTeacher | Student):
+        raise CompanionError(
+            f"{source.id} is no network to learn from; name a run of train-teacher, fine-tune or "
+            "distill"
+        )
     _train(
         student_run(
             data=source.data,
@@ -235,7 +248,7 @@ def distill(
             distiller=distiller,
             teacher=source,
             part=Part(fraction=fraction, omit=tuple(omit or ()), seed=seed),
-            recipe=Recipe().shortened(epochs).changed(recipe),
+            recipe=_recipe(student, epochs, recipe),
             heads_recipe=HEADS_RECIPE.model_copy(update={"epochs": heads_epochs}).changed(recipe),
             seed=seed,
         )
@@ -248,7 +261,7 @@ def evaluate(
     temperature: Annotated[float, typer.Option(help="T of softmax(logits / T)")] = 1.0,
 ) -> None:
     """Measure accuracy, LL, CMI and entropy of a finished network on both splits."""
-    from mcmi_core.base.device import default_device
+    from mcmi_core.base.device import default_device, own_arithmetic
     from mcmi_core.data import load_dataset
     from mcmi_core.measures.evaluation import evaluate as evaluate_model
     from mcmi_core.runs.store import Store
@@ -258,9 +271,10 @@ def evaluate(
     device = default_device()
     dataset = load_dataset(found.data)
     model = load_model(found, Store(store_root()), device)
-    for name in ("train", "test"):
-        split = getattr(dataset, name)
-        typer.echo(_described(name, evaluate_model(model, dataset, split, device, temperature)))
+    with own_arithmetic(found.threads):
+        for name in ("train", "test"):
+            split = getattr(dataset, name)
+            typer.echo(_described(name, evaluate_model(model, dataset, split, device, temperature)))
 
 
 @app.command()
@@ -299,10 +313,13 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
     store = Store(store_root())
     device = settings.device()
     machine = hardware(device)
-    committed = map(read_record, records_root().glob("*/*.json"))
-    table = plan_runs(runs, store, [*store.records(), *committed], machine)
+    finished, damaged = store.records()
+    committed, damaged_too = read_records(sorted(records_root().glob("*/*.json")))
+    _say_skipped(damaged + damaged_too)
+    table = plan_runs(runs, store, finished + committed, machine)
     unknown = (table.runs - table.done)[table.seconds_left.isna()].sum()
-    workers = min(e.workers or settings.workers or default_workers(device) for e in chosen)
+    usual = settings.workers or default_workers(device, runs)
+    workers = min(experiment.workers or usual for experiment in chosen)
     left = _duration(table.seconds_left.sum() / workers)
     table["seconds_left"] = table.seconds_left.map(_duration, "ignore")
     columns = {"seconds_per_epoch": "s per epoch", "seconds_left": "time left"}
@@ -345,7 +362,8 @@ def list_runs() -> None:
     from mcmi_core.runs.store import Store
 
     store = Store(store_root())
-    records = store.records()
+    records, damaged = store.records()
+    _say_skipped(damaged)
     columns = {
         "status": [record.status for record in records],
         "seed": [record.run.get("seed", "-") for record in records],
@@ -448,6 +466,18 @@ def _find_run(reference: str) -> Run:
     return _find_record(reference).parsed_run
 
 
+def _recipe(model: str, epochs: int, changes: str) -> Recipe:
+    """The paper's for training a model from random weights, in so many epochs, with changes."""
+    rate = learning_rate(Component.model_validate(model).name)
+    return Recipe(learning_rate=rate).shortened(epochs).changed(changes)
+
+
+def _say_skipped(errors: list[StoreError]) -> None:
+    """Name what was left out of a table, a line each, on standard error."""
+    for error in errors:
+        typer.echo(f"mcmi: skipped: {error}", err=True)
+
+
 def _train(run: Run) -> None:
     from mcmi_core.base.device import default_device
     from mcmi_core.base.progress import progress_bar
@@ -499,6 +529,8 @@ def _problems(error: ValidationError) -> Iterator[str]:
 
 def main() -> None:
     """Entry point: errors that a user can act on become one line and exit status 1."""
+    logging.basicConfig(format="mcmi: %(message)s")
+    logging.getLogger("mcmi_core").setLevel(logging.INFO)
     try:
         app()
     except ValidationError as error:

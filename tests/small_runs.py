@@ -50,7 +50,7 @@ def mcmi_teacher(centroids="tracked", lam=0.2, epochs=4, **changes) -> Teacher:
 
 
 def kd_student(teacher=None, epochs=4, **changes) -> Student:
-    settings = {"data": DATA, "model": "mlp:width=4", "distiller": "kd"}
+    settings = {"data": DATA, "model": "mlp:width=32", "distiller": "kd"}
     settings |= {
         "teacher": teacher or mll_teacher(),
         "recipe": Recipe(epochs=epochs, milestones=(3,)),

@@ -202,7 +202,7 @@ def test_precision(tmp_path, monkeypatch):
     precision(data="digits", store=store, output=tmp_path, **settings)
     rows = table(tmp_path / "precision_cpu.md")
     assert [row[1] for row in rows] == ["MLL"] * 6 + ["KD from resnet8"] * 6
-    records = Store(store).records()
+    records, _ = Store(store).records()
     assert len(records) == 2 * 2 * 2
     for _, method, split, text, *values in rows:
         metric = {"accuracy": "accuracy_percent", "LL": "ll_nats", "CMI": "cmi_nats"}

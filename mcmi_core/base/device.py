@@ -2,6 +2,9 @@
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -29,6 +32,36 @@ def make_reproducible(device: torch.device) -> None:
     # Where there is no deterministic kernel, it warns; `mcmi sprint` says which methods repeat.
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a search for bugs, not for bits
+
+
+@contextmanager
+def own_arithmetic(threads: int) -> Iterator[None]:
+    """Compute as a run says, whatever its caller has set for other work; restored afterwards.
+
+    Threads change the order of sums. ``torch.set_float32_matmul_precision("medium")``, which many a
+    notebook sets, rounds the operands of matrix products to bf16, on some CPUs too; so does
+    autocast that is on. Another default type would make other weights.
+
+    Args:
+        threads: of operations on the CPU.
+    """
+    restored = (
+        (torch.set_num_threads, torch.get_num_threads()),
+        (torch.set_default_dtype, torch.get_default_dtype()),
+        (torch.set_float32_matmul_precision, torch.get_float32_matmul_precision()),
+        (partial(torch.set_autocast_enabled, "cpu"), torch.is_autocast_enabled("cpu")),
+        (partial(torch.set_autocast_enabled, "cuda"), torch.is_autocast_enabled("cuda")),
+    )
+    for (change, _), own in zip(
+        restored, (threads, torch.float32, "highest", False, False), strict=True
+    ):
+        change(own)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for change, before in restored:
+            change(before)
 
 
 def free_memory(device: torch.device) -> float:

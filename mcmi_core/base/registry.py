@@ -6,6 +6,7 @@ defined. The options are declared there, and only there: annotations validate a 
 complete it. Nothing is imported before a component is built.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from inspect import signature
@@ -16,12 +17,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model
 
 from mcmi_core.base.options import read_options
 
+ITEM = re.compile(r'\s*([^=,"]*?)\s*=\s*("(?:[^"]|"")*"|[^,"][^,]*|)\s*(?:,|$)')
+"""``key=value`` and what ends it; the value may be in quotes, with quotes inside doubled."""
+
 
 class Component(BaseModel):
     """A name with options; parses from ``"name:key=value,key=value"``.
 
-    A value that holds several numbers separates them by ``+``: ``omit=9+7``. Values stay text
-    until a registry gives them their types.
+    A value that holds several numbers separates them by ``+``: ``omit=9+7``. One with a comma is
+    quoted, with quotes inside doubled: ``folder="cats, dogs"``. Python needs no quotes:
+    ``Component(name="imagefolder", folder="cats, dogs")``. Values stay text until a registry gives
+    them their types.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -34,14 +40,20 @@ class Component(BaseModel):
         if not isinstance(value, str):
             return value
         name, _, rest = value.partition(":")
-        fields = {"name": name}
-        for item in filter(None, rest.split(",")):
-            key, equals, text = item.partition("=")
-            if not equals:
-                raise ValueError(f"{value!r}: {item!r} is not of the form key=value")
-            if key.strip() == "name":
+        fields, place = {"name": name.strip()}, 0
+        while place < len(rest):
+            item = ITEM.match(rest, place)
+            if not (item and item[1]):
+                raise ValueError(
+                    f"{value!r}: {rest[place:]!r} is not of the form key=value; a value that holds "
+                    'commas or begins with a quote is written in quotes, key="a,b"'
+                )
+            key, text = item[1], item[2]
+            if key == "name":
                 raise ValueError(f"{value!r}: the name comes first, and is no option")
-            fields[key.strip()] = text.strip()
+            quoted = text.startswith('"')
+            fields[key] = text[1:-1].replace('""', '"') if quoted else text.strip()
+            place = item.end()
         return fields
 
     @property
@@ -63,7 +75,11 @@ def _text(value: Any) -> str:
         return "+".join(map(_text, value))
     if isinstance(value, float):
         return str(value).replace("e+", "e")  # 1e+16 would be two of several numbers
-    return str(value)
+    text = str(value)
+    if text != text.strip() or "," in text or text.startswith('"'):
+        doubled = text.replace('"', '""')
+        return f'"{doubled}"'
+    return text
 
 
 class Registry(dict[str, str]):
@@ -99,10 +115,15 @@ class Registry(dict[str, str]):
     def usage(self, name: str) -> str:
         """How to write a component of that name: every option with its default, if it has one."""
         types = self.option_types(name)
-        return _written(name, {k: "..." if d is ... else d for k, (_, d) in types.items()})
+        open_ended = (..., None)
+        shown = {k: "..." if d in open_ended else d for k, (_, d) in types.items()}
+        return _written(name, shown)
 
     def complete(self, component: Component) -> Component:
         """The component with every option typed, checked and present.
+
+        But for those that are None, as an option that was added later is by default: so components
+        that are stored and hashed stay what they were.
 
         Raises:
             ValueError: unknown name or option, or a value that its annotation refuses.
@@ -128,7 +149,8 @@ class Registry(dict[str, str]):
             raise ValueError(
                 f"option {where!r} of {self.kind} {name!r}: {first['msg']}, got {first['input']!r}"
             ) from None
-        return Component(name=name, **options)
+        given = {key: value for key, value in options.items() if value is not None}
+        return Component(name=name, **given)
 
     def build(self, component: Component | str, **context: Any) -> Any:
         """Call what is behind a component with its options and the caller's context."""

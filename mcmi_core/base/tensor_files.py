@@ -21,6 +21,8 @@ def write_tensors(
 ) -> None:
     """Save tensors and JSON-able metadata as one safetensors file, atomically.
 
+    Tensors that share their memory, as tied weights do, are saved one by one, each whole.
+
     Raises:
         StoreError: as :func:`~mcmi_core.base.files.write_atomically`.
     """
@@ -29,7 +31,12 @@ def write_tensors(
     }
     if any(tensor.is_cuda for tensor in tensors.values()):
         torch.cuda.current_stream().synchronize()  # once, not for each tensor
-    contiguous = {name: tensor.contiguous() for name, tensor in on_host.items()}
+    contiguous, seen = {}, set()
+    for name, tensor in on_host.items():
+        own = tensor.contiguous()
+        place = own.untyped_storage().data_ptr()
+        contiguous[name] = own.clone() if place in seen else own
+        seen.add(place)
     text = {key: json.dumps(value) for key, value in (metadata or {}).items()}
     write_atomically(path, save(contiguous, text), durable=durable)
 

@@ -11,7 +11,7 @@ split of CIFAR-100 too, but chooses one of four values, once per pair, on runs t
 from typing import NamedTuple
 
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.training.recipe import Recipe
+from mcmi_core.training.recipe import Recipe, fine_tuning_rate, learning_rate
 
 DEFAULT_LAMBDA = 0.2
 
@@ -87,20 +87,6 @@ FRAMEWORKS = (
 
 FURTHER_FRAMEWORKS = ("fitnet", "nst", "dist", "lskd")
 """Compared in the literature around it."""
-
-SMALLER_STEPS = ("mobilenetv2", "shufflenetv1", "shufflenetv2")
-"""Models that train at a lower rate."""
-
-
-def learning_rate(model: str) -> float:
-    """The paper's for training from random weights: 0.05, or 0.01 for MobileNetV2, ShuffleNets."""
-    return 0.01 if model in SMALLER_STEPS else 0.05
-
-
-def fine_tuning_rate(model: str) -> float:
-    """The paper's for fine-tuning by MCMI: 0.05, or 0.005 for MobileNetV2 and ShuffleNets."""
-    return 0.005 if model in SMALLER_STEPS else 0.05
-
 
 IMAGENET_RECIPE = Recipe(
     epochs=100, batch_size=256, learning_rate=0.1, weight_decay=1e-4, milestones=(30, 60, 90)

@@ -1,9 +1,9 @@
 """What a result is: a run, fully described by a typed and validated configuration.
 
 Runs form a chain: an MLL teacher starts from random weights, an MCMI teacher from an MLL teacher, a
-student learns from either (or from one that was given auxiliary heads), and a measurement is taken
-on any of them. A run contains its whole chain, and the hash of that is its key: equal key, equal
-result (up to rounding, where runs were trained together, see :mod:`mcmi_core.training.stacked`).
+student learns from either (or from one that was given auxiliary heads, or from another student),
+and a measurement is taken on any of them. A run contains its whole chain, and the hash of that is
+its key: equal key, equal result.
 """
 
 import hashlib
@@ -95,6 +95,11 @@ class _Run(Config):
         """Training epochs, for progress bars; 0 where nothing is trained."""
         return 0
 
+    @property
+    def threads(self) -> int:
+        """On a CPU; of a measurement, those of the measured run."""
+        return self.parent.threads if self.parent else 1
+
     def chain(self) -> "list[Run]":
         """This run after all that it builds on, first things first."""
         return [*(self.parent.chain() if self.parent else []), self]
@@ -119,6 +124,10 @@ class _TrainedRun(_Run):
     def epochs(self) -> int:
         return self.recipe.epochs
 
+    @property
+    def threads(self) -> int:
+        return self.recipe.threads
+
 
 class Teacher(_TrainedRun):
     """A network trained on labels alone: a teacher, or a student from scratch."""
@@ -126,8 +135,8 @@ class Teacher(_TrainedRun):
     stage: Literal["teacher"] = "teacher"
     model: _component(MODELS)
     objective: _component(OBJECTIVES)
-    start: "Teacher | None" = None
-    """The teacher whose weights it starts from (MCMI starts from MLL); None: random weights."""
+    start: "Network | None" = None
+    """The network whose weights it starts from (MCMI starts from MLL); None: random weights."""
 
     @model_validator(mode="after")
     def _same_network(self) -> "Teacher":
@@ -137,7 +146,7 @@ class Teacher(_TrainedRun):
 
     @property
     def parent(self) -> "Run | None":
-        """The teacher that it starts from."""
+        """The network that it starts from."""
         return self.start
 
     @property
@@ -173,7 +182,7 @@ class TeacherHeads(_TrainedRun):
     """
 
     stage: Literal["heads"] = "heads"
-    teacher: Teacher
+    teacher: "Network"
 
     @property
     def model(self) -> Component:
@@ -186,16 +195,16 @@ class TeacherHeads(_TrainedRun):
         return self.teacher
 
     def _method(self) -> list[str]:
-        return [self.model.name, self.teacher.objective.name]
+        return self.teacher._method()
 
 
 class Student(_TrainedRun):
-    """A network that learns from a teacher."""
+    """A network that learns from a teacher, which may have been a student itself."""
 
     stage: Literal["student"] = "student"
     model: _component(MODELS)
     distiller: _component(DISTILLERS)
-    teacher: Teacher | BayesTeacher | TeacherHeads = Field(discriminator="stage")
+    teacher: "Teacher | BayesTeacher | TeacherHeads | Student" = Field(discriminator="stage")
 
     @model_validator(mode="after")
     def _teacher_has_heads(self) -> "Student":
@@ -214,6 +223,13 @@ class Student(_TrainedRun):
 
     def _method(self) -> list[str]:
         return [self.model.name, self.distiller.name]
+
+
+Network = Annotated[Teacher | Student, Field(discriminator="stage")]
+"""A trained network: what can be fine-tuned, given heads, and learnt from."""
+
+for refers_to_networks in (Teacher, TeacherHeads, Student):
+    refers_to_networks.model_rebuild()
 
 
 class Measurement(_Run):

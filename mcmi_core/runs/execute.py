@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from mcmi_core.base.device import default_device
-from mcmi_core.base.errors import OutOfTime, RunsFailed
+from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
 from mcmi_core.base.progress import progress_bar, send_bars_to
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.queue import Group, Queue
@@ -52,20 +52,20 @@ def execute(
     (:mod:`~mcmi_core.training.stacked`); on a GPU in this process, each on a stream of its own
     (:mod:`~mcmi_core.training.lanes`).
 
-    A run starts when those it builds on are done. One that fails stops only those trained together
-    with it; runs that build on a failed or collapsed one are left out. Interrupted, or at the
-    deadline, training stops within seconds: the next call goes on from the last checkpoints.
+    What becomes of a run depends neither on what else is asked for or missing, nor on the number of
+    workers. It starts when those it builds on are done. One that fails, has a damaged record or was
+    made with other data than there is now stops only those trained together with it; runs that
+    build on a failed or collapsed one are left out. Interrupted, or at the deadline, training stops
+    within seconds: the next call goes on from the last checkpoints.
 
     Args:
         runs: what to do; runs that are finished cost nothing.
         store: where results are kept.
-        workers: runs at a time. The default is on a CPU one process per core (or as many as
-            ``MCMI_CORES`` says, where other programs need the rest), which share the cores equally,
-            however few of them are needed; on a GPU :data:`STREAMS`.
+        workers: runs at a time. The default is on a CPU one process per core (or for as many as
+            ``MCMI_CORES`` says, where other programs need the rest), fewer where a recipe asks for
+            several threads; on a GPU :data:`STREAMS`.
         device: where to train; the default is the GPU if there is one.
-        together: the most small students that one process trains at once on a CPU. With 1 each is
-            trained alone, and results equal those of :func:`~mcmi_core.runs.trainer.ensure` bit for
-            bit, not only up to rounding.
+        together: the most small students that one process trains at once on a CPU.
         engine: how a GPU does steps.
         deadline: when to stop, in seconds since 1970.
 
@@ -78,8 +78,9 @@ def execute(
         raise ValueError(f"together must be at least 1, got {together}")
     device = device or default_device()
     on_card = device.type == "cuda"
-    workers = workers or default_workers(device)
     queue = Queue(runs, store, together=1 if on_card else together)
+    workers = workers or default_workers(device, queue.wanted.values())
+    _refuse_other_data(queue, store)
     if queue.waiting and on_card:
         from mcmi_core.runs.on_card import execute_on_card  # here, as the trainer takes seconds
 
@@ -94,12 +95,10 @@ def _execute_in_processes(
     queue: Queue, store: Store, device: torch.device, workers: int, deadline: float
 ) -> None:
     number = min(workers, len(queue.waiting))
-    # The number of threads changes last digits, so it must not depend on how many runs are missing.
-    threads = max(1, cores() // workers)
     active: dict[Future, Group] = {}
     try:
         with (
-            _processes(number, threads) as (pool, messages),
+            _processes(number) as (pool, messages),
             progress_bar(total=sum(queue.epochs_left.values()), unit="epoch") as bar,
         ):
             while queue.waiting or active:
@@ -120,6 +119,18 @@ def _execute_in_processes(
         ) from None
 
 
+def _refuse_other_data(queue: Queue, store: Store) -> None:
+    """Count finished runs as failed whose data is not there as it was when they were made."""
+    from mcmi_core.runs.same_data import check_same_data  # here, as data sets take seconds
+
+    # Those of one data set after the other, so that each is loaded once.
+    for run, record in sorted(queue.finished_runs(), key=lambda found: str(found[0].data)):
+        try:
+            check_same_data(run, record.provenance, store)
+        except CompanionError as error:
+            queue.fail(run, error)
+
+
 def _report(messages: SimpleQueue, queue: Queue, bar: tqdm) -> None:
     """Put what the processes told since the last time on the bar."""
     epochs = 0
@@ -134,7 +145,7 @@ def _report(messages: SimpleQueue, queue: Queue, bar: tqdm) -> None:
 
 
 @contextmanager
-def _processes(number: int, threads: int) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue]]:
+def _processes(number: int) -> Iterator[tuple[ProcessPoolExecutor, SimpleQueue]]:
     """Processes that train, and what they tell meanwhile.
 
     They are copies of one process that has imported torch, which takes seconds. All of them hold
@@ -143,12 +154,11 @@ def _processes(number: int, threads: int) -> Iterator[tuple[ProcessPoolExecutor,
 
     Args:
         number: of processes.
-        threads: of each.
     """
     context = _context_with_torch()
     messages = context.SimpleQueue()
     reader, alive = context.Pipe(duplex=False)
-    settings = (threads, dict(os.environ), messages, reader)
+    settings = (dict(os.environ), messages, reader)
     pool = ProcessPoolExecutor(number, context, _start_worker, settings)
     try:
         yield pool, messages
@@ -158,9 +168,11 @@ def _processes(number: int, threads: int) -> Iterator[tuple[ProcessPoolExecutor,
         pool.shutdown()
 
 
-def default_workers(device: torch.device) -> int:
-    """Runs at a time on a device, unless somebody says otherwise."""
-    return STREAMS if device.type == "cuda" else cores()
+def default_workers(device: torch.device, runs: Iterable[Run]) -> int:
+    """Runs of these at a time on a device, unless somebody says otherwise."""
+    if device.type == "cuda":
+        return STREAMS
+    return max(1, cores() // max((run.threads for run in runs), default=1))
 
 
 def cores() -> int:
@@ -199,14 +211,11 @@ _messages: SimpleQueue
 """To the process that asked: (key of a group, "") for an epoch, (None, note) for the bar."""
 
 
-def _start_worker(
-    threads: int, environment: dict[str, str], messages: SimpleQueue, alive: Connection
-) -> None:
+def _start_worker(environment: dict[str, str], messages: SimpleQueue, alive: Connection) -> None:
     global _messages
     _messages = messages
     os.environ.clear()
     os.environ.update(environment)  # a copy has that of the process that it was copied from
-    torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the asking process decides
     threading.Thread(target=_exit_after, args=(alive,), daemon=True).start()
     send_bars_to(lambda note: messages.put((None, note)))

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 import torch
 from filelock import Timeout
 
+from mcmi_core.base.device import own_arithmetic
 from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.base.progress import progress_bar
 from mcmi_core.runs.queue import Queue
@@ -45,7 +46,10 @@ def execute_on_card(
     """
     lanes: dict[str, Lane[Record]] = {}
     try:
-        with progress_bar(total=sum(queue.epochs_left.values()), unit="epoch") as bar:
+        with (
+            own_arithmetic(threads=1),
+            progress_bar(total=sum(queue.epochs_left.values()), unit="epoch") as bar,
+        ):
             while queue.waiting or lanes:
                 for [run] in queue.groups(streams)[: streams - len(lanes)]:
                     queue.start((run,))

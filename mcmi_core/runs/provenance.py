@@ -1,22 +1,41 @@
 """Where a result came from: versions, hardware, commit."""
 
+import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mcmi_core import __version__
 from mcmi_core.base.paths import PROJECT
 
+CHANGE_LAST_DIGITS = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NVIDIA_TF32_OVERRIDE",
+)
+"""Environment variables that choose other kernels than the hardware would."""
+
 
 def describe(device: torch.device) -> dict[str, str | int]:
-    """Versions, hardware, commit and date, as a record states them."""
-    return {
+    """Versions, hardware, commit and date, as a record states them.
+
+    And, where any is set, the variables of :data:`CHANGE_LAST_DIGITS`, as ``settings``.
+    """
+    chosen = [f"{name}={os.environ[name]}" for name in CHANGE_LAST_DIGITS if name in os.environ]
+    return ({"settings": " ".join(chosen)} if chosen else {}) | {
         "mcmi_core": __version__,
         "torch": torch.__version__,
         "torchvision": version("torchvision"),
@@ -26,6 +45,26 @@ def describe(device: torch.device) -> dict[str, str | int]:
         "commit": commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
+
+
+def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance of a run that an earlier process began and this one goes on with.
+
+    Args:
+        before: of the earlier part; empty if there was none.
+        now: of this process.
+
+    Returns:
+        ``now``, and ``"A, then B"`` where the two differ, but for the date.
+    """
+    both = dict(now)
+    for name, value in now.items():
+        earlier = before.get(name, value)
+        if name != "date" and not (earlier == value or str(earlier).endswith(f", then {value}")):
+            both[name] = f"{earlier}, then {value}"
+        elif name != "date":
+            both[name] = earlier
+    return both
 
 
 def hardware(device: torch.device) -> str:

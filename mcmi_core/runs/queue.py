@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
-from mcmi_core.base.errors import RunsFailed
+from mcmi_core.base.errors import RunsFailed, StoreError
 from mcmi_core.runs.config import Run
+from mcmi_core.runs.records import Record
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 
@@ -27,16 +28,42 @@ class Queue:
     def __init__(self, runs: Iterable[Run], store: Store, together: int = 1) -> None:
         self.together = together
         self.wanted = {link.key: link for run in runs for link in run.chain()}
-        records = {key: store.record(run) for key, run in self.wanted.items()}
-        self.finished = {key for key, record in records.items() if record}
-        self.waiting = {key: self.wanted[key] for key in records if key not in self.finished}
+        self._failures: dict[str, BaseException] = {}  # by id
+        self._records = self._read_records(store)
+        self.finished = set(self._records)
+        self.waiting = {
+            key: run
+            for key, run in self.wanted.items()
+            if key not in self.finished and run.id not in self._failures
+        }
         self.epochs_left = {key: store.epochs_left(run) for key, run in self.waiting.items()}
         """Of each run that can still start, and of each group under way, by its first run's key."""
-        self._usable = {key for key in self.finished if records[key].status == "done"}
+        self._usable = {key for key, record in self._records.items() if record.status == "done"}
         self._under_way: set[str] = set()
         self._postponed: set[str] = set()
-        self._failures: dict[str, BaseException] = {}  # by id
         self._axes = {key: axis(run) for key, run in self.waiting.items()}
+        self._leave_out_impossible()
+
+    def _read_records(self, store: Store) -> dict[str, Record]:
+        """Of all runs that have one, by key; a run whose record cannot be read has failed."""
+        records = {}
+        for key, run in self.wanted.items():
+            try:
+                if record := store.record(run):
+                    records[key] = record
+            except StoreError as error:
+                self._failures[run.id] = error
+        return records
+
+    def finished_runs(self) -> list[tuple[Run, Record]]:
+        """The runs that were finished when the queue was made, with their records."""
+        return [(self.wanted[key], record) for key, record in self._records.items()]
+
+    def fail(self, run: Run, error: BaseException) -> None:
+        """Count a finished run as failed, for its result cannot be used."""
+        self._failures[run.id] = error
+        self._usable.discard(run.key)
+        self.finished.discard(run.key)
         self._leave_out_impossible()
 
     def groups(self, workers: int) -> list[Group]:

@@ -1,6 +1,7 @@
 """What is kept of a run, and the folders of records that a replay reads. Needs no torch."""
 
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -77,7 +78,7 @@ def read_record(path: Path) -> Record:
         record = Record.model_validate_json(path.read_text(encoding="utf-8"))
         key = record.parsed_run.key
     except (ValidationError, OSError, UnicodeDecodeError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        reason = _in_a_line(error) if isinstance(error, ValidationError) else error
         raise StoreError(f"{path} is not a record: {reason}") from None
     if key != record.key:
         raise StoreError(
@@ -85,6 +86,24 @@ def read_record(path: Path) -> Record:
             "written by another version"
         )
     return record
+
+
+def _in_a_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def read_records(paths: Iterable[Path]) -> tuple[list[Record], list[StoreError]]:
+    """The records in some files, and an error for each of the files that holds none."""
+    records, errors = [], []
+    for path in paths:
+        try:
+            records.append(read_record(path))
+        except StoreError as error:
+            errors.append(error)
+    return records, errors
 
 
 class Records:

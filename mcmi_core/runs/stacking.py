@@ -1,24 +1,32 @@
 """Which runs can be trained as one; see :mod:`mcmi_core.training.stacked`."""
 
 from mcmi_core.components import DISTILLERS
-from mcmi_core.runs.config import Run, Student
+from mcmi_core.runs.config import BayesTeacher, Run, Student
+
+ALIGNED = 32
+"""Hidden widths that are multiples of it give each of K stacked models the same bits as alone in a
+stack: kernels sum so many columns at a time, and would treat the last ones of a model otherwise."""
 
 
 def axis(run: Run) -> str | None:
-    """All of a run's configuration but seeds and teachers, which runs trained as one share.
+    """What runs that are trained as one share: all of their configuration but seeds and teachers.
 
     Returns:
         Equal texts for runs that can be trained together. None for a run that is trained alone: it
-        is no student, its distiller reads features, its recipe asks for bf16, or its
-        network has convolutions. K convolutions at once are one grouped convolution, which is
-        slower than K convolutions in turn.
+        is no student, its distiller reads features, its recipe asks for bf16 or several threads, or
+        its network has convolutions or a width that is not :data:`ALIGNED`. K convolutions at once
+        are one grouped convolution, which is slower than K convolutions in turn.
     """
     if (
         not isinstance(run, Student)
         or run.model.name != "mlp"
+        or run.model.options["width"] % ALIGNED
         or run.recipe.precision != "float32"
+        or run.recipe.threads != 1
         or DISTILLERS.load(run.distiller.name).uses_features
     ):
         return None
     varied = {"seed": True, "teacher": True, "data": {"seed"}, "part": {"seed"}}
-    return run.model_dump_json(exclude=varied)
+    # The truth tells its logits in float64, which a stack would make of all others' too.
+    exact = isinstance(run.teacher, BayesTeacher)
+    return f"{run.model_dump_json(exclude=varied)} {exact=}"

@@ -7,17 +7,19 @@ store/ID/lock                 held by the process that trains it
 store/ID/logits-*.float32     what a teacher tells its students; see teacher_logits
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from mcmi_core.base.errors import StoreError
-from mcmi_core.base.files import write_atomically
+from mcmi_core.base.files import locked, write_atomically
 from mcmi_core.base.tensor_files import read_metadata, read_tensors, write_tensors
 from mcmi_core.runs.config import Run
-from mcmi_core.runs.records import Record, Records, read_record
+from mcmi_core.runs.records import Record, Records, read_records
 from mcmi_core.training.loop import Checkpoint
 
 
@@ -48,55 +50,78 @@ class Store(Records):
         """Where everything about a run lies."""
         return self.root / run.id
 
-    def lock(self, run: Run, wait: bool = True) -> FileLock:
-        """Held while a run is trained; the system frees it when its process dies.
+    @contextmanager
+    def lock(self, run: Run, wait: bool = True) -> Iterator[None]:
+        """Held while a run is made; the system frees it when its process dies.
+
+        What earlier processes that were killed have left half-written in its folder is deleted.
 
         Args:
             run: whose folder is made, if need be.
-            wait: until whoever holds it is done; if not, taking it raises ``filelock.Timeout``.
-        """
-        folder = self.folder(run)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make {folder}: {error.strerror}") from None
-        return FileLock(folder / "lock", blocking=wait)
+            wait: until whoever holds it is done.
 
-    def records(self) -> list[Record]:
-        """The records of all finished runs, by name."""
-        return [read_record(self.path(run_id)) for run_id in self.find()]
+        Raises:
+            StoreError: the folder cannot be made or written to.
+            filelock.Timeout: another process holds it, and this one is not to wait.
+        """
+        with locked(self.folder(run) / "lock", wait=wait):
+            self._delete_leftovers(run)
+            yield
+
+    def records(self) -> tuple[list[Record], list[StoreError]]:
+        """The records of all finished runs, by name, and an error for each that cannot be read."""
+        return read_records(self.path(run_id) for run_id in self.find())
 
     def finish(self, run: Run, record: Record, weights: dict[str, Tensor] | None) -> None:
         """Keep the result of a run; from here on it counts as finished."""
         folder = self.folder(run)
+        for logits in folder.glob("logits-*.float32"):  # of a teacher that was deleted
+            logits.unlink()
         if weights is not None:
             write_tensors(folder / "weights.safetensors", weights, {"run": record.run})
         write_atomically(self.path(run.id), record.to_json())
-        for leftover in (folder / "checkpoint.safetensors", *folder.glob(".*")):
-            leftover.unlink(missing_ok=True)  # the latter are half-written, by killed processes
+        self._checkpoint(run).unlink(missing_ok=True)
+        self._delete_leftovers(run)
+
+    def _delete_leftovers(self, run: Run) -> None:
+        """Delete half-written files in the folder of a run whose lock this process holds."""
+        for leftover in self.folder(run).glob(".*"):
+            leftover.unlink(missing_ok=True)
 
     def weights(self, run: Run) -> dict[str, Tensor]:
         """The trained weights of a finished run.
 
         Raises:
-            StoreError: they are missing or damaged.
+            StoreError: they are missing, damaged, or those of another run.
         """
-        return read_tensors(self.folder(run) / "weights.safetensors")[0]
+        path = self.folder(run) / "weights.safetensors"
+        tensors, metadata = read_tensors(path)
+        config = metadata.get("run")
+        if config is not None and config != run.model_dump(mode="json"):
+            raise StoreError(f"{path} holds the weights of another run than {run.id}: {config}")
+        return tensors
 
-    def save_checkpoint(self, run: Run, checkpoint: Checkpoint, seconds: float) -> None:
-        """Keep a whole epoch of a run under way, and the time it took so far.
+    def save_checkpoint(
+        self, run: Run, checkpoint: Checkpoint, provenance: Mapping[str, Any]
+    ) -> None:
+        """Keep a whole epoch of a run under way.
+
+        Args:
+            run: whose lock this process holds.
+            checkpoint: of the epoch.
+            provenance: software, hardware, data, and the ``seconds`` it took so far.
 
         Raises:
             StoreError: the disk is full; the checkpoint before it is still there.
         """
         write_tensors(
-            self.folder(run) / "checkpoint.safetensors",
+            self._checkpoint(run),
             checkpoint.tensors,
             {
                 "key": run.key,
                 "epoch": checkpoint.epoch,
                 "history": checkpoint.history,
-                "seconds": seconds,
+                "provenance": dict(provenance),
             },
             durable=False,  # a killed process loses nothing; a power cut costs the run's epochs
         )
@@ -106,23 +131,32 @@ class Store(Records):
         if self.path(run.id).exists():
             return 0
         try:
-            done = read_metadata(self.folder(run) / "checkpoint.safetensors")["epoch"]
-        except StoreError:  # there is none, or it is damaged, which training will report
+            done = int(read_metadata(self._checkpoint(run))["epoch"])
+        except (StoreError, KeyError):  # there is none, or it is damaged, which training reports
             done = 0
         return run.epochs - done
 
-    def load_checkpoint(self, run: Run, device: torch.device) -> tuple[Checkpoint | None, float]:
-        """The last saved epoch of an interrupted run (or None), and the seconds spent on it.
+    def load_checkpoint(
+        self, run: Run, device: torch.device
+    ) -> tuple[Checkpoint | None, dict[str, Any]]:
+        """The last saved epoch of an interrupted run, and its provenance; None and {} without one.
 
         Raises:
             StoreError: it is damaged, or belongs to another run.
         """
-        path = self.folder(run) / "checkpoint.safetensors"
+        path = self._checkpoint(run)
         if not path.exists():
-            return None, 0.0
+            return None, {}
         tensors, metadata = read_tensors(path)
         if metadata.get("key") != run.key:
-            raise StoreError(f"{path} belongs to run {metadata.get('key')}, not {run.key}")
+            raise StoreError(
+                f"{path} is no checkpoint of {run.key}, but of {metadata.get('key')}; delete it to "
+                "train from the start"
+            )
         tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
         checkpoint = Checkpoint(metadata["epoch"], metadata["history"], tensors)
-        return checkpoint, metadata["seconds"]
+        # Those of earlier versions have the seconds only.
+        return checkpoint, metadata.get("provenance", {"seconds": metadata.get("seconds", 0.0)})
+
+    def _checkpoint(self, run: Run) -> Path:
+        return self.folder(run) / "checkpoint.safetensors"

@@ -17,7 +17,7 @@ HEADS_RECIPE = Recipe(epochs=20, schedule="cosine")
 def student_run(
     *,
     distiller: str | Component,
-    teacher: Teacher | BayesTeacher,
+    teacher: Teacher | BayesTeacher | Student,
     recipe: Recipe,
     heads_recipe: Recipe = HEADS_RECIPE,
     **settings: Any,
@@ -31,7 +31,7 @@ def student_run(
 
     Args:
         distiller: such as ``"dkd:beta=2"``.
-        teacher: an ordinary teacher.
+        teacher: a network without heads, or the truth.
         recipe: of the student.
         heads_recipe: of the teacher's auxiliary heads, if any.
         settings: the other fields of :class:`~mcmi_core.runs.config.Student`.
@@ -47,7 +47,7 @@ def student_run(
         for name in FIRST_EPOCHS
         if complete.options.get(name) and name not in given.options
     }
-    if given.name in NEED_HEADS and isinstance(teacher, Teacher):
+    if given.name in NEED_HEADS and isinstance(teacher, Teacher | Student):
         # The network itself stands still: one look at the end is enough.
         recipe_at_end = heads_recipe.model_copy(update={"evaluate_every": heads_recipe.epochs})
         teacher = TeacherHeads(

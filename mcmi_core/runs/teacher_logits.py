@@ -3,7 +3,9 @@
 Small images have V variants (:mod:`mcmi_core.data.augmentation`), so of N images a teacher computes
 logits for at most V · N inputs, however many epochs and students ask. They lie beside its weights:
 
-store/ID/logits-FINGERPRINT.float32   (V, N, C) for the split with that fingerprint
+store/ID/logits-FINGERPRINT-DEVICE.float32   (V, N, C) for the split with that fingerprint
+
+where DEVICE says what last digits depend on: ``cuda``, or ``cpu`` and the number of threads.
 
 That is 4 · V · N · C bytes: 3.2 GB for CIFAR-100, a twentieth of it for a student of 5 %. Beyond a
 limit (:data:`SHARE_OF_DISK`) the files that were not used for the longest time are deleted, and
@@ -18,11 +20,12 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from torch import Tensor, nn
 
 from mcmi_core.base.device import free_memory
 from mcmi_core.base.errors import StoreError
+from mcmi_core.base.files import locked
 from mcmi_core.base.progress import progress_bar
 from mcmi_core.base.tensor_files import map_tensor
 from mcmi_core.components import DISTILLERS
@@ -76,7 +79,7 @@ def remembers(run: Run, dataset: Dataset, split: Split, epoch_length: int) -> bo
 
 
 def teacher_logits(
-    teacher: Teacher | BayesTeacher | TeacherHeads,
+    teacher: Teacher | BayesTeacher | TeacherHeads | Student,
     model: nn.Module,
     dataset: Dataset,
     split: Split,
@@ -107,9 +110,10 @@ def teacher_logits(
     variants = num_variants(dataset.augmentation, dataset.stored_size)
     if variants == 1:
         return predict_logits(model, dataset, split, device)[None]
-    path = store.folder(teacher) / f"logits-{split.fingerprint()}.float32"
+    where = "cuda" if device.type == "cuda" else f"cpu{torch.get_num_threads()}"
+    path = store.folder(teacher) / f"logits-{split.fingerprint()}-{where}.float32"
     shape = (variants, len(split), dataset.num_classes)
-    with FileLock(f"{path}.lock"):
+    with locked(_lock_of(path)):
         if missing := _missing_variants(path, shape, store):
             with progress_bar(total=len(missing), unit="logits variant") as bar:
                 for variant in missing:
@@ -157,7 +161,7 @@ def _make_room(store: Store, needed: int) -> None:
 
     A process that has mapped a deleted file keeps its numbers as long as it lives.
     """
-    with FileLock(store.root / "logits.lock"):
+    with locked(store.root / "logits.lock"):
         files = sorted(store.root.glob("*/logits-*.float32"), key=lambda file: file.stat().st_mtime)
         taken = sum(file.stat().st_size for file in files)
         allowed = int(SHARE_OF_DISK * (shutil.disk_usage(store.root).free + taken))
@@ -166,7 +170,7 @@ def _make_room(store: Store, needed: int) -> None:
                 break
             size = file.stat().st_size
             try:
-                with FileLock(f"{file}.lock", blocking=False):
+                with locked(_lock_of(file), wait=False):
                     file.unlink()
             except Timeout:  # it is just being computed
                 continue
@@ -177,6 +181,10 @@ def _make_room(store: Store, needed: int) -> None:
             f"writing, and may take {allowed:,}, half of what is free in {store.root}; make room "
             "or name another place in MCMI_STORE"
         )
+
+
+def _lock_of(path: Path) -> Path:
+    return Path(f"{path}.lock")
 
 
 def _append(path: Path, logits: Tensor) -> None:

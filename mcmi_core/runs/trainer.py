@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
-from mcmi_core.base.device import default_device, make_reproducible, place
+from mcmi_core.base.device import default_device, make_reproducible, own_arithmetic, place
 from mcmi_core.base.errors import (
     DataError,
     IncompatibleNetworks,
@@ -42,6 +42,8 @@ from mcmi_core.runs.config import (
     TeacherHeads,
 )
 from mcmi_core.runs.records import Record, flat_metrics
+from mcmi_core.runs.same_data import FINGERPRINT, check_same_data
+from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.teacher_logits import remembers, teacher_logits
 from mcmi_core.training.lanes import run_in_lanes
@@ -120,10 +122,13 @@ def ensure_together(
     ordered = sorted(distinct, key=lambda run: (str(run.data), run.key))
     device = device or default_device()
     trainings = [make(run, store, device, on_epoch, streams=len(ordered)) for run in ordered]
-    if device.type == "cuda":
-        records = run_in_lanes(trainings, device)
-    else:
-        records = run_in_step(trainings, train_together)
+    with own_arithmetic(runs[0].threads):
+        if device.type == "cuda":
+            records = run_in_lanes(trainings, device)
+        elif axis(runs[0]):
+            records = run_in_step(trainings, train_together)
+        else:
+            records = run_in_step(trainings)
     by_key = {record.key: record for record in records}
     return [by_key[run.key] for run in runs]
 
@@ -132,9 +137,10 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
     """The network of a finished run, in eval mode; for a Bayes teacher, the exact posterior.
 
     Raises:
-        StoreError: the run has no network or is not finished, or its weights are missing or
-            damaged.
-        DataError: the data set is missing, or its posterior is not known.
+        StoreError: the run has no network or is not finished, or its weights are missing, damaged
+            or those of another run.
+        DataError: the data set is missing or was another when the run was made, or its posterior is
+            not known.
     """
     if isinstance(run, Measurement):
         raise StoreError(f"{run.id} has no network; use the run that it measured, {run.of.id}")
@@ -146,10 +152,15 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
     record = store.record(run)
     if record is None:
         raise StoreError(f"{run.id} is not finished in {store.root}")
+    check_same_data(run, record.provenance, store)
     if record.status == "incompatible":
         raise StoreError(f"{run.id} has no network, as it could not be trained. {record.message}")
     model = create_untrained(run, dataset)
-    model.load_state_dict(store.weights(run))
+    try:
+        model.load_state_dict(store.weights(run))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(f"the weights of {run.id} do not fit its network: {reason}") from error
     return place(model, device).eval()
 
 
@@ -190,10 +201,14 @@ def make(
         filelock.Timeout: another process is making it, and this one is not to wait.
     """
     make_reproducible(device)
-    if record := store.record(run):
-        return record
-    with store.lock(run, wait):  # another process may have made it, while this one waited
-        return store.record(run) or (yield from _execute(run, store, device, on_epoch, streams))
+    record = store.record(run)
+    if record is None:
+        with store.lock(run, wait):  # another process may have made it, while this one waited
+            record = store.record(run)
+            if record is None:
+                return (yield from _execute(run, store, device, on_epoch, streams))
+    check_same_data(run, record.provenance, store)
+    return record
 
 
 def _execute(
@@ -205,7 +220,7 @@ def _execute(
 ) -> Training[Record]:
     """Measure or train, as the run says, and keep the record and the weights."""
     dataset = load_dataset(run.data)
-    about = provenance.describe(device) | {"data_fingerprint": dataset.fingerprint()}
+    about = provenance.describe(device) | {FINGERPRINT: dataset.fingerprint()}
     if device.type == "cuda" and run.epochs:
         about["streams"] = streams
     weights = None
@@ -225,9 +240,9 @@ def _execute(
             outcome = {"metrics": metrics}
         case _:
             try:
-                job = _Job(run, dataset, store, device, on_epoch, streams)
+                job = _Job(run, dataset, store, device, on_epoch, streams, about)
                 outcome, weights = yield from job.train()
-                about |= job.expense()
+                about = job.about | job.expense()
             except IncompatibleNetworks as reason:  # a result: a table has a row for it
                 outcome = {"status": "incompatible", "message": str(reason)}
     record = Record(key=run.key, run=run.model_dump(mode="json"), provenance=about, **outcome)
@@ -276,6 +291,8 @@ class _Job:
     on_epoch: Callable[[], None]
     streams: int
     """Runs that this process makes at a time."""
+    about: dict[str, Any]
+    """Provenance: of this process, and of those that trained earlier epochs."""
     history: list[Row] = field(default_factory=list)
     next_save: float = -math.inf
     """When to save a checkpoint again, by the monotonic clock."""
@@ -337,9 +354,11 @@ class _Job:
 
     def train(self) -> Training[tuple[dict[str, Any], dict[str, Tensor]]]:
         """Train, keeping checkpoints; fields of the record, and the weights."""
-        checkpoint, seconds_before = self.store.load_checkpoint(self.run, self.device)
+        checkpoint, before = self.store.load_checkpoint(self.run, self.device)
+        check_same_data(self.run, before, self.store)
+        self.about = provenance.joined(before, self.about)
         self.history = checkpoint.history if checkpoint else []
-        self.started = time.monotonic() - seconds_before
+        self.started = time.monotonic() - before.get("seconds", 0.0)
         try:
             yield from training(
                 self.model,
@@ -402,7 +421,8 @@ class _Job:
         self.history = checkpoint.history
         begun = time.monotonic()
         if begun >= self.next_save:
-            self.store.save_checkpoint(self.run, checkpoint, self.seconds)
+            about = self.about | {"seconds": self.seconds}
+            self.store.save_checkpoint(self.run, checkpoint, about)
             taken = time.monotonic() - begun
             self.next_save = begun + taken * self.streams / TIME_FOR_CHECKPOINTS
         self.on_epoch()

@@ -32,12 +32,15 @@ class Recipe(Config):
     evaluate_train: bool = False
     """Whether the evaluations in between look at the training split too: at 10,000 samples of it,
     if it has more, while the last one is of all."""
-    # Newer than the first records. With the value that was then the only one, it is left out of
-    # what is stored and hashed, so that their keys stay valid.
+    # Newer than the first records. With the values that were then the only ones, these are left out
+    # of what is stored and hashed, so that their keys stay valid.
     precision: Literal["float32", "bf16"] = Field("float32", exclude_if=lambda p: p == "float32")
     """Of training steps: ``bf16`` runs networks under autocast. Weights, momentum, batch
     statistics, losses and every evaluation are float32: IEEE's, on a GPU too, not TF32, which is
     PyTorch's default for convolutions there."""
+    threads: int = Field(1, ge=1, exclude_if=lambda threads: threads == 1)
+    """On a CPU. Their number changes the order of sums, and so last digits: it is part of what a
+    run is, and never a matter of the machine."""
 
     def evaluates_after(self, epoch: int) -> bool:
         """Whether there is an evaluation after epoch ``epoch`` (from 1)."""
@@ -77,3 +80,17 @@ class Recipe(Config):
         if "milestones" in given:
             given["milestones"] = given["milestones"].split("+")
         return Recipe(**self.model_dump() | given)
+
+
+SMALLER_STEPS = ("mobilenetv2", "shufflenetv1", "shufflenetv2")
+"""Models that train at a lower rate."""
+
+
+def learning_rate(model: str) -> float:
+    """The paper's for training from random weights: 0.05, or 0.01 for MobileNetV2, ShuffleNets."""
+    return 0.01 if model in SMALLER_STEPS else 0.05
+
+
+def fine_tuning_rate(model: str) -> float:
+    """The paper's for fine-tuning by MCMI: 0.05, or 0.005 for MobileNetV2 and ShuffleNets."""
+    return 0.005 if model in SMALLER_STEPS else 0.05

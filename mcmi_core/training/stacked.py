@@ -4,9 +4,11 @@ In a step of a small network, starting the operations takes longer than computin
 of one shape can share each operation: ``torch.func.vmap`` turns a step of one model into a step of
 K models, with K matrix products in each call.
 
-Every model keeps its own weights, data, order of samples, teacher and momentum, and computes what
-it would compute alone, but some sums are added in another order: results agree up to rounding,
-which training amplifies. So records of runs that were trained like this say ``trained_together``.
+Every model keeps its own weights, data, order of samples, teacher and momentum, and ends with the
+same bits however many others are in the stack, if its sizes are such that kernels treat all places
+alike (:mod:`mcmi_core.runs.stacking`). Stacked matrices are multiplied by another kernel than
+single ones, which adds up in another order: so a model that could be stacked is a stack of one when
+it is alone.
 """
 
 from collections.abc import Iterator
@@ -29,14 +31,14 @@ def train_together(requests: list[Steps]) -> list[Window]:
     """Do the steps that trainings ask for, all models at once; in turn where that is impossible.
 
     Args:
-        requests: of K trainings that differ in nothing but seeds, data and teachers (see
+        requests: of K ≥ 1 trainings that differ in nothing but seeds, data and teachers (see
             :func:`mcmi_core.runs.stacking.axis`), in the same epoch.
 
     Returns:
         The window of each, its model, criterion and optimiser changed as if trained alone.
     """
     trainees = [request.trainee for request in requests]
-    if len(trainees) == 1 or not all(trainee.criterion.stackable for trainee in trainees):
+    if not all(trainee.criterion.stackable for trainee in trainees):
         return each_alone(requests)
     stack = _Stack(trainees)
     sums = sum_terms(stack.terms, stack.optimizer, _stacked_batches(requests))
@@ -73,7 +75,10 @@ class _Stack:
         self.members = [_Member(trainee.model, trainee.criterion) for trainee in trainees]
         self.weights, self.buffers = stack_module_state(self.members)
         [settings] = trainees[0].optimizer.param_groups
-        self.optimizer = torch.optim.SGD(**settings | {"params": self.weights.values()})
+        # Not fused: that kernel rounds the last numbers of a tensor in another way than the others,
+        # and which those are would depend on K.
+        changes = {"params": self.weights.values(), "fused": False, "foreach": True}
+        self.optimizer = torch.optim.SGD(**settings | changes)
         for name, weight in self.weights.items():
             states = [
                 trainee.optimizer.state[member.get_parameter(name)]

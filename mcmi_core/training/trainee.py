@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
+from mcmi_core.base.errors import StoreError
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.training.recipe import Recipe
@@ -53,14 +54,26 @@ class Trainee:
         )
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put a :meth:`snapshot` back."""
-        self.model.load_state_dict(_under("model.", tensors))
-        self.criterion.load_state_dict(_under("criterion.", tensors))
+        """Put a :meth:`snapshot` back.
+
+        Raises:
+            StoreError: it is one of another network or criterion, such as an earlier version.
+        """
         parameters = self.optimizer.param_groups[0]["params"]
-        for name, value in _under("optimizer.", tensors).items():
-            parameter = parameters[int(name.split(".")[0])]
-            # Copied, as the fused kernel needs buffers in the memory order of their parameters.
-            self.optimizer.state[parameter]["momentum_buffer"].copy_(value)
+        try:
+            self.model.load_state_dict(_under("model.", tensors))
+            self.criterion.load_state_dict(_under("criterion.", tensors))
+            for name, value in _under("optimizer.", tensors).items():
+                parameter = parameters[int(name.split(".")[0])]
+                # Copied, as the fused kernel needs buffers in the memory order of their parameters.
+                self.optimizer.state[parameter]["momentum_buffer"].copy_(value)
+        except (RuntimeError, KeyError, IndexError) as error:
+            reason = " ".join(str(error).split())
+            raise StoreError(
+                f"the checkpoint does not fit {type(self.model).__name__} and "
+                f"{type(self.criterion).__name__} as they are now ({reason}); delete it to train "
+                "from the start"
+            ) from error
 
 
 class TermSums:
@@ -122,7 +135,8 @@ def autocast_of(recipe: Recipe, device: torch.device) -> AbstractContextManager:
     in float32.
     """
     if recipe.precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
+        # Rounded weights must not be kept: within a caller's autocast they would outlive the step.
+        return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
     return nullcontext()
 
 

@@ -32,8 +32,8 @@ def image_student(distiller, teacher=None) -> Student:
 class KeepsCheckpoint(Store):
     """Remembers all that training changed, also what is not part of the trained network."""
 
-    def save_checkpoint(self, run, checkpoint, seconds):
-        super().save_checkpoint(run, checkpoint, seconds)
+    def save_checkpoint(self, run, checkpoint, provenance):
+        super().save_checkpoint(run, checkpoint, provenance)
         self.tensors = {name: value.clone() for name, value in checkpoint.tensors.items()}
         self.history = checkpoint.history
 

@@ -33,7 +33,7 @@ def replay(store, tmp_path):
     """Commits the records of the store, as `make evidence` does; gives a lab of these."""
 
     def commit() -> Lab:
-        for record in store.records():
+        for record in store.records()[0]:
             write_atomically(tmp_path / "records" / f"{record.id}.json", record.to_json())
         return Lab("tiny", Records(tmp_path / "records"))
 

@@ -150,7 +150,7 @@ from mcmi_core.runs.execute import execute
 from mcmi_core.runs.store import Store
 store = Store(store_root())
 execute([kd_student(), mll_teacher(seed=1)], store, workers=2)
-print(*(record.status for record in store.records()))
+print(*(record.status for record in store.records()[0]))
 """
 
 

@@ -26,7 +26,7 @@ from mcmi_core.base.errors import (
 from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.runs.config import BayesTeacher, Measurement, Part
-from mcmi_core.runs.execute import WARM, _processes, execute
+from mcmi_core.runs.execute import WARM, _processes, default_workers, execute
 from mcmi_core.runs.queue import Queue, group_runs
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
@@ -181,7 +181,7 @@ def test_groups_give_every_process_work(number, workers, together, sizes):
 
 
 def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
-    wide = [kd_student(model="mlp:width=5", seed=seed) for seed in range(2)]
+    wide = [kd_student(model="mlp:width=64", seed=seed) for seed in range(2)]
     narrow = [kd_student(seed=seed) for seed in range(3)]
     teacher = mll_teacher()
     axes = {run.key: axis(run) for run in [*wide, *narrow, teacher]}
@@ -198,11 +198,19 @@ def test_cores_that_others_use_are_left_to_them(store, monkeypatch):
         assert (about["threads"], about["trained_together"]) == (1, 3)
 
 
-def test_threads_do_not_depend_on_how_many_runs_are_missing(store, monkeypatch):
+def test_threads_are_those_of_the_recipe_whatever_there_is(store, monkeypatch):
     monkeypatch.setenv("MCMI_CORES", "6")
-    for runs in ([mll_teacher()], [mll_teacher(seed=1), mll_teacher(seed=2)]):
-        execute(runs, store, workers=3, device=CPU)
-        assert {store.record(run).provenance["threads"] for run in runs} == {2}
+    one, three = mll_teacher(), mll_teacher(recipe=Recipe(epochs=2, threads=3))
+    execute([one, three, kd_student(one)], store, workers=2, device=CPU)
+    for run in (one, three, kd_student(one)):
+        assert store.record(run).provenance["threads"] == run.recipe.threads
+
+
+def test_fewer_runs_at_a_time_where_each_has_several_threads(monkeypatch):
+    monkeypatch.setenv("MCMI_CORES", "6")
+    threads = [mll_teacher(recipe=Recipe(threads=number)) for number in (1, 3, 7)]
+    workers = [default_workers(CPU, threads[:number]) for number in (0, 1, 2, 3)]
+    assert workers == [6, 6, 2, 1]
 
 
 @pytest.mark.parametrize("cores", ["0", "-1", "two", "1.5"])
@@ -373,7 +381,7 @@ def test_a_plan_counts_epochs_and_leaves_out_what_cannot_start(store):
 def test_workers_have_the_environment_of_who_asks(monkeypatch):
     for value in ("one", "two"):
         monkeypatch.setenv("MCMI_CACHE", value)
-        with _processes(1, threads=1) as (pool, _):
+        with _processes(1) as (pool, _):
             assert pool.submit(os.getenv, "MCMI_CACHE").result() == value
 
 

@@ -26,11 +26,12 @@ from mcmi_core.training.lanes import Lane
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda", 0)
 MISSING = mll_teacher(data="imagefolder:folder=nowhere", model="resnet8")
+# Of a width that no CPU stacks, as a card stacks none.
 ALL_KINDS = [
-    kd_student(mcmi_teacher("fixed")),
-    kd_student(mcmi_teacher("tracked"), seed=1),
+    kd_student(mcmi_teacher("fixed"), model="mlp:width=4"),
+    kd_student(mcmi_teacher("tracked"), model="mlp:width=4", seed=1),
     kd_student(distiller="crd:num_negatives=16"),
-    kd_student(BayesTeacher(data=DATA)),
+    kd_student(BayesTeacher(data=DATA), model="mlp:width=4"),
     Measurement(of=mll_teacher(), what="temperature_sweep:temperatures=1.0+4.0"),
 ]
 
@@ -286,9 +287,9 @@ def _done(run):
 
 
 def test_runs_at_a_time_unless_somebody_says_otherwise(monkeypatch):
-    assert default_workers(CARD) == STREAMS
+    assert default_workers(CARD, []) == STREAMS
     monkeypatch.setenv("MCMI_CORES", "3")
-    assert default_workers(CPU) == cores() == 3
+    assert default_workers(CPU, []) == cores() == 3
 
 
 @pytest.mark.parametrize(

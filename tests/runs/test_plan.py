@@ -32,7 +32,7 @@ def test_what_is_done_what_is_left_and_how_long_it_takes(store):
 
     options = "classes=4, latent_dimension=4, dimension=16, train_size=200, test_size=100"
     teacher, student = f"teacher oracle mlp mll ({options}, width=8)", "student oracle mlp kd"
-    student = f"{student} ({options}, width=4, from mlp:width=8,depth=2)"
+    student = f"{student} ({options}, width=32, from mlp:width=8,depth=2)"
     assert list(table.index) == [teacher, student]
     assert list(table.loc[teacher]) == [3, 1, 8, 4, 32]  # 4 s: median of 8/4, 16/4 and 400/4
     assert list(table.loc[student].iloc[:3]) == [3, 0, 15]
@@ -42,7 +42,7 @@ def test_what_is_done_what_is_left_and_how_long_it_takes(store):
 def test_epochs_in_a_checkpoint_are_not_left(store):
     teacher = mll_teacher()  # 4 epochs
     store.lock(teacher)
-    store.save_checkpoint(teacher, Checkpoint(epoch=3), seconds=1.0)
+    store.save_checkpoint(teacher, Checkpoint(epoch=3), {})
     [row] = plan([teacher], store, [], HERE).itertuples()
     assert (row.done, row.epochs_left) == (0, 1)
 

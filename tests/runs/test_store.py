@@ -24,7 +24,7 @@ def test_records_round_trip(store):
     record = record_of(run, metrics={"test": {"cmi_nats": 0.25}}, history={"epoch": [1, None]})
     store.finish(run, record, {"weight": torch.ones(2)})
     assert store.record(run) == record
-    assert store.records() == [record]
+    assert store.records() == ([record], [])
     assert record.id == run.id
     assert torch.equal(store.weights(run)["weight"], torch.ones(2))
 
@@ -77,25 +77,26 @@ def test_damaged_records_are_refused(tmp_path, text):
 def test_absent_runs_have_no_record(store, tmp_path):
     assert store.record(mll_teacher()) is None
     assert Records(tmp_path).record(mll_teacher()) is None
-    assert store.records() == []
+    assert store.records() == ([], [])
 
 
 def test_checkpoints_round_trip_and_leave_when_the_run_is_finished(store):
     run = mll_teacher()
-    assert store.load_checkpoint(run, CPU) == (None, 0.0)
+    assert store.load_checkpoint(run, CPU) == (None, {})
     saved = Checkpoint(2, [{"epoch": 1, "loss": 0.1}, {"epoch": 2}], {"a": torch.ones(3)})
-    store.save_checkpoint(run, saved, seconds=1.5)
-    loaded, seconds = store.load_checkpoint(run, CPU)
-    assert (loaded.epoch, loaded.history, seconds) == (2, saved.history, 1.5)
+    store.save_checkpoint(run, saved, {"seconds": 1.5, "torch": "2"})
+    loaded, provenance = store.load_checkpoint(run, CPU)
+    assert (loaded.epoch, loaded.history) == (2, saved.history)
+    assert provenance == {"seconds": 1.5, "torch": "2"}
     assert torch.equal(loaded.tensors["a"], torch.ones(3))
     store.finish(run, record_of(run), weights=None)
-    assert store.load_checkpoint(run, CPU) == (None, 0.0)
+    assert store.load_checkpoint(run, CPU) == (None, {})
 
 
 def test_epochs_that_are_left(store):
     run = mll_teacher(epochs=4)
     assert store.epochs_left(run) == 4
-    store.save_checkpoint(run, Checkpoint(3, [], {"a": torch.ones(3)}), seconds=1)
+    store.save_checkpoint(run, Checkpoint(3, [], {"a": torch.ones(3)}), {"seconds": 1})
     assert store.epochs_left(run) == 1
     path = store.folder(run) / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:20])
@@ -114,12 +115,12 @@ def test_a_finished_run_leaves_nothing_of_processes_that_were_killed(store):
 
 def test_a_checkpoint_of_another_run_is_refused(store):
     run, other = mll_teacher(), mll_teacher(seed=1)
-    store.save_checkpoint(other, Checkpoint(), 0)
+    store.save_checkpoint(other, Checkpoint(), {})
     store.folder(run).mkdir(parents=True)
     (store.folder(other) / "checkpoint.safetensors").rename(
         store.folder(run) / "checkpoint.safetensors"
     )
-    with pytest.raises(StoreError, match=f"belongs to run {other.key}, not {run.key}"):
+    with pytest.raises(StoreError, match=f"no checkpoint of {run.key}, but of {other.key}; delete it"):
         store.load_checkpoint(run, CPU)
 
 
@@ -130,8 +131,9 @@ def test_missing_weights_are_reported(store):
 
 def test_a_store_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot make"):
-        Store(tmp_path / "file").lock(mll_teacher())
+    lock = Store(tmp_path / "file").lock(mll_teacher())
+    with pytest.raises(StoreError, match="cannot lock .*file/.*: Not a directory"), lock:
+        pass
 
 
 def test_records_are_plain_json_with_a_line_per_history_column():

@@ -280,7 +280,7 @@ def test_a_disk_without_room_is_reported_before_anything_is_computed(ask, store,
 def test_the_longest_unused_make_room(ask, store, disk):
     disk.size = 2 * 3 * 5400
     splits = [replace(dataset().train, labels=torch.full((NUMBER,), n)) for n in range(4)]
-    paths = [store.folder(TEACHER) / f"logits-{s.fingerprint()}.float32" for s in splits]
+    paths = [store.folder(TEACHER) / f"logits-{s.fingerprint()}-cpu1.float32" for s in splits]
     first = ask(split=splits[0])
     before = first.clone()
     for split in (splits[1], splits[2], splits[0]):  # the first is used again
@@ -306,7 +306,7 @@ def test_what_is_being_computed_is_not_deleted(ask, store, disk):
 
 
 def test_a_disk_that_fills_up_is_reported(ask, store):
-    path = store.folder(TEACHER) / f"logits-{dataset().train.fingerprint()}.float32"
+    path = store.folder(TEACHER) / f"logits-{dataset().train.fingerprint()}-cpu1.float32"
     path.symlink_to("/dev/full")
     with pytest.raises(StoreError, match="cannot write .*float32: No space left on device"):
         ask()

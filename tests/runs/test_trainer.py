@@ -191,7 +191,7 @@ def test_seconds_add_up_over_interruptions(store, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         ensure(run, store, CPU, stop)
     _, before = store.load_checkpoint(run, CPU)
-    assert before == 20  # it began at 0, and looked at the clock before it saved and after it
+    assert before["seconds"] == 20  # it began at 0, and looked at the clock before it saved and after it
     # It goes on at 40, saves a checkpoint from 50 to 70 and is done at 80.
     assert ensure(run, store, CPU).provenance["seconds"] == 20 + 80 - 40
 
@@ -202,8 +202,8 @@ def clock(monkeypatch):
     saved, now = [], [0.0]
     save = Store.save_checkpoint
 
-    def slow(store, run, checkpoint, seconds):
-        save(store, run, checkpoint, seconds)
+    def slow(store, run, checkpoint, provenance):
+        save(store, run, checkpoint, provenance)
         saved.append(checkpoint.epoch)
         now[0] += 1
 

@@ -219,7 +219,7 @@ def test_checkpoints_that_change_or_go_while_they_are_packed_are_whole_or_left_o
             epoch += 1
             for run in runs:
                 tensors = {"model.weight": torch.full((50 * (1 + epoch % 7),), float(epoch))}
-                store.save_checkpoint(run, Checkpoint(epoch, [{}] * (epoch % 9), tensors), 1.0)
+                store.save_checkpoint(run, Checkpoint(epoch, [{}] * (epoch % 9), tensors), {})
                 if epoch % 3 == 0:
                     (store.folder(run) / "checkpoint.safetensors").unlink()
 
