@@ -9,6 +9,12 @@ The functions hold all outputs and are differentiable. :class:`OutputSums` sees 
 keeps O(C²) numbers, so that 1.28 million × 1000 outputs need no more memory than one batch of them;
 :class:`ConditionalMutualInformation` and :class:`LogLikelihood` offer it as torchmetrics metrics.
 
+All accept logits or probabilities (N, C) of any floating-point type and labels (N,) of any integer
+type, or bool, on the same device, and compute in float64. The functions need N ≥ 1 samples; to sums
+and metrics a batch without samples adds nothing. A logit of −inf is an excluded class, of
+probability 0, and 0 · log 0 = 0; of logits with NaN or +inf there is no value. All else is refused,
+with what would do instead.
+
 Source: Ye et al., ICLR 2024, section 3; Yang et al., "Conditional mutual information constrained
 deep learning for classification", 2023.
 """
@@ -20,9 +26,13 @@ from torch import Tensor
 
 from mcmi_core.base.checks import (
     check_label_range,
+    check_outputs,
     check_pair,
+    check_positive,
     check_probabilities,
+    check_same_device,
 )
+from mcmi_core.losses import full_precision, times_log
 from mcmi_core.output_sums import OutputSums
 
 if TYPE_CHECKING:
@@ -57,15 +67,19 @@ def class_centroids(probs: Tensor, labels: Tensor, num_classes: int) -> Tensor:
         num_classes: C, the number of rows to return.
 
     Returns:
-        (C, K) centroids, in the type of ``probs``. A class without samples has no mean; its row
-        is uniform, so that every row is a distribution.
+        (C, K) centroids, in the type of ``probs``, at least float32. A class without samples has
+        no mean; its row is uniform, so that every row is a distribution.
 
     Raises:
         ValueError: wrong shapes, rows that are not distributions, a label out of range.
     """
-    check_pair(probs, labels, "probs")
+    labels = check_pair(probs, labels, "probs")
     check_probabilities(probs)
-    check_label_range(labels, num_classes)
+    check_label_range(labels, num_classes, "probs")
+    return _centroids(full_precision(probs), labels, num_classes)
+
+
+def _centroids(probs: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     sums = probs.new_zeros(num_classes, probs.shape[1]).index_add(0, labels, probs)  # (C, K)
     counts = torch.bincount(labels, minlength=num_classes).to(probs.dtype)[:, None]  # (C, 1)
     return torch.where(counts > 0, sums / counts.clamp_min(1), 1 / probs.shape[1])
@@ -87,10 +101,12 @@ def conditional_mutual_information(probs: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: wrong shapes, rows that are not distributions, a negative label.
     """
-    check_pair(probs, labels, "probs")
-    check_label_range(labels, int(labels.max()) + 1)
+    labels = check_pair(probs, labels, "probs")
+    check_probabilities(probs)
+    num_classes = max(int(labels.max()), 0) + 1
+    check_label_range(labels, num_classes, "probs")
     probs = probs.double()
-    centroids = class_centroids(probs, labels, int(labels.max()) + 1)
+    centroids = _centroids(probs, labels, num_classes)
     # The inner `where` keeps the gradient of an exact zero finite: log 0 is never evaluated.
     positive = probs > 0
     log_ratio = (
@@ -112,9 +128,9 @@ def log_likelihood(probs: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: wrong shapes, rows that are not distributions, a label out of range.
     """
-    check_pair(probs, labels, "probs")
+    labels = check_pair(probs, labels, "probs")
     check_probabilities(probs)
-    check_label_range(labels, probs.shape[1])
+    check_label_range(labels, probs.shape[1], "probs")
     return probs.double().gather(1, labels[:, None]).log().mean()
 
 
@@ -127,18 +143,23 @@ def bayes_divergence(logits: Tensor, posterior: Tensor, temperature: float = 1.0
         temperature: T; P_x = softmax(logits / T).
 
     Returns:
-        (N,), float64.
+        (N,), float64; inf where a class that is possible has a logit of −inf.
 
     Raises:
-        ValueError: rows of ``posterior`` that are not distributions, or another shape than that of
-            the logits.
+        ValueError: rows of ``posterior`` that are not distributions, another shape than that of
+            the logits, wrong types or devices, or a temperature that is not positive.
     """
+    check_outputs(logits, "logits")
+    check_positive(temperature, "temperature")
     if logits.shape != posterior.shape:
         raise ValueError(
             f"logits of shape {tuple(logits.shape)} need a posterior of that shape, got "
             f"{tuple(posterior.shape)}"
         )
+    check_same_device(posterior, "posterior", logits, "logits")
     check_probabilities(posterior)
     log_probs = (logits.double() / temperature).log_softmax(dim=1)
     posterior = posterior.double()
-    return (torch.xlogy(posterior, posterior) - posterior * log_probs).sum(dim=1)
+    # As in CMI, log 0 is never evaluated.
+    own = torch.xlogy(posterior, posterior.masked_fill(posterior == 0, 1))
+    return (own - times_log(posterior, log_probs)).sum(dim=1)

@@ -5,19 +5,25 @@ Exact for any split into batches and processes. They keep all sums of
 as one group and looks at each batch once. Import them from :mod:`mcmi_core.cmi`.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 
+import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from mcmi_core.base.checks import check_positive
+from mcmi_core.losses import no_less_than
 from mcmi_core.output_sums import OutputSums
 
 _SUMS = tuple(field.name for field in fields(OutputSums))
 
 
 class _OutputMetric(Metric):
-    """A quantity of :class:`~mcmi_core.output_sums.OutputSums` at a temperature."""
+    """A quantity of :class:`~mcmi_core.output_sums.OutputSums` at a temperature.
+
+    Its sums stay float64, whatever type it or a module around it is converted to.
+    """
 
     full_state_update = False
     higher_is_better = None
@@ -31,8 +37,11 @@ class _OutputMetric(Metric):
             self.add_state(name, getattr(nothing, name), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch of logits (N, C) with labels (N,)."""
+        """Add a batch of logits (N, C) with labels (N,); one without samples adds nothing."""
         self._sums().update(logits, labels, self.temperature)
+
+    def _apply(self, fn: Callable, exclude_state: Sequence[str] = "") -> "_OutputMetric":
+        return super()._apply(no_less_than(torch.float64, fn), exclude_state)
 
     def _sums(self) -> OutputSums:
         return OutputSums(*(getattr(self, name) for name in _SUMS))

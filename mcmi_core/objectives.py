@@ -6,6 +6,11 @@
 and, to compare with, other ways to keep a teacher from becoming one-hot: smoothed labels, a bonus
 for entropy, squared error.
 
+All take logits (N, C), N ≥ 1, of any floating-point type and labels (N,) in [0, C) of any integer
+type, or bool, on one device, and compute in at least float32. A logit of −inf is an excluded class,
+of probability 0; cross-entropy is inf where it is the label's. Nothing waits for a GPU, so labels
+out of range are refused on the CPU only; on a GPU, cross-entropy alone leaves −100 out, unseen.
+
 With Q at the class centroids, the gradient of mean KL(P_x ‖ Q_y), Q held constant, IS the gradient
 of CMI: CMI = min over Q of mean KL, so the centroids' own movement contributes nothing (envelope
 theorem). How well MCMI works therefore depends on how close Q stays to the centroids.
@@ -14,22 +19,27 @@ Source: Ye et al., ICLR 2024, section 4.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcmi_core.base.checks import check_label_range, check_pair
+from mcmi_core.base.checks import at_hand, check_floating, check_labelled, check_same_device
 from mcmi_core.base.errors import TrainingCollapsed
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
-from mcmi_core.losses import full_precision
+from mcmi_core.losses import common_precision, full_precision, no_less_than, times_log
+from mcmi_core.output_sums import OutputSums
 
 
 class Objective(Criterion):
-    """A criterion of logits and labels alone: call it like any loss, or train with its terms."""
+    """A criterion of logits and labels alone: call it like any loss, or train with its terms.
+
+    Raises:
+        ValueError: wrong shapes, types or devices, no sample, or, on the CPU, a label out of range.
+    """
 
     def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Named terms for logits (N, C) and labels (N,), nats, means over the batch."""
@@ -45,15 +55,11 @@ class Objective(Criterion):
 
 
 class MLLLoss(Objective):
-    """Maximum log-likelihood: cross-entropy, −LL, nats, mean over the batch.
-
-    Raises:
-        ValueError: wrong shapes.
-    """
+    """Maximum log-likelihood: cross-entropy, −LL, nats, mean over the batch."""
 
     def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """``cross_entropy``."""
-        check_pair(logits, labels, "logits")
+        labels = check_labelled(logits, labels)
         return {"cross_entropy": F.cross_entropy(full_precision(logits), labels)}
 
 
@@ -71,9 +77,13 @@ class MCMILoss(Objective):
             keeps.
         num_classes: C; needed with a policy.
 
+    It computes in the widest type of logits and centroids. Those stay at least float32, whatever
+    type the loss or a model around it is converted to: in half precision, the average would get
+    stuck. A probability of 0 in Q_y counts as the smallest normal number.
+
     Raises:
-        ValueError: λ, momentum or centroids out of range, unknown policy, wrong shapes, a label
-            out of range, ``fixed`` used before :meth:`prepare`.
+        ValueError: λ, momentum or centroids out of range, unknown policy, another number of
+            classes, centroids on another device, ``fixed`` used before :meth:`prepare`.
         TrainingCollapsed: from :meth:`check`, when most of the log-likelihood is lost.
     """
 
@@ -93,9 +103,10 @@ class MCMILoss(Objective):
         self.momentum = momentum
         if isinstance(centroids, Tensor):
             self.policy = "fixed"
-            known = torch.ones(len(centroids), dtype=torch.bool)
             if centroids.ndim != 2 or centroids.shape[0] != centroids.shape[1]:
                 raise ValueError(f"centroids must be (C, C), got {tuple(centroids.shape)}")
+            check_floating(centroids, "centroids")
+            known = torch.ones_like(centroids[:, 0], dtype=torch.bool)
         elif centroids in ("fixed", "tracked"):
             self.policy = centroids
             if num_classes is None:
@@ -106,9 +117,13 @@ class MCMILoss(Objective):
             raise ValueError(
                 f"centroids must be a (C, C) tensor, 'fixed' or 'tracked', got {centroids!r}"
             )
-        self.register_buffer("centroids", centroids.detach().clone())  # (C, C), rows Q_y
+        centroids = full_precision(centroids.detach().clone())
+        self.register_buffer("centroids", centroids)  # (C, C), rows Q_y
         self.register_buffer("known", known)  # (C,), whether Q_y comes from data
-        self.register_buffer("initial_log_likelihood", torch.tensor(math.nan))  # nats
+        self.register_buffer("initial_log_likelihood", centroids.new_tensor(math.nan))  # nats
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> "MCMILoss":
+        return super()._apply(no_less_than(torch.float32, fn), recurse)
 
     @torch.no_grad()
     def prepare(self, model: nn.Module, batches: Iterable[Batch]) -> None:
@@ -117,34 +132,33 @@ class MCMILoss(Objective):
         As in the authors' code, this also moves the batch-norm statistics by one epoch.
         """
         model.train()
-        num_classes = len(self.centroids)
-        sums = torch.zeros_like(self.centroids, dtype=torch.float64)  # (C, C)
-        counts = torch.zeros(num_classes, 1, dtype=torch.float64, device=sums.device)
-        log_likelihood = torch.zeros((), dtype=torch.float64, device=sums.device)
+        sums = OutputSums.zeros(len(self.centroids), self.centroids.device)
         for batch in batches:
-            log_probs = model(batch.inputs).double().log_softmax(dim=1)  # (N, C)
-            sums.index_add_(0, batch.labels, log_probs.exp())
-            counts.index_add_(0, batch.labels, torch.ones_like(log_probs[:, :1]))
-            log_likelihood += log_probs.gather(1, batch.labels[:, None]).sum()
-        self.known.copy_((counts > 0).flatten())
-        self.centroids.copy_(torch.where(counts > 0, sums / counts.clamp_min(1), self.centroids))
-        self.initial_log_likelihood.copy_(log_likelihood / counts.sum())
+            logits = model(batch.inputs)
+            check_same_device(self.centroids, "loss", logits, "logits")
+            sums.update(logits, batch.labels)
+        counts = sums.class_counts[:, None]
+        means = sums.prob_sums / counts.clamp_min(1)
+        self.known.copy_(sums.class_counts > 0)
+        self.centroids.copy_(torch.where(counts > 0, means, self.centroids))
+        self.initial_log_likelihood.copy_(sums.log_likelihood_sum / counts.sum())
 
     def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """``cross_entropy`` and ``negative_cmi`` = −λ · mean KL(P_x ‖ Q_y)."""
-        check_pair(logits, labels, "logits")
+        labels = check_labelled(logits, labels)
+        check_same_device(self.centroids, "loss", logits, "logits")
         if logits.shape[1] != len(self.centroids):
             raise ValueError(f"logits have {logits.shape[1]} columns, not {len(self.centroids)}")
-        if not labels.is_cuda:
-            check_label_range(labels, len(self.centroids))
-        log_probs = full_precision(logits).log_softmax(dim=1)  # (N, C)
+        logits, _ = common_precision(logits, self.centroids)
+        log_probs = logits.log_softmax(dim=1)  # (N, C)
         probs = log_probs.exp()
         if self.policy == "tracked" and self.training:
             self._track(probs.detach(), labels)
-        elif self.policy == "fixed" and not labels.is_cuda and not self.known[labels].all():
+        elif self.policy == "fixed" and at_hand(labels) and not self.known[labels].all():
             raise ValueError("fixed centroids are not known yet; call prepare(model, batches)")
-        log_centroids = self.centroids.clamp_min(torch.finfo(log_probs.dtype).tiny).log()
-        divergence = (probs * (log_probs - log_centroids[labels])).sum(dim=1)  # (N,)
+        centroids = self.centroids.to(log_probs.dtype)
+        log_centroids = centroids.clamp_min(torch.finfo(centroids.dtype).tiny).log()
+        divergence = times_log(probs, log_probs - log_centroids[labels]).sum(dim=1)  # (N,)
         return {
             "cross_entropy": F.nll_loss(log_probs, labels),
             "negative_cmi": -self.lam * divergence.mean(),
@@ -152,14 +166,12 @@ class MCMILoss(Objective):
 
     def _track(self, probs: Tensor, labels: Tensor) -> None:
         """Q_y ← m·Q_y + (1−m)·(mean of the batch's P_x of class y), for the classes in it."""
-        counts = torch.zeros_like(self.centroids[:, 0]).index_add_(
-            0, labels, torch.ones_like(probs[:, 0])
-        )  # (C,)
-        sums = torch.zeros_like(self.centroids).index_add_(0, labels, probs)  # (C, C)
-        means = sums / counts.clamp_min(1)[:, None]
+        sums = torch.zeros_like(self.centroids, dtype=probs.dtype)  # (C, C)
+        counts = torch.zeros_like(sums[:, 0]).index_add_(0, labels, torch.ones_like(probs[:, 0]))
+        means = sums.index_add_(0, labels, probs) / counts.clamp_min(1)[:, None]
         # A class never seen before takes its first mean whole; an absent one keeps its centroid.
         step = torch.where(self.known, 1 - self.momentum, 1.0) * (counts > 0)
-        self.centroids.lerp_(means, step[:, None].to(means.dtype))
+        self.centroids.lerp_(means.to(self.centroids.dtype), step[:, None].to(self.centroids.dtype))
         self.known.logical_or_(counts > 0)
 
     def check(self, mean_terms: dict[str, float]) -> None:
@@ -193,7 +205,7 @@ class LabelSmoothingLoss(Objective):
         share: of the label that is spread evenly over all C classes, in [0, 1).
 
     Raises:
-        ValueError: a share out of range, wrong shapes.
+        ValueError: a share out of range.
 
     Source: Szegedy et al., "Rethinking the Inception architecture", CVPR 2016.
     """
@@ -205,8 +217,8 @@ class LabelSmoothingLoss(Objective):
         self.share = share
 
     def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """``cross_entropy`` with the smoothed labels."""
-        check_pair(logits, labels, "logits")
+        """``cross_entropy`` with the smoothed labels; inf where any class is excluded."""
+        labels = check_labelled(logits, labels)
         loss = F.cross_entropy(full_precision(logits), labels, label_smoothing=self.share)
         return {"cross_entropy": loss}
 
@@ -221,7 +233,7 @@ class EntropyBonusLoss(Objective):
         weight: β ≥ 0, of the entropy against log-likelihood.
 
     Raises:
-        ValueError: a weight out of range, wrong shapes.
+        ValueError: a weight out of range.
 
     Source: Pereyra et al., "Regularizing neural networks by penalizing confident output
     distributions", 2017.
@@ -235,9 +247,9 @@ class EntropyBonusLoss(Objective):
 
     def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """``cross_entropy`` and ``negative_entropy`` = −weight · mean H(P_x)."""
-        check_pair(logits, labels, "logits")
+        labels = check_labelled(logits, labels)
         log_probs = full_precision(logits).log_softmax(dim=1)  # (N, C)
-        negative_entropy = (log_probs.exp() * log_probs).sum(dim=1).mean()
+        negative_entropy = times_log(log_probs.exp(), log_probs).sum(dim=1).mean()
         return {
             "cross_entropy": F.nll_loss(log_probs, labels),
             "negative_entropy": self.weight * negative_entropy,
@@ -250,9 +262,6 @@ class SquaredErrorLoss(Objective):
     Summed over classes, so that its scale, and the step that a learning rate makes, does not fall
     with their number. Of all functions of x, P* minimises its expectation, as it does that of CE.
 
-    Raises:
-        ValueError: wrong shapes.
-
     Source: Brier, "Verification of forecasts expressed in terms of probability", 1950; for
     teachers: Hamidi et al., "How to train the teacher model for effective knowledge distillation",
     ECCV 2024.
@@ -260,7 +269,7 @@ class SquaredErrorLoss(Objective):
 
     def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """``squared_error``."""
-        check_pair(logits, labels, "logits")
+        labels = check_labelled(logits, labels)
         probs = full_precision(logits).softmax(dim=1)  # (N, C)
         targets = F.one_hot(labels, probs.shape[1])
         return {"squared_error": (probs - targets).square().sum(dim=1).mean()}

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mcmi_core.base.checks import check_label_range, check_pair, check_positive
+from mcmi_core.base.checks import check_labelled, check_positive, check_same_device
 from mcmi_core.base.errors import NonFiniteLogits
+from mcmi_core.losses import times_log
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class OutputSums:
         shapes = ((num_classes,), (num_classes, num_classes), (), ())
         return cls(*(torch.zeros(s, dtype=torch.float64, device=device) for s in shapes))
 
+    @torch.inference_mode()  # no graph is kept; sums that were made in this mode may be added to
     def update(self, logits: Tensor, labels: Tensor, temperature: float = 1.0) -> None:
-        """Add a batch.
+        """Add a batch; one without samples adds nothing.
 
         Args:
             logits: (N, C); −inf is a legitimate zero probability.
@@ -47,22 +49,21 @@ class OutputSums:
             temperature: T; P_x = softmax(logits / T).
 
         Raises:
-            ValueError: wrong shapes, a label out of range, a temperature that is not positive.
+            ValueError: wrong shapes, types or devices, a label out of range (on a GPU, the indexing
+                itself stops at one, without a wait), a temperature that is not positive.
         """
         num_classes = len(self.class_counts)
-        check_pair(logits, labels, "logits")
+        labels = check_labelled(logits, labels, may_be_empty=True)
         check_positive(temperature, "temperature")
+        check_same_device(self.class_counts, "metric", logits, "logits")
         if logits.shape[1] != num_classes:
             raise ValueError(f"logits have {logits.shape[1]} columns, not {num_classes}")
-        if not labels.is_cuda:  # there, the indexing itself stops on a bad label, without a wait
-            check_label_range(labels, num_classes)
         log_probs = (logits.double() / temperature).log_softmax(dim=1)
         probs = log_probs.exp()
         self.class_counts.index_add_(0, labels, torch.ones_like(labels, dtype=torch.float64))
         self.prob_sums.index_add_(0, labels, probs)
         self.log_likelihood_sum.add_(log_probs.gather(1, labels[:, None]).sum())
-        # 0 · log 0 = 0
-        self.entropy_sum.sub_(torch.where(probs > 0, probs * log_probs, 0 * probs).sum())
+        self.entropy_sum.sub_(times_log(probs, log_probs).sum())
 
     @property
     def cmi(self) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import DATA, PAIR, QUICKSTART, kd_student, mll_teacher, profile_of
+from small_runs import DATA, PAIR, QUICKSTART, mll_teacher, profile_of
 
 from mcmi_core import cli
 from mcmi_core.base.device import default_device

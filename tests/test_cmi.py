@@ -225,7 +225,7 @@ PROBS, LABELS = torch.full((3, 2), 0.5), torch.tensor([0, 1, 1])
         (
             torch.ones(3),
             LABELS,
-            r"probs must be .* shape \(N, C\), got torch.float32 of shape \(3,",
+            r"probs must have shape \(N, C\), got \(3,\)",
         ),
         (torch.ones(3, 2, dtype=torch.int64), LABELS, "got torch.int64"),
         (PROBS, LABELS[:2], r"labels must be .* shape \(3,\), got torch.int64 of shape \(2,\)"),

@@ -1,32 +1,116 @@
-"""Checks on tensors that several modules share; each message quotes what it got."""
+"""Checks on tensors that several modules share; each message quotes what it got and what would do.
 
+Shapes, types and devices are looked at, which never waits for a GPU; a check of values says so.
+"""
+
+import torch
 from torch import Tensor
 
 
-def check_pair(values: Tensor, labels: Tensor, name: str) -> None:
-    """Require ``values`` (N, C) floating point and ``labels`` (N,) integer, N ≥ 1.
-
-    Looks at shapes and types only, so it never waits for a GPU.
+def check_floating(values: Tensor, name: str) -> None:
+    """Require a floating-point tensor.
 
     Raises:
-        ValueError: a wrong shape or type.
+        ValueError: no tensor, or one of another type.
     """
-    if values.ndim != 2 or not values.is_floating_point():
+    _check_tensor(values, name)
+    if not values.is_floating_point():
         raise ValueError(
-            f"{name} must be a floating-point tensor of shape (N, C), "
-            f"got {values.dtype} of shape {tuple(values.shape)}"
+            f"{name} must be a floating-point tensor, got {values.dtype}; {name}.float() would do"
         )
-    if labels.shape != values.shape[:1] or labels.is_floating_point():
+
+
+def check_outputs(values: Tensor, name: str) -> None:
+    """Require ``values`` (N, C), C ≥ 2, floating point.
+
+    Raises:
+        ValueError: no tensor, a wrong shape or type.
+    """
+    check_floating(values, name)
+    if values.ndim == 2 and values.shape[1] != 1:
+        return
+    if values.ndim in (1, 2):
+        one = name if values.ndim == 1 else f"{name}.squeeze(1)"
+        other = f"1 - {one}" if name == "probs" else f"torch.zeros_like({one})"
+        remedy = f"torch.stack([{other}, {one}], 1) would do for those of class 1 against class 0"
+    else:
+        remedy = (
+            f"{name}.movedim(1, -1).flatten(0, -2) would do if the classes are axis 1, "
+            f"{name}.flatten(0, -2) if they are the last"
+        )
+    raise ValueError(f"{name} must have shape (N, C), got {tuple(values.shape)}; {remedy}")
+
+
+def check_pair(values: Tensor, labels: Tensor, name: str, may_be_empty: bool = False) -> Tensor:
+    """Require ``values`` (N, C) floating point and ``labels`` (N,) integer or bool, on one device.
+
+    Args:
+        values: of any floating-point type.
+        labels: of any integer type, or bool.
+        name: of the values, for messages.
+        may_be_empty: whether N may be 0.
+
+    Returns:
+        The labels as int64: as an index, uint8 would be taken for a mask.
+
+    Raises:
+        ValueError: no tensors, a wrong shape or type, different devices, or no sample.
+    """
+    check_outputs(values, name)
+    _check_tensor(labels, "labels")
+    if labels.shape != values.shape[:1] or labels.is_floating_point() or labels.is_complex():
         raise ValueError(
-            f"labels must be an integer tensor of shape ({values.shape[0]},), "
-            f"got {labels.dtype} of shape {tuple(labels.shape)}"
+            f"labels must be an integer tensor of shape ({len(values)},), "
+            f"got {labels.dtype} of shape {tuple(labels.shape)}{_remedy(labels, len(values))}"
         )
-    if len(labels) == 0:
+    check_same_device(labels, "labels", values, name)
+    if len(labels) == 0 and not may_be_empty:
         raise ValueError(f"{name} and labels hold no sample")
+    return labels.long()
 
 
-def check_label_range(labels: Tensor, num_classes: int) -> None:
-    """Require every label in [0, num_classes).
+def _remedy(labels: Tensor, samples: int) -> str:
+    if labels.ndim == 2 and len(labels) == samples:
+        if labels.shape[1] == 1:
+            return "; labels.squeeze(1) would do"
+        return "; labels.argmax(1) would do for one-hot or soft labels"
+    if labels.ndim != 1 and labels.numel() == samples:
+        return "; labels.flatten() would do"
+    if labels.ndim == 1 and len(labels) == samples:
+        return "; labels.long() would do if they are whole numbers"
+    return ""
+
+
+def check_labelled(
+    logits: Tensor, labels: Tensor, name: str = "logits", may_be_empty: bool = False
+) -> Tensor:
+    """:func:`check_pair`, and labels in [0, C) where these can be read without a wait.
+
+    Returns:
+        The labels as int64.
+
+    Raises:
+        ValueError: as :func:`check_pair`; on the CPU also a label out of range.
+    """
+    labels = check_pair(logits, labels, name, may_be_empty)
+    if at_hand(labels):
+        check_label_range(labels, logits.shape[1], name)
+    return labels
+
+
+def at_hand(tensor: Tensor) -> bool:
+    """Whether its values can be read: on the CPU, and outside ``torch.func.vmap`` and the like."""
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return tensor.device.type == "cpu" and not wrapped
+
+
+def check_label_range(labels: Tensor, num_classes: int, name: str | None = None) -> None:
+    """Require every label in [0, num_classes). Reads them, for which it waits for a GPU.
+
+    Args:
+        labels: integers.
+        num_classes: C.
+        name: of the tensor that the labels belong to, for the remedy.
 
     Raises:
         ValueError: the first label outside that range.
@@ -35,23 +119,51 @@ def check_label_range(labels: Tensor, num_classes: int) -> None:
         return
     lowest, highest = (bound.item() for bound in labels.aminmax())  # in every step, so it is short
     if lowest < 0 or highest >= num_classes:
-        outside = labels[(labels < 0) | (labels >= num_classes)]
-        raise ValueError(f"label {outside[0].item()} is outside 0..{num_classes - 1}")
+        label = labels[(labels < 0) | (labels >= num_classes)][0].item()
+        remedy = ""
+        if name and label < 0:
+            remedy = f"; {name}[keep] and labels[keep], keep = labels >= 0, leave such samples out"
+        elif name:
+            remedy = f"; labels count from 0, so {label} needs at least {label + 1} classes"
+        raise ValueError(f"label {label} is outside 0..{num_classes - 1}{remedy}")
 
 
 def check_probabilities(probs: Tensor) -> None:
     """Require rows of ``probs`` (N, C) to be probability distributions, to 1e-3.
 
+    To 4e-3 in bfloat16, whose rounding errs by up to half of that. Waits for a GPU.
+
     Raises:
         ValueError: NaN, negative entries, or a row that does not sum to 1; quotes the first.
     """
-    valid = (probs >= 0).all(dim=1) & ((probs.sum(dim=1) - 1).abs() < 1e-3)
+    tolerance = 4e-3 if probs.dtype == torch.bfloat16 else 1e-3
+    totals = probs.sum(dim=1, dtype=torch.float64)
+    valid = (probs >= 0).all(dim=1) & ((totals - 1).abs() < tolerance)
     if not valid.all():
         row = int((~valid).nonzero()[0])
         raise ValueError(
             f"probs must hold probability distributions, but row {row} has minimum "
-            f"{probs[row].min().item():.4g} and sum {probs[row].sum().item():.4g}; "
+            f"{probs[row].min().item():.4g} and sum {totals[row].item():.4g}; "
             "apply softmax to logits first"
+        )
+
+
+def check_same_device(moved: Tensor, moved_name: str, other: Tensor, name: str) -> None:
+    """Require a tensor on the device of another.
+
+    Args:
+        moved: which would have to be moved, or a tensor of what would.
+        moved_name: how to call that.
+        other: to whose device.
+        name: of it.
+
+    Raises:
+        ValueError: the devices differ.
+    """
+    if moved.device != other.device:
+        raise ValueError(
+            f"{moved_name} must be on the device of {name}, {other.device}, got {moved.device}; "
+            f"{moved_name}.to({name}.device) would do"
         )
 
 
@@ -85,3 +197,11 @@ def check_not_negative(value: float, name: str) -> None:
     """
     if not value >= 0:
         raise ValueError(f"{name} must be ≥ 0, got {value}")
+
+
+def _check_tensor(values: object, name: str) -> None:
+    if not isinstance(values, Tensor):
+        raise ValueError(
+            f"{name} must be a tensor, got {type(values).__name__}; "
+            f"torch.as_tensor({name}) would do"
+        )

@@ -2,9 +2,11 @@
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -67,6 +69,15 @@ def own_arithmetic(threads: int) -> Iterator[None]:
 def free_memory(device: torch.device) -> float:
     """Bytes that nobody uses on a device; without bound on the CPU, where files can be mapped."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
+
+
+def available_memory(device: torch.device) -> float:
+    """Bytes that new tensors can take on a device; without bound where a CPU's system is silent."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    found = meminfo.exists() and re.search(r"^MemAvailable: *(\d+) kB", meminfo.read_text(), re.M)
+    return 1024 * int(found[1]) if found else math.inf
 
 
 def place(module: Module, device: torch.device, precision: str = "float32") -> Module:

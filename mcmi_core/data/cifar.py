@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 
-from mcmi_core.base.errors import DataError
+from mcmi_core.base.errors import DataError, StoreError
+from mcmi_core.base.files import locked
 from mcmi_core.base.paths import data_root
 from mcmi_core.data.split import Dataset, Split
 
@@ -45,10 +45,9 @@ def _cifar(name: str) -> Dataset:
 def _download(name: str, root: Path, factory: type) -> list:
     """Both splits; if several processes need them at once, one downloads."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{name}.lock"):
+        with locked(root / f".{name}.lock"):
             return [factory(root, train=train, download=True) for train in (True, False)]
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, StoreError) as error:
         raise DataError(
             f"{name} is not in {root} and cannot be downloaded ({error}). On a machine with a "
             f"network, fetch {factory.filename}, then put it there or name its folder in MCMI_DATA"

@@ -11,6 +11,7 @@ from mcmi_core.base.checks import check_not_negative
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.losses import full_precision
+from mcmi_core.models._base import features_and_logits
 
 
 class Output(NamedTuple):
@@ -29,9 +30,12 @@ def feature_shapes(network: nn.Module, sample: Tensor) -> list[tuple[int, ...]]:
     Args:
         network: left in the mode that it was in, its batch statistics unchanged.
         sample: some normalised inputs (N, ...).
+
+    Raises:
+        IncompatibleNetworks: the network does not show its features.
     """
     training = network.training
-    features, _ = network.eval().features(sample)
+    features, _ = features_and_logits(network.eval(), sample)
     network.train(training)
     return [tuple(feature.shape[1:]) for feature in features]
 
@@ -140,7 +144,7 @@ class Distiller(Criterion):
             teacher = Output([], self._recall(batch))
         terms = self(student, teacher, batch)
         if self.cross_entropy_weight:
-            cross_entropy = F.cross_entropy(full_precision(student.logits), batch.labels)
+            cross_entropy = F.cross_entropy(full_precision(student.logits), batch.labels.long())
             terms = {"cross_entropy": self.cross_entropy_weight * cross_entropy} | terms
         return terms
 
@@ -151,7 +155,7 @@ class Distiller(Criterion):
 
     def _output(self, network: nn.Module, inputs: Tensor) -> Output:
         if self.uses_features:
-            return Output(*network.features(inputs))
+            return Output(*features_and_logits(network, inputs))
         return Output([], network(inputs))
 
 

@@ -10,17 +10,22 @@ classes, n samples in the training split and q = K/n,
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mcmi_core.base.checks import check_positive
+from mcmi_core.base.device import available_memory
 from mcmi_core.data.loader import Batch
 from mcmi_core.distillers._base import Distiller, Output, feature_shapes
 from mcmi_core.losses import exact_products, full_precision
 
 EPSILON = 1e-7
+
+NUMBERS_PER_SCORE = 15
+"""That a step holds at once for each pair of a batch's and a training image, as measured."""
 
 
 class OtherClasses(nn.Module):
@@ -183,6 +188,22 @@ class CRD(Distiller):
         self.student_memory = Memory(*memory)
         self.teacher_memory = Memory(*memory)
         self.negatives = OtherClasses(labels)
+
+    def prepare(self, model: nn.Module, batches: Iterable[Batch]) -> None:
+        """See whether a step fits into the memory.
+
+        Raises:
+            ValueError: it does not.
+        """
+        samples, images = len(next(iter(batches)).labels), len(self.student_memory.bank)
+        needed = NUMBERS_PER_SCORE * 4 * samples * images
+        free = available_memory(self.student_memory.bank.device)
+        if needed > free:
+            raise ValueError(
+                f"crd compares the {samples} images of a batch with all {images:,} of the training "
+                f"split, which takes about {needed / 2**30:.1f} GiB of memory, and "
+                f"{free / 2**30:.1f} are free; take smaller batches, less data or another distiller"
+            )
 
     def forward(self, student: Output, teacher: Output, batch: Batch) -> dict[str, Tensor]:
         """``crd``: weight · (L_student + L_teacher), nats; the batch is remembered afterwards."""

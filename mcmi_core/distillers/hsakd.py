@@ -104,6 +104,6 @@ class HSAKD(Distiller):
         terms = self(student, teacher, batch)
         if self.cross_entropy_weight:
             upright = full_precision(student.logits[::ROTATIONS])
-            cross_entropy = F.cross_entropy(upright, batch.labels)
+            cross_entropy = F.cross_entropy(upright, batch.labels.long())
             terms = {"cross_entropy": self.cross_entropy_weight * cross_entropy} | terms
         return terms

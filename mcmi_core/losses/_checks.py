@@ -2,47 +2,53 @@
 
 from torch import Tensor
 
-from mcmi_core.base.checks import check_same_shape
+from mcmi_core.base.checks import (
+    check_floating,
+    check_outputs,
+    check_same_device,
+    check_same_shape,
+)
 
 
 def check_same_batch(student: Tensor, teacher: Tensor, names: str) -> None:
     """Require tensors (N, ...) with at least one value for each of the same N ≥ 1 samples.
 
     Raises:
-        ValueError: no axis beside the batch, different batch sizes, or an empty batch.
+        ValueError: no axis beside the batch, different batch sizes, or what
+            :func:`check_comparable` refuses.
     """
+    check_comparable(student, teacher, names)
     if min(student.ndim, teacher.ndim) < 2 or student.shape[:1] != teacher.shape[:1]:
         raise ValueError(
             f"{names} must have shapes (N, ...) with the same N, "
             f"got {tuple(student.shape)} and {tuple(teacher.shape)}"
         )
-    _check_samples(student, names)
 
 
 def check_logits(student_logits: Tensor, teacher_logits: Tensor) -> None:
-    """Require two tensors of one shape (N, C), N ≥ 1.
+    """Require two tensors of one shape (N, C), N ≥ 1, C ≥ 2.
 
     Raises:
-        ValueError: shapes that differ or are not (N, C), or an empty batch.
+        ValueError: shapes that differ or are not (N, C), or what :func:`check_comparable` refuses.
     """
-    check_same_shape(student_logits, teacher_logits, "student_logits and teacher_logits")
-    if student_logits.ndim != 2:
-        raise ValueError(f"logits must have shape (N, C), got {tuple(student_logits.shape)}")
-    _check_samples(student_logits, "student_logits and teacher_logits")
+    names = "student_logits and teacher_logits"
+    check_comparable(student_logits, teacher_logits, names)
+    check_same_shape(student_logits, teacher_logits, names)
+    check_outputs(student_logits, "student_logits")
 
 
 def check_maps(student_map: Tensor, teacher_map: Tensor, names: str) -> None:
     """Require maps (N, C, H, W) of the same N ≥ 1 samples.
 
     Raises:
-        ValueError: other shapes, different batch sizes, or an empty batch.
+        ValueError: other shapes, different batch sizes, or what :func:`check_comparable` refuses.
     """
+    check_comparable(student_map, teacher_map, names)
     if not student_map.ndim == teacher_map.ndim == 4 or len(student_map) != len(teacher_map):
         raise ValueError(
             f"{names} must have shapes (N, C, H, W) with the same N, "
             f"got {tuple(student_map.shape)} and {tuple(teacher_map.shape)}"
         )
-    _check_samples(student_map, names)
 
 
 def check_map_lists(
@@ -64,6 +70,20 @@ def check_map_lists(
         check_maps(student_map, teacher_map, f"student_maps[{layer}] and teacher_maps[{layer}]")
 
 
-def _check_samples(tensor: Tensor, names: str) -> None:
-    if len(tensor) == 0:
-        raise ValueError(f"{names} hold no sample, got shape {tuple(tensor.shape)}")
+def check_comparable(student: Tensor, teacher: Tensor, names: str) -> None:
+    """Require floating-point tensors on one device that hold a sample; types may differ.
+
+    Args:
+        student: (N, ...).
+        teacher: (N', ...).
+        names: of both, joined by "and".
+
+    Raises:
+        ValueError: no tensors, integers, different devices, or an empty batch.
+    """
+    student_name, teacher_name = names.split(" and ")
+    check_floating(student, student_name)
+    check_floating(teacher, teacher_name)
+    check_same_device(teacher, teacher_name, student, student_name)
+    if student.shape[:1].numel() == 0:
+        raise ValueError(f"{names} hold no sample, got shape {tuple(student.shape)}")

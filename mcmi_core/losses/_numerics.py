@@ -1,5 +1,6 @@
 """What keeps losses precise and their gradients finite."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -13,6 +14,39 @@ def full_precision(tensor: Tensor) -> Tensor:
     """float32 for half-precision tensors, all others unchanged: losses never run in half."""
     half = tensor.is_floating_point() and tensor.element_size() < 4
     return tensor.float() if half else tensor
+
+
+def common_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in the widest of their types, at least float32."""
+    dtype = torch.float32
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return tuple(tensor.to(dtype) for tensor in tensors)
+
+
+def no_less_than(dtype: torch.dtype, convert: Callable[[Tensor], Tensor]) -> Callable:
+    """A conversion for ``Module._apply`` that narrows no float below ``dtype``.
+
+    Whatever else ``convert`` does, such as moving to a device, is done.
+    """
+
+    def convert_less(tensor: Tensor) -> Tensor:
+        converted = convert(tensor)
+        if not converted.is_floating_point():
+            return converted
+        least = torch.promote_types(converted.dtype, dtype)
+        # From the tensor as it was, so that nothing is rounded on the way.
+        return converted if converted.dtype == least else tensor.to(converted.device, least)
+
+    return convert_less
+
+
+def times_log(probs: Tensor, logs: Tensor) -> Tensor:
+    """probs · logs with 0 · log 0 = 0, whatever ``logs`` is there, and a finite gradient.
+
+    Asks for p == 0, not for p > 0: NaN stays NaN.
+    """
+    return probs * torch.where(probs == 0, 0, logs)
 
 
 def exact_products(operand: Tensor) -> AbstractContextManager:

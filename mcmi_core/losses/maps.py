@@ -4,7 +4,8 @@ Where the sizes of a pair of maps may differ, the larger is average-pooled to th
 output position is the mean of an even share of the input, as in adaptive average pooling.
 """
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import pairwise, starmap
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from mcmi_core.base.checks import check_same_shape
 from mcmi_core.losses._checks import check_map_lists, check_maps, check_same_batch
-from mcmi_core.losses._numerics import exact_products, full_precision, unit
+from mcmi_core.losses._numerics import common_precision, exact_products, full_precision, unit
 
 CONTEXT_SIZES = (4, 2, 1)
 """Positions per side of the pooled maps that the hierarchical context loss compares."""
@@ -54,7 +55,8 @@ def _shares(length: int, parts: int, like: Tensor) -> Tensor:
 
 
 def _to_common_size(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Two maps in at least float32, average-pooled to the smaller height and the smaller width."""
+    """Two maps in one type, average-pooled to the smaller height and the smaller width."""
+    first, second = common_precision(first, second)
     size = tuple(map(min, first.shape[-2:], second.shape[-2:]))
     return average_pool(first, size), average_pool(second, size)
 
@@ -74,9 +76,9 @@ def hint_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
 
     Source: Romero et al., "FitNets: hints for thin deep nets", ICLR 2015.
     """
-    check_same_shape(student_map, teacher_map, "student_map and teacher_map")
     check_same_batch(student_map, teacher_map, "student_map and teacher_map")
-    return F.mse_loss(full_precision(student_map), full_precision(teacher_map))
+    check_same_shape(student_map, teacher_map, "student_map and teacher_map")
+    return F.mse_loss(*common_precision(student_map, teacher_map))
 
 
 def attention_loss(student_maps: list[Tensor], teacher_maps: list[Tensor], p: float = 2) -> Tensor:
@@ -140,8 +142,12 @@ def vid_loss(predicted_mean: Tensor, teacher_map: Tensor, log_scale: Tensor) -> 
             f"{tuple(predicted_mean.shape)}, {tuple(teacher_map.shape)} and "
             f"{tuple(log_scale.shape)}"
         )
+    predicted_mean, teacher_map, log_scale = common_precision(
+        predicted_mean,
+        teacher_map,
+        log_scale[:, None, None],  # (C, 1, 1)
+    )
     predicted_mean, teacher_map = _to_common_size(predicted_mean, teacher_map)
-    log_scale = full_precision(log_scale)[:, None, None]  # (C, 1, 1)
     variance = F.softplus(log_scale) + SMALLEST_VARIANCE
     squared_errors = (predicted_mean - teacher_map).square()
     return 0.5 * (squared_errors / variance + variance.log()).mean()
@@ -211,7 +217,7 @@ def hcl_loss(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
     pairs = list(zip(student_maps, teacher_maps, strict=True))
     for layer, pair in enumerate(pairs):
         check_same_shape(*pair, f"student_maps[{layer}] and teacher_maps[{layer}]")
-    differences = [full_precision(student) - full_precision(teacher) for student, teacher in pairs]
+    differences = [student - teacher for student, teacher in starmap(common_precision, pairs)]
     return sum(map(_mean_square_at_all_sizes, differences))
 
 
@@ -254,15 +260,15 @@ def fsp_loss(student_maps: list[Tensor], teacher_maps: list[Tensor]) -> Tensor:
                 f"student_maps[{layer}] and teacher_maps[{layer}] must have the same channels, "
                 f"got {tuple(student_map.shape)} and {tuple(teacher_map.shape)}"
             )
-    flows = zip(_flows(student_maps), _flows(teacher_maps), strict=True)
-    return sum(F.mse_loss(student_flow, teacher_flow) for student_flow, teacher_flow in flows)
+    # Here, and not in each pair, so that the gradients of a map's two pairs add up in float32.
+    maps, layers = common_precision(*student_maps, *teacher_maps), len(student_maps)
+    return sum(map(F.mse_loss, _flows(maps[:layers]), _flows(maps[layers:])))
 
 
-def _flows(maps: list[Tensor]) -> list[Tensor]:
+def _flows(maps: Sequence[Tensor]) -> list[Tensor]:
     """G_i, (N, C_i, C_{i+1}), of each pair of consecutive maps."""
     flows = []
-    # Here, and not in each pair, so that the gradients of a map's two pairs add up in float32.
-    for first, second in pairwise(map(full_precision, maps)):
+    for first, second in pairwise(maps):
         first, second = (x.flatten(start_dim=2) for x in _to_common_size(first, second))
         with exact_products(first):
             flows.append(first @ second.mT / first.shape[2])

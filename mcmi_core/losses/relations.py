@@ -1,12 +1,14 @@
 """Losses of how the samples of a batch relate to one another; widths may differ unless said."""
 
+from itertools import starmap
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mcmi_core.base.checks import check_same_shape
 from mcmi_core.losses._checks import check_same_batch
-from mcmi_core.losses._numerics import SHORTEST, exact_products, full_precision, unit
+from mcmi_core.losses._numerics import SHORTEST, common_precision, exact_products, unit
 
 PKT_EPSILON = 1e-7
 """What PKT adds to norms and probabilities."""
@@ -31,12 +33,13 @@ def similarity_loss(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     Source: Tung and Mori, "Similarity-preserving knowledge distillation", ICCV 2019.
     """
     check_same_batch(student_map, teacher_map, "student_map and teacher_map")
-    return F.mse_loss(_similarities(student_map), _similarities(teacher_map))
+    maps = common_precision(student_map, teacher_map)
+    return F.mse_loss(*map(_similarities, maps))
 
 
 def _similarities(maps: Tensor) -> Tensor:
     """Ĝ, (N, N)."""
-    maps = full_precision(maps).flatten(start_dim=1)
+    maps = maps.flatten(start_dim=1)
     with exact_products(maps):
         return unit(maps @ maps.T)
 
@@ -63,15 +66,15 @@ def pkt_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     transfer", ECCV 2018.
     """
     check_same_batch(student_features, teacher_features, "student_features and teacher_features")
-    student_probs = _similarity_distribution(student_features)
-    teacher_probs = _similarity_distribution(teacher_features)
+    features = common_precision(student_features, teacher_features)
+    student_probs, teacher_probs = map(_similarity_distribution, features)
     ratios = (teacher_probs + PKT_EPSILON) / (student_probs + PKT_EPSILON)
     return (teacher_probs * ratios.log()).mean()
 
 
 def _similarity_distribution(features: Tensor) -> Tensor:
     """Row i holds the probabilities of the neighbours of sample i, (N, N)."""
-    features = full_precision(features).flatten(start_dim=1)
+    features = features.flatten(start_dim=1)
     norms = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     features = features / (norms + PKT_EPSILON)
     with exact_products(features):
@@ -109,16 +112,15 @@ def rkd_loss(
     Source: Park et al., "Relational knowledge distillation", CVPR 2019.
     """
     check_same_batch(student_features, teacher_features, "student_features and teacher_features")
-    student_distances, student_cosines = _distances_and_cosines(student_features)
-    teacher_distances, teacher_cosines = _distances_and_cosines(teacher_features)
-    return distance_weight * F.smooth_l1_loss(
-        student_distances, teacher_distances
-    ) + angle_weight * F.smooth_l1_loss(student_cosines, teacher_cosines)
+    features = common_precision(student_features, teacher_features)
+    student, teacher = map(_distances_and_cosines, features)
+    distances, angles = starmap(F.smooth_l1_loss, zip(student, teacher, strict=True))
+    return distance_weight * distances + angle_weight * angles
 
 
 def _distances_and_cosines(features: Tensor) -> tuple[Tensor, Tensor]:
     """Pairwise distances over their mean (N, N), and cosines [k, i, j] of triples (N, N, N)."""
-    features = full_precision(features).flatten(start_dim=1)
+    features = features.flatten(start_dim=1)
     # Differences, not inner products: |x|² + |y|² − 2⟨x, y⟩ would cancel.
     edges = features[None] - features[:, None]  # (N, N, D), [k, i] = x_i − x_k
     distances = torch.linalg.vector_norm(edges, dim=2)
@@ -147,7 +149,8 @@ def correlation_loss(student_embedding: Tensor, teacher_embedding: Tensor) -> Te
     Source: Peng et al., "Correlation congruence for knowledge distillation", ICCV 2019.
     """
     names = "student_embedding and teacher_embedding"
-    check_same_shape(student_embedding, teacher_embedding, names)
     check_same_batch(student_embedding, teacher_embedding, names)
-    distances = (full_precision(student_embedding) - full_precision(teacher_embedding)).abs()
+    check_same_shape(student_embedding, teacher_embedding, names)
+    student_embedding, teacher_embedding = common_precision(student_embedding, teacher_embedding)
+    distances = (student_embedding - teacher_embedding).abs()
     return (distances[:-1] * distances[1:]).sum() / max(len(distances) - 1, 1)

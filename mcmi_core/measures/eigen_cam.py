@@ -23,6 +23,7 @@ from mcmi_core.data.augmentation import centre_crop
 from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.measures.evaluation import batch_size
+from mcmi_core.models._base import features_and_logits
 
 DIGITS = 3
 """Decimals of the maps in a record."""
@@ -200,7 +201,7 @@ def eigen_cam_maps(
 @torch.no_grad()
 def _stage_maps(model: nn.Module, inputs: Tensor) -> list[Tensor]:
     """The maps (N, D, H, W) among the features, stem first; the model in eval mode."""
-    features, _ = model.eval().features(inputs)
+    features, _ = features_and_logits(model.eval(), inputs)
     if maps := [feature for feature in features if feature.ndim == 4]:
         return maps
     raise ValueError(

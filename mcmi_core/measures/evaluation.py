@@ -1,5 +1,7 @@
 """What a network does on a split: accuracy, LL, CMI, entropy and, where known, BCPD error."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -82,7 +84,9 @@ def evaluate(
         part = part.to(device)
         logits = predict_logits(model, dataset, part, device)
         sums.update(logits, part.labels, temperature)
-        hits += (logits.topk(len(hits)).indices == part.labels[:, None]).sum(dim=0)
+        highest = logits.topk(len(hits))
+        hit = (highest.indices == part.labels[:, None]) & (highest.values > -math.inf)
+        hits += hit.sum(dim=0)
         if part.posterior is not None:
             divergence_sum += bayes_divergence(logits, part.posterior, temperature).sum()
 

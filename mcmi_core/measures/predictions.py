@@ -1,8 +1,9 @@
 """Measurements of a network's outputs: at other temperatures, class by class, on unseen samples."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from mcmi_core.base.errors import NonFiniteLogits
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.measures.evaluation import evaluate, predict_logits
 
@@ -28,7 +29,7 @@ def confusion_matrix(
     """How many samples of each ``true_class`` are taken for each ``predicted_class``: C² rows."""
 
     classes = dataset.num_classes
-    predicted = predict_logits(model, dataset, split, device).argmax(dim=1)
+    predicted = _predict(model, dataset, split, device).argmax(dim=1)
     cells = classes * split.labels.to(device) + predicted  # (N,)
     return {
         "true_class": [true for true in range(classes) for _ in range(classes)],
@@ -71,7 +72,7 @@ def by_class(
     """
     from torchmetrics.functional.classification import binary_calibration_error
 
-    probs = predict_logits(model, dataset, split, device).double().softmax(dim=1)  # (N, C)
+    probs = _predict(model, dataset, split, device).double().softmax(dim=1)  # (N, C)
     labels, predicted = split.labels.to(device), probs.argmax(dim=1)
     rows = []
     for label, beliefs in enumerate(probs.T.contiguous()):  # (N,)
@@ -89,6 +90,18 @@ def by_class(
     names = ("class_index", "accuracy_percent", "frequency_percent", "probability_percent")
     columns = zip(*rows, strict=True)
     return dict(zip((*names, "calibration_error_percent"), map(list, columns), strict=True))
+
+
+def _predict(model: nn.Module, dataset: Dataset, split: Split, device: torch.device) -> Tensor:
+    """Logits (N, C); of NaN, a measurement would say something all the same.
+
+    Raises:
+        NonFiniteLogits: NaN among them.
+    """
+    logits = predict_logits(model, dataset, split, device)
+    if logits.isnan().any():
+        raise NonFiniteLogits("the logits contain NaN")
+    return logits
 
 
 def network_size(

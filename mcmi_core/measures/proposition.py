@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.measures.information import entropy_by_class, information_by_class, mean_over_classes
+from mcmi_core.models._base import features_and_logits
 from mcmi_core.models.mlp import MLP
 
 
@@ -75,7 +76,7 @@ def proposition_1(
         name = type(model).__name__
         raise ValueError(f"Proposition 1 is counted for the layers of an mlp, got {name}")
     model.eval()
-    hidden, logits = model.features(dataset.normalise(split.inputs.to(device)))
+    hidden, logits = features_and_logits(model, dataset.normalise(split.inputs.to(device)))
     stages = [*model.layers, model.head]
     rows = []
     for depth, feature in enumerate([*hidden, logits], start=1):

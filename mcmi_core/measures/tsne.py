@@ -6,6 +6,7 @@ from torch import nn
 from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.measures.evaluation import batch_size
+from mcmi_core.models._base import features_and_logits
 
 
 @torch.no_grad()
@@ -43,8 +44,9 @@ def tsne(
     part = split if samples >= len(split) else split.fraction(samples / len(split), seed=seed)
     size = batch_size(dataset, device)
     batches = evaluation_batches(dataset, part, batch_size=size, device=device)
-    vectors = torch.cat([model.features(batch.inputs)[0][-1] for batch in batches]).cpu().numpy()
+    vectors = torch.cat([features_and_logits(model, batch.inputs)[0][-1] for batch in batches])
     reducer = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-    places = reducer.fit_transform(vectors).round(3)  # (N, 2); finer than any figure shows
+    places = reducer.fit_transform(vectors.cpu().numpy())  # (N, 2)
+    places = places.round(3)  # finer than any figure shows
     horizontal, vertical = (column.tolist() for column in places.astype(float).T)
     return {"horizontal": horizontal, "vertical": vertical, "class_index": part.labels.tolist()}

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from mcmi_core.base.errors import IncompatibleNetworks
+
 
 class Classifier(nn.Module):
     """A network for classification that shows its intermediate features.
@@ -23,6 +25,25 @@ class Classifier(nn.Module):
         """Logits (N, C)."""
         _, logits = self.features(inputs)
         return logits
+
+
+def features_and_logits(network: nn.Module, inputs: Tensor) -> tuple[list[Tensor], Tensor]:
+    """What a network's ``features`` returns for some inputs; see :meth:`Classifier.features`.
+
+    Raises:
+        IncompatibleNetworks: it has no such method. In torchvision, ``features`` is a module.
+    """
+    show = getattr(network, "features", None)
+    if not callable(show) or isinstance(show, nn.Module):
+        name = type(network).__name__
+        there = f"is a module, {type(show).__name__}," if show is not None else "is missing"
+        raise IncompatibleNetworks(
+            f"{name} does not show its features: its attribute features {there} and has to be a "
+            f"method that returns (maps from the stem up, then a vector), logits. Add one in a "
+            f"subclass of {name}; distillers that look at logits alone (kd, dkd, dist, lskd) need "
+            "none"
+        )
+    return show(inputs)
 
 
 class MeanOverPositions(nn.Module):

@@ -57,13 +57,15 @@ def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``now``, and ``"A, then B"`` where the two differ, but for the date.
     """
-    both = dict(now)
-    for name, value in now.items():
-        earlier = before.get(name, value)
-        if name != "date" and not (earlier == value or str(earlier).endswith(f", then {value}")):
-            both[name] = f"{earlier}, then {value}"
-        elif name != "date":
-            both[name] = earlier
+    if not before:
+        return dict(now)
+    both = {"date": now["date"]}
+    for name in now.keys() | ({"settings"} & before.keys()):
+        earlier, value = (about.get(name, "none") for about in (before, now))
+        if name == "date":
+            continue
+        same = earlier == value or str(earlier).endswith(f", then {value}")
+        both[name] = earlier if same else f"{earlier}, then {value}"
     return both
 
 

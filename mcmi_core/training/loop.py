@@ -170,7 +170,10 @@ def _check(criterion: Criterion, means: dict[str, float]) -> None:
     criterion.check(means)
     for name, value in means.items():
         if not math.isfinite(value):
-            raise TrainingCollapsed(f"{name} is {value}; try a smaller learning rate")
+            remedy = "try a smaller learning rate"
+            if value == math.inf:
+                remedy += ", unless a logit of −inf excludes a class that a label or teacher names"
+            raise TrainingCollapsed(f"{name} is {value}; {remedy}")
 
 
 def train_steps(request: Steps) -> Window:

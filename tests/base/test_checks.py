@@ -4,9 +4,11 @@ import re
 
 import pytest
 import torch
+from torch.func import vmap
 
 from mcmi_core.base.checks import (
     check_label_range,
+    check_labelled,
     check_not_negative,
     check_pair,
     check_positive,
@@ -18,31 +20,59 @@ LABELS = torch.tensor([0, 2])
 NAN, INF = float("nan"), float("inf")
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+INTEGERS = [torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_pairs_of_any_precision_pass(dtype):
     check_pair(torch.full((2, 3), NAN, dtype=dtype), LABELS, "logits")
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_labels_become_int64(dtype):
+    labels = check_pair(torch.zeros(2, 3), LABELS.to(dtype), "logits")
+    assert labels.dtype == torch.int64 and labels.tolist() == [0, 2]
+    labels = check_pair(torch.zeros(2, 3), LABELS > 0, "logits")
+    assert labels.dtype == torch.int64 and labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
     ("values", "labels", "message"),
     [
         (
+            [[0.0, 1.0]],
+            LABELS,
+            "logits must be a tensor, got list; torch.as_tensor(logits) would do",
+        ),
+        (
+            torch.zeros(2, 3),
+            LABELS.numpy(),
+            "labels must be a tensor, got ndarray; torch.as_tensor(labels) would do",
+        ),
+        (
             torch.zeros(2, 3, dtype=torch.int64),
             LABELS,
-            "logits must be a floating-point tensor of shape (N, C), "
-            "got torch.int64 of shape (2, 3)",
+            "logits must be a floating-point tensor, got torch.int64; logits.float() would do",
         ),
         (
             torch.zeros(2),
             LABELS,
-            "logits must be a floating-point tensor of shape (N, C), "
-            "got torch.float32 of shape (2,)",
+            "logits must have shape (N, C), got (2,); torch.stack([torch.zeros_like(logits), "
+            "logits], 1) would do for those of class 1 against class 0",
+        ),
+        (
+            torch.zeros(2, 1),
+            LABELS,
+            "logits must have shape (N, C), got (2, 1); torch.stack([torch.zeros_like("
+            "logits.squeeze(1)), logits.squeeze(1)], 1) would do for those of class 1 against "
+            "class 0",
         ),
         (
             torch.zeros(2, 3, 1),
             LABELS,
-            "logits must be a floating-point tensor of shape (N, C), "
-            "got torch.float32 of shape (2, 3, 1)",
+            "logits must have shape (N, C), got (2, 3, 1); logits.movedim(1, -1).flatten(0, -2) "
+            "would do if the classes are axis 1, logits.flatten(0, -2) if they are the last",
         ),
         (
             torch.zeros(2, 3),
@@ -52,12 +82,32 @@ def test_pairs_of_any_precision_pass(dtype):
         (
             torch.zeros(2, 3),
             LABELS[:, None],
-            "labels must be an integer tensor of shape (2,), got torch.int64 of shape (2, 1)",
+            "labels must be an integer tensor of shape (2,), got torch.int64 of shape (2, 1); "
+            "labels.squeeze(1) would do",
+        ),
+        (
+            torch.zeros(2, 3),
+            torch.eye(3)[LABELS],
+            "labels must be an integer tensor of shape (2,), got torch.float32 of shape (2, 3); "
+            "labels.argmax(1) would do for one-hot or soft labels",
+        ),
+        (
+            torch.zeros(4, 3),
+            torch.zeros(2, 2, dtype=torch.int64),
+            "labels must be an integer tensor of shape (4,), got torch.int64 of shape (2, 2); "
+            "labels.flatten() would do",
         ),
         (
             torch.zeros(2, 3),
             LABELS.float(),
-            "labels must be an integer tensor of shape (2,), got torch.float32 of shape (2,)",
+            "labels must be an integer tensor of shape (2,), got torch.float32 of shape (2,); "
+            "labels.long() would do if they are whole numbers",
+        ),
+        (
+            torch.zeros(2, 3, device="meta"),
+            LABELS,
+            "labels must be on the device of logits, meta, got cpu; labels.to(logits.device) "
+            "would do",
         ),
         (torch.zeros(0, 3), LABELS[:0], "logits and labels hold no sample"),
     ],
@@ -67,9 +117,22 @@ def test_pairs_of_wrong_shape_or_type_are_refused(values, labels, message):
         check_pair(values, labels, "logits")
 
 
+def test_a_pair_may_be_allowed_to_be_empty():
+    assert check_pair(torch.zeros(0, 3), LABELS[:0], "logits", may_be_empty=True).shape == (0,)
+
+
 def test_a_pair_is_named_by_its_caller():
-    with pytest.raises(ValueError, match="^probs must be"):
+    message = "probs must have shape (N, C), got (2,); torch.stack([1 - probs, probs], 1)"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         check_pair(torch.zeros(2), LABELS, "probs")
+
+
+def test_labels_are_looked_at_where_nothing_waits_for_it():
+    with pytest.raises(ValueError, match=r"^label 2 is outside 0\.\.1; labels count from 0, so 2 "):
+        check_labelled(torch.zeros(2, 2), LABELS)
+    assert check_labelled(torch.zeros(2, 2).to("meta"), LABELS.to("meta")).device.type == "meta"
+    check_stacked = vmap(lambda labels: check_labelled(torch.zeros(2, 2), labels))
+    assert check_stacked(LABELS[None]).tolist() == [[0, 2]]
 
 
 def test_labels_in_range_pass():
@@ -83,9 +146,24 @@ def test_the_first_label_out_of_range_is_named(labels, first):
         check_label_range(torch.tensor(labels), 3)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("label", "remedy"),
+    [
+        (-100, "probs[keep] and labels[keep], keep = labels >= 0, leave such samples out"),
+        (3, "labels count from 0, so 3 needs at least 4 classes"),
+    ],
+)
+def test_a_label_out_of_range_is_told_what_would_do(label, remedy):
+    message = f"label {label} is outside 0..2; {remedy}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_label_range(torch.tensor([0, label]), 3, "probs")
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_distributions_pass(dtype):
-    """Zeros are fine. Rounding is too, but only that of 32 bits: half precision errs by more."""
+    """Zeros are fine. Rounding is too: that of 32 bits, and that of the type."""
+    logits = torch.randn(1000, 100, generator=torch.Generator().manual_seed(0))
+    check_probabilities(logits.softmax(1).to(dtype))
     check_probabilities(torch.tensor([[0, 1, 0], [0.25, 0.25, 0.5]], dtype=dtype))
     check_probabilities(torch.tensor([[0.3336, 0.3336, 0.3337]]))  # sums to 1.0009
     check_probabilities(torch.zeros(0, 3))

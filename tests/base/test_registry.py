@@ -19,6 +19,7 @@ def distil(
     scales: tuple[float, ...] = (1.0,),
     folder: str = "",
     warm: bool = False,
+    later: str | None = None,
 ):
     return student, temperature, reduction, layers
 
@@ -155,3 +156,44 @@ def test_the_schema_is_made_once_for_each_component(monkeypatch):
 def test_the_name_is_no_option():
     with pytest.raises(ValueError, match="the name comes first, and is no option"):
         Component.model_validate("kd:name=dkd")
+
+
+SPECIAL = ("c++pics", "a,b", 'say "a, b"', '"quoted"', " spaced ", "a=b", "naïve", "it's", "#1", "")
+
+
+@pytest.mark.parametrize("folder", SPECIAL)
+def test_any_text_can_be_written_as_a_value(folder):
+    component = REGISTRY.complete(Component(name="kd", folder=folder, temperature=2))
+    assert component.options["folder"] == folder  # Python needs no quotes
+    text = str(component)
+    assert REGISTRY.complete(Component.model_validate(text)) == component
+    doubled = folder.replace('"', '""')
+    quoted = Component.model_validate(f'kd:temperature=2,folder="{doubled}",warm=no')
+    assert quoted.options == {"temperature": "2", "folder": folder, "warm": "no"}
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("kd:folder=a,b", "b"),
+        ('kd:folder="a,b', 'folder="a,b'),
+        ('kd:folder="a"b', 'folder="a"b'),
+        ("kd:=2", "=2"),
+        ("kd:temperature", "temperature"),
+    ],
+)
+def test_what_is_no_option_is_quoted_with_the_way_to_write_it(text, rest):
+    with pytest.raises(ValidationError) as refused:
+        Component.model_validate(text)
+    message = refused.value.errors()[0]["msg"]
+    assert message.startswith(f"Value error, {text!r}: {rest!r} is not of the form key=value; ")
+    assert message.endswith('is written in quotes, key="a,b"')
+
+
+def test_an_option_that_is_none_leaves_a_component_as_it_was():
+    """So that an option which is added later changes no key."""
+    without = REGISTRY.complete(Component(name="kd"))
+    assert "later" not in without.options
+    assert REGISTRY.complete(Component(name="kd", later=None)) == without
+    assert REGISTRY.complete(Component(name="kd", later="x")).options["later"] == "x"
+    assert "later=..." in REGISTRY.usage("kd")

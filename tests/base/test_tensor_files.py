@@ -54,3 +54,13 @@ def test_a_header_whose_length_begins_a_pickle_or_a_zip_is_none(tmp_path, length
     write_tensors(path, TENSORS, {"padding": padding})  # a header is padded to a multiple of 8
     assert path.read_bytes()[:2] == length.to_bytes(2, "little")
     assert read_tensors(path)[1] == {"padding": padding}
+
+
+def test_tied_weights_come_back_as_weights_of_their_own(tmp_path):
+    weight = torch.randn(3, 3)
+    parts = torch.randn(4, 4)
+    tied = {"encoder": weight, "decoder": weight.T, "first": parts[:2], "second": parts[2:]}
+    write_tensors(tmp_path / "weights.safetensors", tied)
+    tensors, _ = read_tensors(tmp_path / "weights.safetensors")
+    assert tensors.keys() == tied.keys()
+    assert all(torch.equal(tensors[name], tied[name]) for name in tied)

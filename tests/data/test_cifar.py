@@ -89,12 +89,23 @@ def test_what_cannot_be_downloaded_is_said_with_its_folder(torchvision, name, fa
     )
 
 
-def test_a_folder_that_cannot_be_made_is_said(torchvision, name, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("place", "reason"), [("file/data", "Not a directory"), ("/proc/nowhere", "No such file or")]
+)
+def test_a_folder_that_cannot_be_made_is_said(
+    torchvision, name, place, reason, tmp_path, monkeypatch
+):
     torchvision.present = False
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("MCMI_DATA", str(tmp_path / "file" / "data"))
-    with pytest.raises(DataError, match=str(tmp_path / "file" / "data")):
+    root = tmp_path / place
+    monkeypatch.setenv("MCMI_DATA", str(root))
+    with pytest.raises(DataError) as caught:
         load(name)
+    said = f"{name} is not in {root} and cannot be downloaded (cannot lock {root}/.{name}.lock: "
+    assert str(caught.value).startswith(said + reason)
+    assert str(caught.value).endswith(
+        f"fetch {name}-python.tar.gz, then put it there or name its folder in MCMI_DATA"
+    )
 
 
 def test_statistics_are_those_of_the_literature(torchvision, name):

@@ -1,46 +1,23 @@
-"""Folders of images: pixels against numpy, the cache, and every way a folder can be wrong."""
+"""Folders of images: pixels against numpy, what is said of them, and every way to be wrong."""
 
-import errno
-import importlib
+import logging
 import os
 import re
 import shutil
-from dataclasses import replace
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from image_folders import CLASSES, cache_files, chw, make_folder, random_pixels, write
 from PIL import Image
 
-from mcmi_core.base.errors import DataError, StoreError
-from mcmi_core.base.paths import cache_root, data_root
-from mcmi_core.base.tensor_files import read_tensors, write_tensors
+from mcmi_core.base.errors import DataError
+from mcmi_core.base.paths import data_root
+from mcmi_core.data import DATASETS, image_cache, load_dataset
 from mcmi_core.data.image_folder import image_folder
 from mcmi_core.data.loader import evaluation_batches
-
-MODULE = importlib.import_module("mcmi_core.data.image_folder")  # the package's name is a function
-CLASSES = ("ant", "Bee", "cat")
-
-
-def random_pixels(*shape, seed=0):
-    return np.random.default_rng(seed).integers(256, size=shape, dtype=np.uint8)
-
-
-def write(path, pixels, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **options)
-
-
-def make_folder(name="pets", size=4, second="test", num=2):
-    """``num`` training images and one test image of each class, all different."""
-    root = data_root() / name
-    for label, kind in enumerate(CLASSES):
-        for index in range(num):
-            pixels = random_pixels(size, size, 3, seed=10 * label + index)
-            write(root / "train" / kind / f"{index}.png", pixels)
-        write(root / second / kind / "0.png", random_pixels(size, size, 3, seed=100 + label))
-    return root
 
 
 def load_one(pixels, image_size, suffix="png", **options):
@@ -51,10 +28,6 @@ def load_one(pixels, image_size, suffix="png", **options):
     dataset = image_folder(folder="pets", image_size=image_size)
     [place] = (dataset.test.labels == dataset.class_names.index("ant")).nonzero()
     return dataset.test.inputs[place].squeeze(0).numpy()
-
-
-def chw(pixels):
-    return pixels.transpose(2, 0, 1)
 
 
 def antialiased(line, size, start, length):
@@ -77,20 +50,6 @@ def resized_middle(pixels, size):
     for _ in range(2):
         result = antialiased(result, size, (len(result) - side) / 2, side).swapaxes(0, 1)
     return chw(result)
-
-
-def cache_files():
-    return sorted((cache_root() / "imagefolder").glob("*.safetensors"))
-
-
-@pytest.fixture
-def no_decoding(monkeypatch):
-    """Returns a switch: from its call on, no image may be decoded."""
-
-    def refuse(path, image_size):
-        raise AssertionError(f"decoded {path}")
-
-    return lambda: monkeypatch.setattr(MODULE, "_decode", refuse)
 
 
 # Pixels
@@ -184,6 +143,73 @@ def test_the_default_is_32_pixels():
     assert dataset.train.inputs.dtype == torch.uint8
 
 
+# The folder of test images
+
+
+def imagenet():
+    """As it is published: val has classes, test has no labels."""
+    root = make_folder("imagenet", second="val")
+    for index in range(4):
+        write(root / "test" / f"{index}.png", random_pixels(4, 4, 3))
+    return root
+
+
+def image_in_test(kind, **options):
+    dataset = image_folder(image_size=4, **options)
+    return dataset.test.inputs[dataset.class_names.index(kind)].numpy()
+
+
+@pytest.mark.parametrize("name", [None, "val"])
+def test_val_is_tested_on_where_test_has_no_classes(name):
+    imagenet()
+    made = image_in_test("ant", folder="imagenet", test_folder=name)
+    assert np.array_equal(made, chw(random_pixels(4, 4, 3, seed=100)))
+
+
+@pytest.mark.parametrize("name", ["val", "held out", "more/splits"])
+def test_any_folder_can_be_tested_on(name):
+    """Also where size, time and name of every file are those of test, as in many an archive."""
+    root = make_folder()
+    for label, kind in enumerate(CLASSES):
+        for folder, seed in (("test", 100), (name, 200)):
+            (root / folder / kind / "0.png").unlink(missing_ok=True)
+            path = root / folder / kind / "0.bmp"
+            write(path, random_pixels(4, 4, 3, seed=seed + label))
+            os.utime(path, ns=(0, 0))
+    for folder, seed in ((None, 100), (name, 200), ("test", 100)):
+        made = image_in_test("Bee", folder="pets", test_folder=folder)
+        assert np.array_equal(made, chw(random_pixels(4, 4, 3, seed=seed + 1)))
+
+
+def test_the_command_line_names_the_folder_to_test_on():
+    imagenet()
+    first, second = (
+        load_dataset(f"imagefolder:folder=imagenet,image_size=4{option}")
+        for option in (",test_folder=val", "")
+    )
+    assert first.fingerprint() == second.fingerprint()
+    assert DATASETS.option_types("imagefolder")["test_folder"] == (str | None, None)
+
+
+@pytest.mark.parametrize("name", ["test", "nowhere", "train/cat"])
+def test_a_folder_without_classes_cannot_be_tested_on(name):
+    root = imagenet()
+    said = (
+        f"{root}: no class folders in {name}, where images are expected ({name}/CLASS/*.jpg). "
+        "Folders there: test, train, val; option test_folder names one to test on"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(said)}$"):
+        image_folder(folder="imagenet", image_size=4, test_folder=name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "train"])
+def test_training_images_are_not_tested_on(name):
+    make_folder()
+    said = f"^test_folder must name another folder than train, got '{name}'$"
+    with pytest.raises(ValueError, match=said):
+        image_folder(folder="pets", image_size=4, test_folder=name)
+
+
 # Data set
 
 
@@ -195,6 +221,26 @@ def test_name_augmentation_and_an_absolute_path(tmp_path):
     assert (dataset.num_classes, dataset.in_channels, dataset.image_size) == (3, 3, 4)
 
 
+@pytest.mark.parametrize("folder", ["~/pets", "~/../home/pets"])
+def test_a_folder_may_begin_with_the_home_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    shutil.move(make_folder(), tmp_path / "home" / "pets")
+    assert image_folder(folder=folder, image_size=4).name == "pets"
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name", "a" * 300, "nul\0"])
+def test_a_folder_that_cannot_be_is_said(name):
+    refused(re.escape(f"no folder {data_root() / name}; images are expected") + ".*", folder=name)
+
+
+@pytest.mark.parametrize("name", ["p" * 255, "[p]*", "\u732b"])
+def test_a_folder_may_have_any_name(name):
+    make_folder(name)
+    assert image_folder(folder=name, image_size=4).name == name
+    assert len(cache_files()) == 3
+
+
 def test_normalisation_is_that_of_the_training_images():
     make_folder()
     dataset = image_folder(folder="pets", image_size=4)
@@ -203,176 +249,65 @@ def test_normalisation_is_that_of_the_training_images():
     assert dataset.std == tuple(np.round(pixels.std(axis=(0, 2, 3)), 4))
 
 
-# Cache
+# What is said
 
 
-def test_a_second_load_decodes_nothing_and_is_equal(no_decoding):
-    make_folder()
-    first = image_folder(folder="pets", image_size=4)
-    assert [path.name[:5] for path in cache_files()] == ["pets-"]
-    no_decoding()
-    second = image_folder(folder="pets", image_size=4)
-    assert second.fingerprint() == first.fingerprint()
-    assert (second.mean, second.std) == (first.mean, first.std)
-    assert second.class_names == first.class_names
+@pytest.fixture
+def said(caplog):
+    """Level and text of what was logged since the last call."""
+    caplog.set_level(logging.INFO)
+
+    def lines():
+        found = [(level, text) for name, level, text in caplog.record_tuples if name == LOGGER]
+        caplog.clear()
+        return found
+
+    return lines
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 512])
-def test_the_stored_fingerprint_is_what_hashing_would_give(chunk, monkeypatch):
-    monkeypatch.setattr(MODULE, "CHUNK", chunk)
-    make_folder()
-    for _ in range(2):  # decoded, then read from the cache
-        dataset = image_folder(folder="pets", image_size=4)
-        assert dataset.stored_fingerprint == replace(dataset, stored_fingerprint=None).fingerprint()
-        assert dataset.fingerprint() == dataset.stored_fingerprint
+LOGGER = "mcmi_core.data.image_folder"
 
 
-def test_a_cache_of_an_older_version_without_fingerprint_is_decoded_again(no_decoding):
-    make_folder()
-    first = image_folder(folder="pets", image_size=4)
-    [path] = cache_files()
-    tensors, about = read_tensors(path)
-    assert about.pop("fingerprint") == first.fingerprint()
-    write_tensors(path, tensors, about)
-    assert image_folder(folder="pets", image_size=4).stored_fingerprint == first.fingerprint()
-    assert read_tensors(path)[1]["fingerprint"] == first.fingerprint()
-    write_tensors(path, tensors, about)
-    no_decoding()
-    with pytest.raises(AssertionError, match="decoded "):
-        image_folder(folder="pets", image_size=4)
-
-
-def test_another_size_is_decoded_anew():
-    make_folder()
-    for image_size in (4, 3, 4):
-        dataset = image_folder(folder="pets", image_size=image_size)
-        assert dataset.image_size == image_size
-    assert len(cache_files()) == 2
-
-
-def change_pixels(root):
-    write(root / "train" / "ant" / "0.png", random_pixels(4, 4, 3, seed=77))
-
-
-def change_pixels_but_not_the_size(root):
-    """As an uncompressed format would: only the time tells."""
-    path = root / "train" / "ant" / "0.bmp"
-    (root / "train" / "ant" / "0.png").unlink()
-    write(path, random_pixels(4, 4, 3, seed=1))
+@pytest.mark.parametrize("second", ["test", "val"])
+def test_what_is_taken_is_said_when_it_is_decoded(second, said):
+    root = make_folder(second=second)
     image_folder(folder="pets", image_size=4)
-    before = path.stat()
-    write(path, random_pixels(4, 4, 3, seed=77))
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
-    assert path.stat().st_size == before.st_size
-
-
-def change_names_and_so_the_order(root):
-    """Of images that size and time do not tell apart."""
-    shutil.rmtree(root / "train" / "ant")
-    for index in range(2):
-        path = root / "train" / "ant" / f"{index}.bmp"
-        write(path, random_pixels(4, 4, 3, seed=index))
-        os.utime(path, ns=(0, 0))
+    line = f"{root}: 6 training images (train) and 3 test images ({second}) of 3 classes"
+    assert said() == [(logging.INFO, line)]
     image_folder(folder="pets", image_size=4)
-    path.rename(path.with_name("-1.bmp"))
+    assert said() == []
+    image_folder(folder="pets", image_size=4, images_per_class=1)
+    assert said() == [(logging.INFO, line.replace("6 training", "3 training"))]
 
 
-def add_an_image(root):
-    write(root / "train" / "cat" / "9.png", random_pixels(4, 4, 3, seed=77))
+def test_thousands_are_separated(said):
+    root = make_folder(num=1)
+    for index in range(1, 1000):
+        os.link(root / "train" / "cat" / "0.png", root / "train" / "cat" / f"{index}.png")
+    image_folder(folder="pets", image_size=4)
+    assert said()[0][1].startswith(f"{root}: 1,002 training images (train) and 3 test images")
 
 
-def remove_an_image(root):
-    (root / "train" / "cat" / "1.png").unlink()
-
-
-def move_an_image(root):
-    (root / "train" / "cat" / "1.png").rename(root / "train" / "ant" / "cat.png")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        change_pixels,
-        change_pixels_but_not_the_size,
-        change_names_and_so_the_order,
-        add_an_image,
-        remove_an_image,
-        move_an_image,
-    ],
-)
-def test_a_changed_folder_is_decoded_anew(change):
-    root = make_folder()
-    before = image_folder(folder="pets", image_size=4)
-    change(root)
-    after = image_folder(folder="pets", image_size=4)
-    assert after.fingerprint() != before.fingerprint()
-    shutil.rmtree(cache_root())
-    assert image_folder(folder="pets", image_size=4).fingerprint() == after.fingerprint()
-
-
-def test_a_cache_that_was_deleted_is_made_again():
-    make_folder()
-    first = image_folder(folder="pets", image_size=4)
-    shutil.rmtree(cache_root())
-    assert image_folder(folder="pets", image_size=4).fingerprint() == first.fingerprint()
-
-
-def pixel_files():
-    return sorted(
-        path for path in (cache_root() / "imagefolder").iterdir() if path.suffix in SPLITS
-    )
-
-
-SPLITS = (".test", ".train")
-
-
-def test_images_are_mapped_from_the_cache_and_not_copied():
-    make_folder()
-    dataset = image_folder(folder="pets", image_size=4)
-    for split, path in zip((dataset.test, dataset.train), pixel_files(), strict=True):
-        assert path.read_bytes() == split.inputs.numpy().tobytes()
-        assert str(path) in mapping_of(split.inputs.data_ptr())
-        assert split.to(torch.device("cpu")).inputs.data_ptr() == split.inputs.data_ptr()
-
-
-def mapping_of(address):
-    """The line of this process's memory map that an address belongs to."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        start, end = (int(part, 16) for part in line.split()[0].split("-"))
-        if start <= address < end:
-            return line
-
-
-def cut_pixels(path):
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, cut_pixels])
-@pytest.mark.parametrize("which", ["train", "test", "safetensors"])
-def test_an_incomplete_cache_does_not_count(damage, which, no_decoding):
-    """As of a process that was killed: the description is written last."""
-    make_folder()
-    first = image_folder(folder="pets", image_size=4)
-    expected, about = first.fingerprint(), (first.mean, first.std)
-    [path] = (cache_root() / "imagefolder").glob(f"*.{which}")
-    damage(path)
-    if which == "safetensors" and damage is cut_pixels:
-        with pytest.raises(StoreError, match="is damaged .*; delete it, and what it held is"):
-            image_folder(folder="pets", image_size=4)
-        path.unlink()
-    again = image_folder(folder="pets", image_size=4)
-    assert (again.fingerprint(), (again.mean, again.std)) == (expected, about)
-    no_decoding()
-    assert image_folder(folder="pets", image_size=4).fingerprint() == expected
-
-
-@pytest.mark.parametrize("chunk", [1, 4, 6])
-def test_decoding_in_parts_is_the_same(monkeypatch, chunk):
-    make_folder()
-    expected = image_folder(folder="pets", image_size=4).fingerprint()
-    shutil.rmtree(cache_root())
-    monkeypatch.setattr(MODULE, "CHUNK", chunk)
-    assert image_folder(folder="pets", image_size=4).fingerprint() == expected
+def test_what_is_skipped_is_a_warning(said):
+    root = make_folder(second="val")
+    for split in ("train", "val"):
+        (root / split / "cat" / "._0.png").write_text("")
+    (root / "train" / ".ipynb_checkpoints").mkdir()
+    (root / "train" / ".ipynb_checkpoints" / "a.jpg").write_text("")
+    (root / "train" / "cat" / "notes.txt").write_text("notes")
+    (root / "val" / "readme.md").write_text("read me")
+    image_folder(folder="pets", image_size=4)
+    assert said() == [
+        (
+            logging.WARNING,
+            f"{root}: 6 training images (train) and 3 test images (val) of 3 classes; "
+            "skipped 5: 3 hidden (such as train/.ipynb_checkpoints), "
+            "1 of unknown format (train/cat/notes.txt), "
+            "1 beside the class folders (val/readme.md)",
+        )
+    ]
+    image_folder(folder="pets", image_size=4)
+    assert said() == []
 
 
 # Photographs
@@ -406,8 +341,7 @@ def refused(message, folder="pets", image_size=4):
     """The load fails with that message and leaves no cache file, finished or not."""
     with pytest.raises(DataError, match=f"^{message}$"):
         image_folder(folder=folder, image_size=image_size)
-    left = (cache_root() / "imagefolder").glob("*")
-    assert [path.name for path in left if path.suffix != ".lock"] == []
+    assert cache_files() == []
 
 
 @pytest.mark.parametrize("image_size", [0, -3])
@@ -416,19 +350,47 @@ def test_an_image_size_below_1_is_refused(image_size):
         image_folder(folder="pets", image_size=image_size)
 
 
+def test_a_missing_folder_is_said():
+    refused(
+        re.escape(
+            f"no folder {data_root()}/pets; images are expected in its train/CLASS/*.jpg and "
+            f"test/CLASS/*.jpg. MCMI_DATA names another place than {data_root()}"
+        )
+    )
+
+
 @pytest.mark.parametrize(
-    ("missing", "said"), [(["train"], "train"), (["test"], "test"), (["train", "test"], "train")]
+    ("missing", "said"),
+    [
+        (["train"], "train, where images are expected (train/CLASS/*.jpg). Folders there: test"),
+        (
+            ["test"],
+            "test or val, where images are expected (test/CLASS/*.jpg). Folders there: train; "
+            "option test_folder names one to test on",
+        ),
+        (
+            ["train", "test"],
+            "train, where images are expected (train/CLASS/*.jpg). Folders there: none",
+        ),
+    ],
 )
-def test_a_missing_folder_is_said(missing, said):
+def test_a_missing_split_is_said_with_what_there_is(missing, said):
     root = make_folder()
     for name in missing:
         shutil.rmtree(root / name)
-    tried = {"train": f"{root}/train", "test": f"{root}/test or {root}/val"}[said]
+    refused(re.escape(f"{root}: no class folders in {said}"))
+
+
+def test_of_many_folders_the_first_are_said():
+    """An archive that was unpacked into a folder too deep, beside others."""
+    root = make_folder("pets/pets").parent
+    for name in "abcdef":
+        (root / name).mkdir()
+    (root / ".git").mkdir()
+    (root / "readme.md").write_text("about pets")
     refused(
-        re.escape(
-            f"no folder {tried}; images are expected in {said}/CLASS/*.jpg. "
-            f"MCMI_DATA names another place than {data_root()}"
-        )
+        re.escape(f"{root}: no class folders in train")
+        + ".* Folders there: a, b, c, d, e, and 2 more"
     )
 
 
@@ -436,22 +398,52 @@ def test_a_missing_folder_is_said(missing, said):
 def test_a_class_without_images_is_said(name):
     root = make_folder()
     (root / name / "dog").mkdir()
+    refused(re.escape(f"{root / name}/dog: no image of this class"))
     (root / name / "dog" / "notes.txt").write_text("no dog yet")
-    refused(rf"{re.escape(str(root / name))}: .*\bdog\b.*")
+    (root / name / "dog" / ".dog.jpg").write_text("hidden")
+    refused(
+        re.escape(
+            f"{root / name}/dog: no image of this class; skipped 2: "
+            f"1 hidden ({name}/dog/.dog.jpg), 1 of unknown format ({name}/dog/notes.txt)"
+        )
+    )
 
 
-def test_a_split_without_classes_is_said():
+@pytest.mark.parametrize("left", ["loose.jpg", ".hidden/1.jpg"])
+def test_a_split_without_classes_is_said(left):
     root = make_folder()
     shutil.rmtree(root / "test")
-    (root / "test").mkdir()
-    refused(rf"{re.escape(str(root / 'test'))}: .*class folder.*")
+    write(root / "test" / left, random_pixels(4, 4, 3))
+    refused(
+        re.escape(
+            f"{root}: no class folders in test or val, where images are expected "
+            "(test/CLASS/*.jpg). Folders there: test, train; "
+            "option test_folder names one to test on"
+        )
+    )
 
 
 def test_classes_that_differ_are_said():
     root = make_folder()
     (root / "test" / "cat").rename(root / "test" / "dog")
+    said = f"{root}: train and test differ in the classes"
+    refused(re.escape(f"{said} cat, dog; option test_folder names another than test"))
+    for name in "mnop":
+        write(root / "train" / name / "1.png", random_pixels(4, 4, 3))
+    refused(re.escape(f"{said} cat, dog, m, n, o, and 1 more; option") + ".*")
+
+
+def test_classes_that_look_alike_are_said():
+    """Composed, as most write it; decomposed, as older Macs do."""
+    root = make_folder()
+    composed, decomposed = (unicodedata.normalize(form, "caf\xe9") for form in ("NFC", "NFD"))
+    (root / "train" / "cat").rename(root / "train" / composed)
+    (root / "test" / "cat").rename(root / "test" / decomposed)
     refused(
-        re.escape(f"{root}: training and test split differ in the classes ['cat', 'dog']"),
+        re.escape(
+            f"{root}: train and test differ in the classes {decomposed}, {composed}; "
+            "the names look alike, but their accents are encoded in two ways (NFC and NFD)"
+        )
     )
 
 
@@ -489,6 +481,45 @@ def test_a_damaged_image_is_named(damage):
     refused(f"cannot decode {re.escape(str(path))}: .+")
 
 
+def test_all_damaged_images_are_counted_and_the_first_are_named(monkeypatch):
+    """Whatever the split, and in however many parts they are decoded."""
+    monkeypatch.setattr(image_cache, "CHUNK", 2)
+    root = make_folder()
+    damaged = [*sorted((root / "train" / "ant").iterdir()), *(root / "test" / "cat").iterdir()]
+    for path in damaged:
+        path.write_text("not an image")
+    reasons = [f"{path}: cannot identify image file '{path}'" for path in damaged]
+    refused(re.escape(f"cannot decode 3 images: {'; '.join(reasons)}"))
+    for path in root.rglob("*.png"):
+        path.write_text("not an image")
+    damaged = [
+        file for split in ("train", "test") for file in sorted((root / split).rglob("*.png"))
+    ]
+    reasons = [f"{path}: cannot identify image file '{path}'" for path in damaged[:5]]
+    refused(re.escape(f"cannot decode 9 images: {'; '.join(reasons)}; and 4 more"))
+
+
+def test_numbers_of_unknown_range_are_said_like_damage():
+    path = make_folder() / "train" / "cat" / "2.tif"
+    Image.fromarray(np.arange(16, dtype=np.int32).reshape(4, 4)).save(path)
+    refused(
+        re.escape(
+            f"cannot decode {path}: its numbers, from 0 to 15, do not say what is black and what "
+            "is white; save it with 8 or 16 bits"
+        )
+    )
+
+
+def test_images_that_pillow_warns_of_are_decoded():
+    """The warning would be an error here."""
+    path = make_folder() / "train" / "cat" / "2.png"
+    image = Image.fromarray(random_pixels(4, 4)).convert("P")
+    image.save(path, transparency=bytes(range(100)))
+    with pytest.warns(UserWarning, match="Palette images with Transparency"):
+        Image.open(path).convert("RGB")
+    assert len(image_folder(folder="pets", image_size=4).train) == 7
+
+
 def test_a_repaired_image_is_decoded():
     path = make_folder() / "train" / "cat" / "1.png"
     whole = path.read_bytes()
@@ -505,55 +536,6 @@ def test_images_of_one_colour_are_refused():
         pixels[:, :, 1] = 8
         write(path, pixels)
     refused(re.escape(f"{root / 'train'}: channel 1 is 8 everywhere; it tells nothing"))
-
-
-def disk_with(monkeypatch, free):
-    usage = shutil.disk_usage("/")
-    monkeypatch.setattr(MODULE.shutil, "disk_usage", lambda path: usage._replace(free=free))
-
-
-def test_more_images_than_the_disk_has_room_for_are_refused(monkeypatch, no_decoding):
-    """9 images of 20,000² pixels, which are stored at 8/7 of it."""
-    root = make_folder()
-    disk_with(monkeypatch, free=10**9)
-    no_decoding()
-    refused(
-        re.escape(
-            f"{root}: 9 images of 22857x22857 need {9 * 3 * 22857**2:,} bytes of disk, and "
-            f"{cache_root() / 'imagefolder'} has 1,000,000,000; MCMI_CACHE names another place"
-        ),
-        image_size=20_000,
-    )
-
-
-def test_room_that_just_suffices_is_enough(monkeypatch):
-    make_folder()
-    disk_with(monkeypatch, free=9 * 3 * 4 * 4 - 1)
-    refused(".*need 432 bytes of disk, and .* has 431; MCMI_CACHE names another place")
-    disk_with(monkeypatch, free=9 * 3 * 4 * 4)
-    assert len(image_folder(folder="pets", image_size=4).train) == 6
-    disk_with(monkeypatch, free=0)
-    assert len(image_folder(folder="pets", image_size=4).train) == 6  # decoded already
-
-
-def no_space(*arguments):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.mark.parametrize("write", [no_space, lambda file, content, place: 47])
-def test_a_disk_that_fills_up_meanwhile_is_said_and_nothing_is_left(monkeypatch, write):
-    """Of an image, 47 of its 48 bytes may still have been written."""
-    make_folder()
-    with monkeypatch.context() as full:
-        full.setattr(MODULE.os, "pwrite", write)
-        with pytest.raises(StoreError) as caught:
-            image_folder(folder="pets", image_size=4)
-    folder = cache_root() / "imagefolder"
-    assert str(caught.value) == (
-        f"cannot write decoded images to {folder}: No space left on device"
-    )
-    assert {path.suffix for path in folder.iterdir()} <= {".lock"}
-    assert len(image_folder(folder="pets", image_size=4).train) == 6
 
 
 def test_no_folder_is_written_but_the_cache(tmp_path):

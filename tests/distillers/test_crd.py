@@ -207,3 +207,18 @@ def test_memories_are_exact_under_autocast():
             memory.write(vectors, indices)
         seen.append((scores, memory.bank, memory.scale))
     torch.testing.assert_close(*seen, rtol=0, atol=0)
+
+
+def test_a_step_that_does_not_fit_into_the_memory_is_refused_before_it_is_done(
+    student, teacher, monkeypatch
+):
+    """At ImageNet's size a step takes some 20 GB; here, of 6 and 9 images, 3240 bytes."""
+    distiller = make(student, teacher, num_negatives=3)
+    batches = [tiny_batch()]
+    assert len(batches[0].labels) * len(LABELS) * 15 * 4 == 3240
+    distiller.prepare(student, batches)
+    monkeypatch.setattr("mcmi_core.distillers.crd.available_memory", lambda device: 3240)
+    distiller.prepare(student, batches)
+    monkeypatch.setattr("mcmi_core.distillers.crd.available_memory", lambda device: 3239)
+    with pytest.raises(ValueError, match="compares the 6 images of a batch with all 9 .* 0.0 are"):
+        distiller.prepare(student, batches)

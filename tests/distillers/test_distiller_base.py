@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models import vgg11
 
+from mcmi_core.base.errors import IncompatibleNetworks
 from mcmi_core.data.loader import Batch
-from mcmi_core.distillers import Distiller
+from mcmi_core.distillers import DISTILLERS, Distiller
 from mcmi_core.models import create_model
 
 
@@ -237,3 +239,40 @@ def test_only_remembered_logits_of_one_variant_can_be_stacked(student, teacher):
     for variants in (1, 2):
         distiller.remember(torch.zeros(variants, 20, 3))
         assert distiller.stackable == (variants == 1)
+
+
+class Bare(torch.nn.Module):
+    def forward(self, inputs):
+        return inputs.flatten(1)[:, :3]
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            vgg11(num_classes=3),
+            "VGG does not show its features: its attribute features is a module, Sequential, and "
+            "has to be a method that .* Add one in a subclass of VGG; .*kd, dkd, dist, lskd. need",
+        ),
+        (Bare(), "Bare does not show its features: its attribute features is missing and has to"),
+    ],
+    ids=["torchvision", "missing"],
+)
+def test_a_network_that_does_not_show_its_features_is_refused_with_the_way_out(network, message):
+    sample = torch.randn(2, 3, 32, 32)
+    labels = torch.tensor([0, 1])
+    with pytest.raises(IncompatibleNetworks, match=message):
+        DISTILLERS.build("crd", student=network, teacher=network, sample=sample, labels=labels)
+    batch = Batch(sample, labels, torch.arange(2))
+    with pytest.raises(IncompatibleNetworks, match=message):
+        ReadsFeatures(network, network).terms(network, batch)
+    kd = DISTILLERS.build("kd", student=network, teacher=network, sample=sample, labels=labels)
+    assert kd.terms(network, batch)["kd"].item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_labels_of_any_integer_type(dtype, student, teacher, batch):
+    distiller = Recording(student, teacher)
+    expected = distiller.terms(student, batch)["cross_entropy"]
+    other = batch._replace(labels=batch.labels.to(dtype))
+    assert torch.equal(distiller.terms(student, other)["cross_entropy"], expected)

@@ -45,6 +45,17 @@ def test_the_teacher_is_renormalised_over_the_other_classes():
     torch.testing.assert_close(distil(student, teacher)["kd"], expected)
 
 
+@pytest.mark.parametrize("temperature", [1, 1000])
+def test_the_teacher_is_silent_at_any_temperature(temperature):
+    """A probability of exactly 0, where a large negative logit would be e^(−1e4 / T)."""
+    student, teacher = network(0), network(1)
+    text = f"masked_kd:classes=3+2,temperature={temperature},weight=1"
+    rest = (student.logits / temperature).softmax(1)[:, :2]
+    p = (teacher.logits[:, :2] / temperature).softmax(1)
+    expected = temperature**2 * (p * (p / rest).log()).sum(dim=1).mean()
+    torch.testing.assert_close(distil(student, teacher, text)["kd"], expected)
+
+
 def test_it_differs_from_plain_kd_only_in_the_teacher():
     student, teacher = network(0), network(1)
     plain = KD(student, teacher).terms(student, BATCH)

@@ -191,7 +191,8 @@ def test_seconds_add_up_over_interruptions(store, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         ensure(run, store, CPU, stop)
     _, before = store.load_checkpoint(run, CPU)
-    assert before["seconds"] == 20  # it began at 0, and looked at the clock before it saved and after it
+    # It began at 0, and looked at the clock before it saved and after it.
+    assert before["seconds"] == 20
     # It goes on at 40, saves a checkpoint from 50 to 70 and is done at 80.
     assert ensure(run, store, CPU).provenance["seconds"] == 20 + 80 - 40
 

@@ -19,7 +19,7 @@ WITHOUT_FEATURES = [name for name in DISTILLERS if not DISTILLERS.load(name).use
 
 def members(**changes):
     """Three runs of one axis, on two data sets, with three teachers."""
-    first, second = DATA, f"{DATA},seed=1"
+    second = f"{DATA},seed=1"
     return [
         kd_student(mll_teacher(), seed=5, **changes),
         kd_student(mll_teacher(data=second), data=second, seed=6, **changes),

@@ -1,0 +1,216 @@
+"""Decoded images on the disk.
+
+Images are decoded once, into files of the cache, which are mapped from then on: they load in no
+time, all processes share them, and they may be larger than the memory. Their fingerprint is
+computed meanwhile and stored with them: otherwise every training would first read all of them.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import Timeout
+from torch import Tensor
+
+from mcmi_core.base.errors import DataError, StoreError
+from mcmi_core.base.files import locked
+from mcmi_core.base.paths import cache_root
+from mcmi_core.base.progress import progress_bar
+from mcmi_core.base.tensor_files import map_tensor, read_tensors, write_tensors
+from mcmi_core.data.image_decoding import DECODING, decode, printable, without_pillow_warnings
+from mcmi_core.data.image_files import Listing, some
+from mcmi_core.data.normalisation import channel_statistics
+from mcmi_core.data.split import Fingerprint, Split
+
+CHUNK = 512
+"""Images that are decoded before more are asked for: those of 256 pixels take 100 MB together."""
+
+SPLITS = ("train", "test")
+
+Listings = dict[str, Listing]
+"""By split."""
+
+
+def decoded(
+    root: Path, listings: Listings, size: int, announce: Callable[[], None]
+) -> tuple[Split, Split, dict]:
+    """The images of both splits, decoded now or earlier.
+
+    Args:
+        root: the folder of both, whose name begins the names of the files.
+        listings: of ``train`` and ``test``.
+        size: pixels per side.
+        announce: called before images are decoded, if they are.
+
+    Returns:
+        Training split, test split, and ``mean``, ``std`` and ``fingerprint`` of them.
+
+    Raises:
+        DataError: images that cannot be decoded, or more of them than the disk has room for.
+        StoreError: the cache cannot be read or written.
+    """
+    path = cache_root() / "imagefolder" / _file_name(root, listings, size)
+    if not _is_whole(path, listings, size):
+        _decode_once(path, root, listings, size, announce)
+    tensors, about = read_tensors(path)
+    train, test = (
+        Split(_mapped(_pixels_of(path, name), len(listing.files), size), tensors[name])
+        for name, listing in listings.items()
+    )
+    return train, test, about
+
+
+def _file_name(root: Path, listings: Listings, size: int) -> str:
+    """Changes with every file's name, size and time, so that no stale images are taken."""
+    digest = hashlib.sha256(f"{DECODING} {size}".encode() + os.fsencode(root.name))
+    for listing in listings.values():
+        for file in listing.files:
+            name = os.fsencode(os.path.relpath(file.path, root))
+            digest.update(b"\0%b\0%d %d %d" % (name, file.label, file.size, file.time))
+    name = re.sub(r"[^\w.-]", "_", root.name, flags=re.ASCII)[:64]  # any name, and not too long
+    return f"{name}-{digest.hexdigest()[:16]}.safetensors"
+
+
+def _num_bytes(size: int) -> int:
+    """Of one decoded image."""
+    return 3 * size**2
+
+
+def _pixels_of(path: Path, split: str) -> Path:
+    """The file of a split's images, beside the one that describes them."""
+    return path.with_suffix(f".{split}")
+
+
+def _is_whole(path: Path, listings: Listings, size: int) -> bool:
+    """Nothing is written or locked to find out, so a cache may be read-only once it is whole."""
+    return os.path.exists(path) and all(
+        os.path.exists(file := _pixels_of(path, name))
+        and os.path.getsize(file) == len(listing.files) * _num_bytes(size)
+        for name, listing in listings.items()
+    )
+
+
+def _mapped(path: Path, number: int, size: int) -> Tensor:
+    """Images (number, 3, size, size) that are read from the disk as they are needed."""
+    try:
+        return map_tensor(path, np.uint8, (number, 3, size, size))
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _decode_once(
+    path: Path, root: Path, listings: Listings, size: int, announce: Callable[[], None]
+) -> None:
+    """Write the files of the cache; if several processes ask at once, one does."""
+    try:
+        with locked(Path(f"{path}.lock")):
+            if not _is_whole(path, listings, size):
+                _delete_leftovers(path)
+                _check_room(path.parent, root, listings, size)
+                announce()
+                _decode_into(path, listings, size)
+    except StoreError as error:
+        raise StoreError(f"{error}; MCMI_CACHE names another place") from error
+
+
+def _delete_leftovers(path: Path) -> None:
+    """Delete what killed decodings have left, of ``path`` and of folders that have changed since.
+
+    The description is written last: pixels without one that nobody is decoding are leftovers.
+    """
+    _remove(path)
+    pixels = [file for file in path.parent.iterdir() if file.suffix[1:] in SPLITS]
+    for other in {file.with_suffix(path.suffix) for file in pixels} - {path}:
+        with suppress(Timeout, StoreError), locked(Path(f"{other}.lock"), wait=False):
+            if not other.exists():
+                _remove(other)
+
+
+def _remove(path: Path) -> None:
+    for file in (path, *(_pixels_of(path, name) for name in SPLITS)):
+        with suppress(OSError):  # what cannot be deleted cannot be written either, which is said
+            file.unlink(missing_ok=True)
+
+
+def _check_room(folder: Path, root: Path, listings: Listings, size: int) -> None:
+    number = sum(len(listing.files) for listing in listings.values())
+    needed, free = number * _num_bytes(size), shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(
+            f"{printable(str(root))}: {number} images of {size}x{size} need {needed:,} bytes of "
+            f"disk, and {folder} has {free:,}; MCMI_CACHE names another place"
+        )
+
+
+def _decode_into(path: Path, listings: Listings, size: int) -> None:
+    """Write the files of the cache: last the description, which says that the others are whole."""
+    train = listings["train"]
+    labels = {
+        name: torch.tensor([file.label for file in listing.files])
+        for name, listing in listings.items()
+    }
+    fingerprint, damaged = Fingerprint(), []
+    total = sum(len(listing.files) for listing in listings.values())
+    try:
+        with progress_bar(total, "image") as bar, without_pillow_warnings():
+            for name, listing in listings.items():
+                files = [file.path for file in listing.files]
+                fingerprint.begin(torch.uint8, (len(files), 3, size, size))
+                for image in _decode_all(files, _pixels_of(path, name), size):
+                    if isinstance(image, DataError):
+                        damaged.append(str(image))
+                    else:
+                        fingerprint.add(image)
+                    bar.update()
+                fingerprint.begin(labels[name].dtype, tuple(labels[name].shape))
+                fingerprint.add(labels[name])
+        _check_damaged(damaged)
+        try:
+            images = _mapped(_pixels_of(path, "train"), len(train.files), size)
+            mean, std = channel_statistics(images)
+        except ValueError as error:
+            raise DataError(f"{printable(str(train.root / train.folder))}: {error}") from None
+        about = {"mean": mean, "std": std, "fingerprint": fingerprint.digits()}
+        write_tensors(path, labels, about, durable=False)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write decoded images to {path.parent}: {error.strerror}"
+        ) from error
+    finally:
+        if not path.exists():
+            _remove(path)
+
+
+def _check_damaged(damaged: list[str]) -> None:
+    """All of them are said at once, so that nobody has to decode again for each."""
+    if damaged:
+        number = f"{len(damaged):,} images: " if len(damaged) > 1 else ""
+        raise DataError(f"cannot decode {number}{some(damaged, '; ')}")
+
+
+def _decode_all(files: list[str], path: Path, size: int) -> Iterator[np.ndarray | DataError]:
+    """Write the images one after the other, (N, 3, size, size) bytes; yields each, in order.
+
+    In the place of an image that cannot be decoded it yields the error.
+    """
+
+    def decode_to(place: int) -> np.ndarray | DataError:
+        try:
+            image = decode(files[place], size)
+        except DataError as error:
+            return error
+        if os.pwrite(file.fileno(), image, place * image.nbytes) < image.nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return image
+
+    with open(path, "wb") as file, ThreadPoolExecutor() as pool:
+        for start in range(0, len(files), CHUNK):
+            yield from pool.map(decode_to, range(start, min(start + CHUNK, len(files))))
