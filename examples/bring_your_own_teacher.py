@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_model
 from torch import nn
 
 from mcmi_core.data import load_dataset
@@ -33,7 +33,7 @@ def network(width: int, classes: int) -> nn.Module:
 def main(folder: Path) -> None:
     """Print what every stage measures; write the student to ``FOLDER/student.*``."""
     torch.manual_seed(0)
-    data = load_dataset(f"imagefolder:folder={folder.resolve()},image_size={SIZE}")
+    data = load_dataset("imagefolder", folder=str(folder.resolve()), image_size=SIZE)
     epoch = {"batch_size": 64, "epoch_length": len(data.train), "seed": 0, "device": CPU}
     learn = partial(
         train,
@@ -49,7 +49,7 @@ def main(folder: Path) -> None:
     print("MCMI teacher:", evaluate(teacher, data, data.train, CPU))
     learn(student, KD(student, teacher))
     print("student:     ", evaluate(student, data, data.test, CPU))
-    save_file(student.state_dict(), folder / "student.safetensors")
+    save_model(student, str(folder / "student.safetensors"))
     sample, sizes = data.normalise(data.test.inputs[:2]), ({0: torch.export.Dim("batch")},)
     program = torch.export.export(student.eval(), (sample,), dynamic_shapes=sizes)
     torch.export.save(program, folder / "student.pt2")

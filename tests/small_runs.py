@@ -1,5 +1,8 @@
 """Runs so small that one takes a fraction of a second."""
 
+import numpy as np
+from PIL import Image
+
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.quickstart import Quickstart
 from mcmi_core.profiles import Profile
@@ -56,3 +59,15 @@ def kd_student(teacher=None, epochs=4, **changes) -> Student:
         "recipe": Recipe(epochs=epochs, milestones=(3,)),
     }
     return Student(**settings | changes)
+
+
+def draw_images(root, seed=0):
+    """A folder of six training and six test images of each of two classes."""
+    generator = np.random.default_rng(seed)
+    for split in ("train", "test"):
+        for kind in ("cat", "dog"):
+            folder = root / split / kind
+            folder.mkdir(parents=True)
+            for number in range(6):
+                pixels = generator.integers(256, size=(4, 4, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")

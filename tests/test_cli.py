@@ -1,6 +1,8 @@
 """The command line: the whole chain, and one line for every mistake."""
 
+import os
 import re
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -8,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import DATA, PAIR, QUICKSTART, mll_teacher, profile_of
+from small_runs import DATA, PAIR, QUICKSTART, draw_images, mll_teacher, profile_of
 
 from mcmi_core import cli
 from mcmi_core.base.device import default_device
 from mcmi_core.base.errors import OutOfTime, RunsFailed, TrainingCollapsed
+from mcmi_core.base.paths import data_root
 from mcmi_core.components import MODELS
+from mcmi_core.data import _load
 from mcmi_core.profiles import PROFILES, Profile
 from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.trainer import ensure
@@ -38,6 +42,19 @@ def mcmi(monkeypatch, capsys):
         assert stopped.value.code.startswith("mcmi: ")
         assert "\n" not in stopped.value.code
         return stopped.value.code
+
+    return run
+
+
+@pytest.fixture
+def mcmi_errors():
+    """Run ``mcmi`` in a process of its own: what it writes to standard error."""
+
+    def run(*arguments: str) -> str:
+        command = [Path(sys.executable).with_name("mcmi"), *arguments]
+        environment = os.environ | {"MCMI_CORES": "1"}  # else a busy machine is mentioned
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return ran.stderr
 
     return run
 
@@ -316,6 +333,111 @@ def test_an_ambiguous_run_lists_the_candidates(mcmi):
     message = mcmi("evaluate", "teacher", fails=True)
     assert "2 runs in" in message
     assert all(run_id in message for run_id in ids)
+
+
+BAD_RECORDS = {"": "Invalid JSON", '{"key": 1}': "key: Input should be a valid string"}
+
+
+@pytest.fixture
+def bad_records(store):
+    """Two runs that the store cannot read, and one of a component that this version lacks."""
+    for number, text in enumerate(BAD_RECORDS):
+        path = store.path(f"x{number}")
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    run = mll_teacher(seed=3)
+    text = store.path(ensure(run, store, torch.device("cpu")).id).read_text()
+    path = store.path("teacher-of-tomorrow-0123456789abcdef")
+    path.parent.mkdir()
+    path.write_text(text.replace('"name": "mll"', '"name": "newer"'))
+    return run
+
+
+def test_bad_records_are_named_and_the_rest_is_served(mcmi, bad_records, store, capsys):
+    good = bad_records.id
+    assert f"{good} " in mcmi("runs", "list")
+    assert mcmi("runs", "show", good) == store.path(good).read_text()
+    assert "cmi_nats" in mcmi("evaluate", good)
+    student = mcmi("distill", good, "--student", "mlp:width=8", "--epochs", "1").split()[0]
+    assert student in mcmi("runs", "list")
+    assert mcmi("fine-tune", good, "--lam", "0.1", "--epochs", "1").startswith("teacher-oracle")
+
+
+def test_each_bad_record_is_a_line(mcmi_errors, bad_records):
+    for command in (["runs", "list"], ["plan", "00_quickstart"]):
+        lines = mcmi_errors(*command).splitlines()
+        assert len(lines) == 3
+        for line, reason in zip(
+            lines,
+            ["unknown objective 'newer'; choose from mll,", *BAD_RECORDS.values()],
+            strict=True,
+        ):
+            assert re.match(r"mcmi: skipped: /.*/record.json is not a record: .*", line)
+            assert reason in line
+
+
+def test_a_bad_record_that_is_asked_for_is_a_line(mcmi, bad_records):
+    assert "x0/record.json is not a record" in mcmi("runs", "show", "x0", fails=True)
+    assert "unknown objective 'newer'" in mcmi("evaluate", "0123456789abcdef", fails=True)
+
+
+def test_one_damaged_record_stops_only_what_builds_on_it(mcmi, store, tiny_profile):
+    runs = [link for run in QUICKSTART.runs() for link in run.chain()]
+    teacher = next(run for run in runs if run.stage == "teacher" and run.start)
+    store.path(teacher.id).parent.mkdir(parents=True)
+    store.path(teacher.id).write_text("")
+    message = mcmi("train", "00_quickstart", "--profile", "tiny", fails=True)
+    assert f"runs failed: {teacher.id}. First error" in message
+    for run in runs:
+        builds_on_it = teacher in run.chain()
+        assert (run.id in store.find()) == (not builds_on_it or run == teacher)
+
+
+@pytest.mark.parametrize("variable", ["MCMI_STORE", "MCMI_CACHE", "MCMI_DATA"])
+@pytest.mark.parametrize("place", ["a file", "/proc/nowhere"])
+def test_places_that_are_no_folders_are_a_line(mcmi, monkeypatch, tmp_path, variable, place):
+    (tmp_path / "a file").write_text("")
+    draw_images(data_root() / "pets")
+    monkeypatch.setenv(variable, str(tmp_path / place))
+    command = ["train-teacher", "--data", "imagefolder:folder=pets,image_size=4", *SHORT]
+    message = mcmi(*command, "--model", "mlp:width=8", "--recipe", "batch_size=4", fails=True)
+    assert str(tmp_path / place) in message
+    if variable == "MCMI_STORE":
+        assert mcmi("runs", "list").startswith("no finished run in ")
+
+
+def test_output_that_is_no_folder_is_a_line(mcmi, tmp_path):
+    (tmp_path / "file").write_text("")
+    for command in (["notebook", "run", "00_quickstart", "--output"], ["sprint", "--out"]):
+        message = mcmi(*command, str(tmp_path / "file"), fails=True)
+        assert message == f"mcmi: cannot make the folder {tmp_path / 'file'}: File exists"
+
+
+def test_images_that_are_taken_and_skipped_are_told(mcmi_errors):
+    """Once, when they are decoded."""
+    draw_images(data_root() / "pets")
+    (data_root() / "pets" / "train" / "cat" / "notes.txt").write_text("")
+    for split in ("train", "test"):
+        (data_root() / "pets" / split / ".ipynb_checkpoints").mkdir()
+    command = ["train-teacher", "--data", "imagefolder:folder=pets,image_size=4", *SHORT]
+    command += ["--model", "mlp:width=8", "--recipe", "batch_size=4"]
+    [line] = mcmi_errors(*command).splitlines()
+    assert line.startswith(f"mcmi: {data_root() / 'pets'}: 12 training images (train) and 12 test")
+    assert "skipped 3: 2 hidden (such as train/.ipynb_checkpoints), 1 of unknown format" in line
+    assert mcmi_errors(*command) == ""
+
+
+def test_other_images_of_the_same_name_are_a_line(mcmi):
+    draw_images(data_root() / "pets")
+    command = ["train-teacher", "--data", "imagefolder:folder=pets,image_size=4", *SHORT]
+    command += ["--model", "mlp:width=8", "--recipe", "batch_size=4"]
+    teacher = mcmi(*command).split()[0]
+    (data_root() / "pets" / "train" / "cat" / "0.png").unlink()
+    _load.cache_clear()
+    for again in (command, ["evaluate", teacher], ["distill", teacher, "--student", "mlp"]):
+        message = mcmi(*again, fails=True)
+        assert message.startswith(f"mcmi: {teacher} was made with data imagefolder:folder=pets,")
+    assert '"status": "done"' in mcmi("runs", "show", teacher)
 
 
 def test_a_collapse_is_a_failure_that_says_what_to_try(mcmi):

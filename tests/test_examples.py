@@ -13,18 +13,19 @@ from mcmi_core.base.paths import PROJECT
 SCRIPT = PROJECT / "examples" / "bring_your_own_teacher.py"
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(params=["pictures", "notes+pets, 2nd"])
+def folder(tmp_path, request):
     """Sixty noisy images of two classes, one dark and one bright."""
+    root = tmp_path / request.param
     generator = torch.Generator().manual_seed(0)
     for split, size in (("train", 24), ("test", 6)):
         for name, level in (("dark", 40), ("bright", 160)):
-            place = tmp_path / "pictures" / split / name
+            place = root / split / name
             place.mkdir(parents=True)
             for number in range(size):
                 noise = torch.randint(80, (8, 8, 3), generator=generator, dtype=torch.uint8)
                 Image.fromarray((noise + level).numpy()).save(place / f"{number}.png")
-    return tmp_path / "pictures"
+    return root
 
 
 @pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # torch.export.load's own

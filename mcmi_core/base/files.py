@@ -12,6 +12,18 @@ from filelock import FileLock, Timeout
 from mcmi_core.base.errors import StoreError
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those around it, if need be.
+
+    Raises:
+        StoreError: that is impossible.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {path}: {error.strerror}") from error
+
+
 def write_atomically(path: Path, content: bytes | str, *, durable: bool = True) -> None:
     """Write a file under another name and rename it, so that no reader ever sees half of it.
 

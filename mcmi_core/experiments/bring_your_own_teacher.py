@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
+from mcmi_core.base.tensor_files import write_tensors
 from mcmi_core.criterion import Criterion
 from mcmi_core.data import load_dataset
 from mcmi_core.data.loader import Batch, evaluation_batches, training_batches
@@ -54,7 +55,7 @@ def open_images(folder: str, image_size: int, workspace: str) -> Dataset:
     """
     path = Path(folder).resolve() if folder else write_digits_as_folder(Path(workspace, "digits"))
     with _environment(MCMI_CACHE=workspace):
-        data = load_dataset(f"imagefolder:folder={path},image_size={image_size}")
+        data = load_dataset("imagefolder", folder=str(path), image_size=image_size)
     return data if folder else replace(data, augmentation="crop")
 
 
@@ -140,7 +141,7 @@ def export_student(student: nn.Module, data: Dataset, folder: str) -> None:
         data: whose images it is for.
         folder: where.
     """
-    save_file(student.state_dict(), Path(folder, WEIGHTS))
+    write_tensors(Path(folder, WEIGHTS), student.state_dict())
     sample = next(_test_batches(student, data, batch_size=2)).inputs
     sizes = ({0: torch.export.Dim("batch")},)
     program = torch.export.export(student.eval(), (sample,), dynamic_shapes=sizes)

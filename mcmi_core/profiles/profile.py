@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcmi_core.base.errors import CompanionError, RunsFailed
+from mcmi_core.base.errors import CompanionError, RunsFailed, StoreError
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import records_root, store_root
 from mcmi_core.experiments.experiment import Experiment
@@ -117,8 +117,9 @@ class Profile:
             except RunsFailed as error:
                 failures.append(str(error))
         for experiment in experiments:
-            found = _records(experiment, store)
+            found, unreadable = _records(experiment, store)
             statuses = Counter(record.status if record else "not run" for record in found.values())
+            statuses += Counter(unreadable=unreadable)
             outcome = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
             say(f"{experiment.name}: {outcome}")
             for run_id, record in found.items():
@@ -150,7 +151,13 @@ class Profile:
             load_dataset(data)
 
 
-def _records(experiment: Experiment, store: Records) -> dict[str, Record | None]:
-    """Of all its runs and of what they build on, each looked up once, by id."""
+def _records(experiment: Experiment, store: Records) -> tuple[dict[str, Record | None], int]:
+    """Of all its runs and of what they build on, by id; and how many cannot be read."""
     links = {link.id: link for run in experiment.runs() for link in run.chain()}
-    return {run_id: store.record(link) for run_id, link in links.items()}
+    records, unreadable = {}, 0
+    for run_id, link in links.items():
+        try:
+            records[run_id] = store.record(link)
+        except StoreError:  # which training has reported
+            unreadable += 1
+    return records, unreadable

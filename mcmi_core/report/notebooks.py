@@ -27,6 +27,7 @@ from traitlets import default
 
 from mcmi_core.base import paths
 from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.files import make_folder
 
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -99,16 +100,16 @@ def execute_notebook(
     _check(source, parameters)
     output_folder = output_folder.resolve()
     finished, failed = output_folder / source.name, output_folder / "failed" / source.name
+    make_folder(output_folder)
     for earlier in (finished, failed):  # a copy from an earlier time would pass for this one's
         earlier.unlink(missing_ok=True)
-    output_folder.mkdir(parents=True, exist_ok=True)
     unfinished = output_folder / f".unfinished_{source.name}"
     folders = {"MCMI_OUTPUT": output_folder, "MCMI_RECORDS": records}
     environment = {name: str(folder.resolve()) for name, folder in folders.items() if folder}
     try:
         _run(source, unfinished, parameters, environment)
     except NotebookFailed as error:
-        failed.parent.mkdir(exist_ok=True)
+        make_folder(failed.parent)
         os.replace(unfinished, failed)
         raise NotebookFailed(f"{error}\n\nas far as it got: {os.path.relpath(failed)}") from None
     os.replace(unfinished, finished)

@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 
 from mcmi_core.base.errors import StoreError
+from mcmi_core.base.files import make_folder
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.store import Store
 
@@ -35,7 +36,7 @@ def pack(runs: list[Run], store: Store, out: Path) -> None:
         store: where they are trained.
         out: a folder, made if need be.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     finished = {run.key for run in runs if store.path(run.id).exists()}
     needed = {run.parent.key for run in runs if run.parent and run.key not in finished} & finished
     boxes, room = [[] for _ in range(FILES)], [MOST_BYTES] * FILES
@@ -73,7 +74,7 @@ def unpack(folder: Path, store: Store) -> int:
     """
     if not (folder / RECORDS).exists():
         raise StoreError(f"{folder} holds no {RECORDS}: no sprint was packed there")
-    store.root.mkdir(parents=True, exist_ok=True)
+    make_folder(store.root)
     records = 0
     # Weights first: a run with a record counts as finished.
     for path in [*sorted(folder.glob("weights-*.tar")), folder / RECORDS]:

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
-from mcmi_core.base.files import write_atomically
+from mcmi_core.base.files import make_folder, write_atomically
 from mcmi_core.base.paths import PROJECT, store_root
 from mcmi_core.data import load_dataset
 from mcmi_core.experiments.experiment import Experiment
@@ -79,7 +79,7 @@ def sprint(
     """
     begun = time.time()
     end = begun + 60 * minutes
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     store = Store(store_root())
 
     def tell(text: str) -> None:

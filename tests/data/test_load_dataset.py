@@ -117,3 +117,12 @@ def test_a_failure_is_not_remembered():
         with pytest.raises(ValueError, match="^oracle needs at least 2 classes"):
             load_dataset("oracle:classes=1")
     assert PACKAGE._load.cache_info().currsize == 0
+
+
+def test_options_can_be_given_by_keyword():
+    settings = {"train_size": 50, "test_size": 20, "classes": 3}
+    expected = load_dataset("oracle:train_size=50,test_size=20,classes=3")
+    assert load_dataset("oracle", **settings) is expected
+    assert load_dataset("oracle:train_size=9,classes=3", train_size=50, test_size=20) is expected
+    with pytest.raises(ValueError, match="unknown option 'clases' of data set 'oracle'"):
+        load_dataset("oracle", clases=3)

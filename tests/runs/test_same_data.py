@@ -2,10 +2,9 @@
 
 import shutil
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from small_runs import draw_images
 
 from mcmi_core.base.errors import DataError, RunsFailed
 from mcmi_core.base.paths import data_root
@@ -22,17 +21,6 @@ TEACHER = Teacher(objective="mll", **NETWORK, **PETS)
 STUDENT = Student(distiller="kd", teacher=TEACHER, **NETWORK, **PETS)
 LOOK = Measurement(of=TEACHER, what="network_size")
 CHANGED = "was made with data imagefolder:.*pets.* of fingerprint [0-9a-f]{16}, but that has .* now"
-
-
-def draw_images(root, seed=0):
-    generator = np.random.default_rng(seed)
-    for split in ("train", "test"):
-        for kind in ("cat", "dog"):
-            folder = root / split / kind
-            folder.mkdir(parents=True)
-            for number in range(6):
-                pixels = generator.integers(256, size=(4, 4, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
 @pytest.fixture(autouse=True)
