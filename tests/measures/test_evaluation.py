@@ -206,3 +206,14 @@ def test_a_temperature_that_is_not_positive_is_refused():
     dataset = oracle()
     with pytest.raises(ValueError, match="temperature must be positive, got 0"):
         evaluate(mlp(dataset), dataset, dataset.test, CPU, temperature=0)
+
+
+def test_an_excluded_class_is_no_hit_among_the_first_five():
+    """Where fewer than five are not excluded, topk takes some of those that are."""
+    dataset = oracle(classes=20)
+    model = mlp(dataset)
+    model.head.bias.data[3:] = -torch.inf
+    results = evaluate(model, dataset, dataset.test, CPU)
+    among_three = 100 * (dataset.test.labels < 3).double().mean().item()
+    assert results["top5_accuracy_percent"] == pytest.approx(among_three)
+    assert results["ll_nats"] == -torch.inf

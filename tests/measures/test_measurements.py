@@ -4,6 +4,7 @@ import pytest
 import torch
 from small_runs import DATA
 
+from mcmi_core.base.errors import NonFiniteLogits
 from mcmi_core.components import MEASUREMENTS
 from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
@@ -158,3 +159,11 @@ def test_network_size_counts_weights_and_norms(subject):
 def test_bad_measurements_are_refused(text, message, subject):
     with pytest.raises(ValueError, match=message):
         MEASUREMENTS.build(text, **subject)
+
+
+@pytest.mark.parametrize("name", ["confusion_matrix", "by_class"])
+def test_nan_is_no_prediction(name, subject):
+    """It is the largest of all numbers to argmax."""
+    subject["model"].head.bias.data[1] = torch.nan
+    with pytest.raises(NonFiniteLogits, match="the logits contain NaN"):
+        MEASUREMENTS.build(name, **subject)

@@ -1,14 +1,21 @@
 """Records and checkpoints: whole, checked, and refused when they are not what they say."""
 
+import errno
 import json
+import os
+import tempfile
 
 import pytest
 import torch
 from small_runs import kd_student, mll_teacher
 
 from mcmi_core.base.errors import StoreError
+from mcmi_core.base.tensor_files import read_tensors, write_tensors
+from mcmi_core.runs.config import Measurement
+from mcmi_core.runs.execute import execute
 from mcmi_core.runs.records import Record, Records, read_record
 from mcmi_core.runs.store import Store
+from mcmi_core.runs.trainer import ensure, load_model
 from mcmi_core.training.loop import Checkpoint
 
 CPU = torch.device("cpu")
@@ -141,3 +148,84 @@ def test_records_are_plain_json_with_a_line_per_history_column():
     text = record.to_json()
     assert json.loads(text)["history"] == {"epoch": [1, 2], "loss": [0.5, 0.25]}
     assert '  "loss": [0.5, 0.25]' in text.splitlines()
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """As if nothing could be written any more."""
+
+    def refuse(*arguments, **settings):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def make_read_only():
+        for function in ("mkdir", "replace", "unlink", "utime"):
+            monkeypatch.setattr(os, function, refuse)
+        monkeypatch.setattr(tempfile, "mkstemp", refuse)
+        monkeypatch.setattr("filelock._unix.os.open", refuse)
+
+    return make_read_only
+
+
+def test_a_filled_read_only_store_works_for_reading(store, read_only):
+    run, look = mll_teacher(), Measurement(of=mll_teacher(), what="network_size")
+    execute([run, look], store, device=CPU)
+    read_only()
+    assert ensure(run, store, CPU) == store.record(run)
+    execute([run, look], store, device=CPU)
+    assert load_model(run, store, CPU) is not None
+    assert store.records()[0]
+    with pytest.raises(StoreError, match="cannot lock .*/lock: Read-only file system"):
+        ensure(kd_student(run), store, CPU)
+
+
+def test_weights_of_another_run_are_refused(store):
+    run, other = mll_teacher(), mll_teacher(seed=1)
+    for each in (run, other):
+        ensure(each, store, CPU)
+    weights = store.folder(run) / "weights.safetensors"
+    weights.write_bytes((store.folder(other) / "weights.safetensors").read_bytes())
+    with pytest.raises(StoreError, match=f"the weights of another run than {run.id}: .*'seed': 1"):
+        load_model(run, store, CPU)
+
+
+def test_weights_that_do_not_fit_are_a_line(store):
+    run = mll_teacher()
+    ensure(run, store, CPU)
+    write_tensors(store.folder(run) / "weights.safetensors", {"bias": torch.zeros(2)})
+    with pytest.raises(StoreError, match=f"the weights of {run.id} do not fit its network: ") as no:
+        load_model(run, store, CPU)
+    assert "\n" not in str(no.value)
+
+
+def test_a_checkpoint_of_an_earlier_version_of_the_network_is_a_line(store):
+    def stop():
+        raise KeyboardInterrupt
+
+    run = mll_teacher()
+    with pytest.raises(KeyboardInterrupt):
+        ensure(run, store, CPU, stop)
+    path = store.folder(run) / "checkpoint.safetensors"
+    tensors, metadata = read_tensors(path)
+    tensors["model.layers.9.weight"] = tensors.pop("model.head.weight")
+    write_tensors(path, tensors, metadata)
+    with pytest.raises(StoreError, match="does not fit MLP and MLLLoss as they are now .*; delete"):
+        ensure(run, store, CPU)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"key": "0123"}])
+def test_a_file_that_is_no_checkpoint_is_a_line(store, metadata):
+    run = mll_teacher()
+    write_tensors(store.folder(run) / "checkpoint.safetensors", {"a": torch.ones(1)}, metadata)
+    assert store.epochs_left(run) == 4
+    with pytest.raises(StoreError, match=f"is no checkpoint of {run.key}, but of "):
+        store.load_checkpoint(run, CPU)
+
+
+def test_the_next_process_deletes_what_killed_ones_left(store):
+    run = mll_teacher()
+    for number in range(4):
+        path = store.folder(run) / f".weights.safetensors.{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(100))
+    with store.lock(run):
+        assert [path.name for path in store.folder(run).iterdir()] == ["lock"]

@@ -363,7 +363,9 @@ def test_a_term_that_is_not_finite_is_named(value, monkeypatch):
     nn.init.ones_(model[4].bias)  # the mean logit is positive
     nn.init.zeros_(model[4].weight)
     criterion = OneTerm(lambda step: value if step == 4 else 0.0)  # three steps an epoch
-    message = f"^epoch 2: distance is {value}; try a smaller learning rate$"
+    excluded = ", unless a logit of −inf excludes a class that a label or teacher names"
+    remedy = "try a smaller learning rate" + (excluded if value == math.inf else "")
+    message = f"^epoch 2: distance is {value}; {remedy}$"
     with pytest.raises(TrainingCollapsed, match=message):
         run(model, criterion, Recipe(epochs=5))
     assert criterion.done == 5
