@@ -42,7 +42,8 @@ def own_arithmetic(threads: int) -> Iterator[None]:
 
     Threads change the order of sums. ``torch.set_float32_matmul_precision("medium")``, which many a
     notebook sets, rounds the operands of matrix products to bf16, on some CPUs too; so does
-    autocast that is on. Another default type would make other weights.
+    autocast that is on. Another default type would make other weights. The caller's random numbers
+    (on the CPU) go on as if nothing had been computed.
 
     Args:
         threads: of operations on the CPU.
@@ -59,7 +60,7 @@ def own_arithmetic(threads: int) -> Iterator[None]:
     ):
         change(own)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         for change, before in restored:

@@ -113,6 +113,14 @@ def test_contexts_of_the_caller_do_not_enter(outer, store, tmp_path):
     assert results(run, store) == results(run, other)
 
 
+def test_the_random_numbers_of_the_caller_go_on(store):
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    ensure(mll_teacher(), store, CPU)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_results_do_not_depend_on_what_else_is_asked_for(tmp_path):
     teachers = [mll_teacher(seed=seed) for seed in range(2)]
     students = [kd_student(teacher, seed=seed) for teacher in teachers for seed in range(3)]
