@@ -81,7 +81,7 @@ def _run_ids(incomplete: str) -> list[str]:
 
 
 def _component(registry: Registry):
-    text = 'NAME[:option=value,...], a value with commas in "quotes"; see `mcmi list`'
+    text = "NAME[:option=value,...]; `mcmi list` shows the names and options"
     return Annotated[str, typer.Option(autocompletion=_names(registry), help=text)]
 
 
@@ -486,6 +486,9 @@ def _train(run: Run) -> None:
 
     device = default_device()
     _say_if_busy(device)
+    if run.threads > (os.cpu_count() or 1):
+        wasted = f"{run.threads} threads on {os.cpu_count()} cores wait for each other"
+        typer.echo(f"mcmi: {wasted}, so training takes longer", err=True)
     store = Store(store_root())
     remaining = sum(store.epochs_left(link) for link in run.chain())
     with progress_bar(total=remaining, unit="epoch") as bar:
@@ -540,6 +543,10 @@ def main() -> None:
         sys.exit(os.EX_TEMPFAIL)
     except (CompanionError, ValueError) as error:
         sys.exit(f"mcmi: {error}")
+    except OSError as error:
+        if error.filename is None:  # of no file or folder, so nothing that a user can see to
+            raise
+        sys.exit(f"mcmi: {error.filename}: {error.strerror}")
     except SystemExit as stop:
         if stop.code != 130:  # what typer makes of Ctrl-C
             raise

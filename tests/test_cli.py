@@ -454,6 +454,19 @@ def test_bad_temperature(mcmi):
     assert message == "mcmi: temperature must be positive, got 0.0"
 
 
+def test_files_that_may_not_be_used_are_a_line(mcmi, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", "/some/file")
+
+    monkeypatch.setattr(cli, "_find_run", refuse)
+    assert mcmi("evaluate", "x", fails=True) == "mcmi: /some/file: Permission denied"
+
+
+def test_more_threads_than_cores_are_mentioned(mcmi_errors):
+    line = mcmi_errors(*TEACHER, "--recipe", "threads=9999", "--epochs", "1")
+    assert re.match(r"mcmi: 9999 threads on \d+ cores wait for each other, so", line)
+
+
 def test_bugs_keep_their_traceback(monkeypatch):
     def broken():
         raise TypeError("a bug")

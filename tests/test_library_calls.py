@@ -22,6 +22,7 @@ from mcmi_core.cmi import (
     log_likelihood,
 )
 from mcmi_core.data.loader import Batch
+from mcmi_core.losses import dkd_loss, kd_loss
 from mcmi_core.objectives import (
     EntropyBonusLoss,
     LabelSmoothingLoss,
@@ -515,3 +516,44 @@ def test_bayes_divergence_takes_any_precision_and_refuses_the_rest(batch):
     with pytest.raises(ValueError, match="temperature must be positive, got 0"):
         bayes_divergence(logits[:CLASSES], posterior, temperature=0)
     assert math.isfinite(bayes_divergence(logits[:0], logits[:0].softmax(1)).sum())
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        MLLLoss(),
+        MCMILoss(0.5, "tracked", num_classes=4),
+        LabelSmoothingLoss(0.1),
+        EntropyBonusLoss(0.1),
+        SquaredErrorLoss(),
+        lambda logits, labels: dkd_loss(logits, logits.roll(1, 0), labels, 1.0, 8.0, 4.0),
+        lambda logits, labels: kd_loss(logits, logits.roll(1, 0), 4.0),
+    ],
+    ids=["mll", "mcmi", "smoothing", "entropy", "mse", "dkd", "kd"],
+)
+def test_losses_compile_as_a_whole(criterion):
+    logits, labels = torch.randn(6, 4), torch.arange(6) % 4
+    compiled = torch.compile(copy.deepcopy(criterion), fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(logits, labels), criterion(logits, labels))
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_losses_of_the_narrowest_floats(dtype):
+    student, teacher = (torch.randn(6, 4).to(dtype) for _ in range(2))
+    labels = torch.arange(6) % 4
+    assert torch.equal(
+        kd_loss(student, teacher, 4.0), kd_loss(student.float(), teacher.float(), 4.0)
+    )
+    loss = MCMILoss(0.5, "tracked", num_classes=4)
+    expected = copy.deepcopy(loss)(student.float(), labels)
+    assert torch.equal(loss(student, labels), expected)
+
+
+def test_what_no_conversion_repairs_is_refused_without_one():
+    labels = torch.zeros(3, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"floating-point tensor, got torch.complex64$"):
+        MLLLoss()(torch.zeros(3, 2, dtype=torch.complex64), labels)
+    with pytest.raises(ValueError, match=r"must have shape \(N, C\), got \(\)$"):
+        MLLLoss()(torch.tensor(1.0), labels)
+    with pytest.raises(ValueError, match="^temperature must be positive and finite, got inf$"):
+        kd_loss(torch.zeros(3, 2), torch.zeros(3, 2), math.inf)

@@ -3,6 +3,8 @@
 Shapes, types and devices are looked at, which never waits for a GPU; a check of values says so.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -15,9 +17,8 @@ def check_floating(values: Tensor, name: str) -> None:
     """
     _check_tensor(values, name)
     if not values.is_floating_point():
-        raise ValueError(
-            f"{name} must be a floating-point tensor, got {values.dtype}; {name}.float() would do"
-        )
+        remedy = "" if values.is_complex() else f"; {name}.float() would do"
+        raise ValueError(f"{name} must be a floating-point tensor, got {values.dtype}{remedy}")
 
 
 def check_outputs(values: Tensor, name: str) -> None:
@@ -32,13 +33,15 @@ def check_outputs(values: Tensor, name: str) -> None:
     if values.ndim in (1, 2):
         one = name if values.ndim == 1 else f"{name}.squeeze(1)"
         other = f"1 - {one}" if name == "probs" else f"torch.zeros_like({one})"
-        remedy = f"torch.stack([{other}, {one}], 1) would do for those of class 1 against class 0"
+        remedy = f"; torch.stack([{other}, {one}], 1) would do for those of class 1 against class 0"
+    elif values.ndim == 0:
+        remedy = ""
     else:
         remedy = (
-            f"{name}.movedim(1, -1).flatten(0, -2) would do if the classes are axis 1, "
+            f"; {name}.movedim(1, -1).flatten(0, -2) would do if the classes are axis 1, "
             f"{name}.flatten(0, -2) if they are the last"
         )
-    raise ValueError(f"{name} must have shape (N, C), got {tuple(values.shape)}; {remedy}")
+    raise ValueError(f"{name} must have shape (N, C), got {tuple(values.shape)}{remedy}")
 
 
 def check_pair(values: Tensor, labels: Tensor, name: str, may_be_empty: bool = False) -> Tensor:
@@ -99,9 +102,10 @@ def check_labelled(
 
 
 def at_hand(tensor: Tensor) -> bool:
-    """Whether its values can be read: on the CPU, and outside ``torch.func.vmap`` and the like."""
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
-    return tensor.device.type == "cpu" and not wrapped
+    """Whether its values can be read: on the CPU, and neither compiled nor within torch.func."""
+    if tensor.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def check_label_range(labels: Tensor, num_classes: int, name: str | None = None) -> None:
@@ -180,13 +184,14 @@ def check_same_shape(first: Tensor, second: Tensor, names: str) -> None:
 
 
 def check_positive(value: float, name: str) -> None:
-    """Require ``value`` > 0.
+    """Require a finite ``value`` > 0.
 
     Raises:
-        ValueError: zero, negative or NaN.
+        ValueError: zero, negative, infinite or NaN.
     """
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, got {value}")
+    if not 0 < value < math.inf:
+        finite = " and finite" if value == math.inf else ""
+        raise ValueError(f"{name} must be positive{finite}, got {value}")
 
 
 def check_not_negative(value: float, name: str) -> None:

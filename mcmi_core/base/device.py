@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,12 @@ def make_reproducible(device: torch.device) -> None:
     """Let a GPU compute float32 in float32, and the same steps to the same bits.
 
     PyTorch's defaults are TF32 for convolutions, which rounds their inputs to 11 bits, and whatever
-    kernel is fastest, sums in varying order among them. On the CPU nothing needs to be changed.
+    kernel is fastest, sums in varying order among them; with ``cudnn.benchmark``, whatever was
+    fastest this time. On the CPU nothing needs to be changed.
     """
     if device.type != "cuda":
         return
+    torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -48,23 +50,42 @@ def own_arithmetic(threads: int) -> Iterator[None]:
     Args:
         threads: of operations on the CPU.
     """
-    restored = (
-        (torch.set_num_threads, torch.get_num_threads()),
-        (torch.set_default_dtype, torch.get_default_dtype()),
-        (torch.set_float32_matmul_precision, torch.get_float32_matmul_precision()),
-        (partial(torch.set_autocast_enabled, "cpu"), torch.is_autocast_enabled("cpu")),
-        (partial(torch.set_autocast_enabled, "cuda"), torch.is_autocast_enabled("cuda")),
-    )
-    for (change, _), own in zip(
-        restored, (threads, torch.float32, "highest", False, False), strict=True
-    ):
-        change(own)
+    changes = [
+        (torch.set_num_threads, torch.get_num_threads(), threads),
+        (torch.set_default_dtype, torch.get_default_dtype(), torch.float32),
+        (partial(torch.set_autocast_enabled, "cpu"), torch.is_autocast_enabled("cpu"), False),
+        (partial(torch.set_autocast_enabled, "cuda"), torch.is_autocast_enabled("cuda"), False),
+        (partial(setattr, torch.backends.mkldnn, "enabled"), torch.backends.mkldnn.enabled, True),
+        *_of_precision(),
+    ]
+    if torch.get_default_device().type != "cpu":
+        changes.append((torch.set_default_device, torch.get_default_device(), None))
     try:
         with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+            for change, _, own in changes:
+                change(own)
             yield
     finally:
-        for change, before in restored:
+        for change, before, _ in changes:
             change(before)
+
+
+def _of_precision() -> list[tuple[Callable, str, str]]:
+    """What sets the precision of float32, as it is set now, and as float32 itself.
+
+    PyTorch has an older and a newer way to set it. Where the newer one has been used, the older one
+    cannot be asked.
+    """
+    set_products = torch.set_float32_matmul_precision
+    try:
+        return [(set_products, torch.get_float32_matmul_precision(), "highest")]
+    except RuntimeError:
+        known = torch.backends
+        kinds = (known, known.mkldnn, known.cudnn, known.cuda.matmul)
+        kinds += (known.mkldnn.matmul, known.mkldnn.conv, known.mkldnn.rnn)
+        kinds += (known.cudnn.conv, known.cudnn.rnn)
+        name = "fp32_precision"
+        return [(partial(setattr, kind, name), getattr(kind, name), "ieee") for kind in kinds]
 
 
 def free_memory(device: torch.device) -> float:

@@ -42,7 +42,7 @@ def write_atomically(path: Path, content: bytes | str, *, durable: bool = True) 
     unfinished = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _delete_leftovers(path)
+        delete_leftovers(path)
         handle, unfinished = _unfinished_file(path)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -70,7 +70,8 @@ def _unfinished_file(path: Path) -> tuple[int, str]:
         os.close(handle)  # another writer took it for a leftover before it was locked
 
 
-def _delete_leftovers(path: Path) -> None:
+def delete_leftovers(path: Path) -> None:
+    """Delete what killed writers of a file have left half-written beside it."""
     prefix = f".{path.name}."
     for entry in os.scandir(path.parent):
         if entry.name.startswith(prefix):
@@ -80,12 +81,13 @@ def _delete_leftovers(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True, remedy: str = "") -> Iterator[None]:
     """Hold a lock that no other process holds; the system frees it when its holder dies.
 
     Args:
         path: of a file that exists for this alone; it and its folder are made.
         wait: until whoever holds it is done.
+        remedy: what the error says would do.
 
     Raises:
         StoreError: the file cannot be made, or not be written to.
@@ -98,7 +100,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     except Timeout:
         raise
     except OSError as error:
-        raise StoreError(f"cannot lock {path}: {error.strerror}") from error
+        raise StoreError(f"cannot lock {path}: {error.strerror}{remedy}") from error
     try:
         yield
     finally:

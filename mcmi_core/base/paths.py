@@ -7,7 +7,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def _root(variable: str, default: str) -> Path:
-    return Path(os.environ.get(variable) or PROJECT / default).expanduser().resolve()
+    named = os.environ.get(variable) or str(PROJECT / default)
+    return Path(os.path.realpath(os.path.expanduser(named)))  # pathlib's raise where these do not
 
 
 def data_root() -> Path:

@@ -45,8 +45,9 @@ class Component(BaseModel):
             item = ITEM.match(rest, place)
             if not (item and item[1]):
                 raise ValueError(
-                    f"{value!r}: {rest[place:]!r} is not of the form key=value; a value that holds "
-                    'commas or begins with a quote is written in quotes, key="a,b"'
+                    f"{value!r}: {rest[place:]!r} is not of the form key=value; a value with "
+                    "commas is quoted, and in a shell the whole once more: "
+                    f"'{name.strip()}:key=\"a,b\"'"
                 )
             key, text = item[1], item[2]
             if key == "name":

@@ -64,11 +64,12 @@ def read_metadata(path: Path) -> dict:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[safe_open, dict]]:
     try:
+        path.open("rb").close()  # safetensors takes a file that may not be read for a missing one
         with safe_open(path, framework="pt") as file:
             metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
             yield file, metadata
     except OSError as error:
-        raise StoreError(f"cannot read {path}: {error}") from None
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from None
     except (SafetensorError, json.JSONDecodeError) as error:
         raise StoreError(
             f"{path} is damaged ({error}); delete it, and what it held is computed again. If it is "

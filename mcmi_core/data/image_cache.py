@@ -69,12 +69,13 @@ def decoded(
 
 
 def _file_name(root: Path, listings: Listings, size: int) -> str:
-    """Changes with every file's name, size and time, so that no stale images are taken."""
+    """Changes with every file's name and state, so that no stale images are taken."""
     digest = hashlib.sha256(f"{DECODING} {size}".encode() + os.fsencode(root.name))
+    beginning = len(str(root))
     for listing in listings.values():
         for file in listing.files:
-            name = os.fsencode(os.path.relpath(file.path, root))
-            digest.update(b"\0%b\0%d %d %d" % (name, file.label, file.size, file.time))
+            name = os.fsencode(file.path[beginning:])
+            digest.update(b"\0%b\0%d %b" % (name, file.label, str(file.state).encode()))
     name = re.sub(r"[^\w.-]", "_", root.name, flags=re.ASCII)[:64]  # any name, and not too long
     return f"{name}-{digest.hexdigest()[:16]}.safetensors"
 

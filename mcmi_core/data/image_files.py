@@ -43,10 +43,9 @@ class ImageFile(NamedTuple):
 
     path: str
     label: int
-    size: int
-    """In bytes."""
-    time: int
-    """Of its last change, in nanoseconds."""
+    state: tuple[int, ...]
+    """Size, times and number on its disk. Whoever gives another image the name and time of this one
+    changes the latter."""
 
 
 class Listing(NamedTuple):
@@ -102,7 +101,7 @@ def list_images(root: Path, folder: str) -> Listing:
                     reasons = describe_skipped(skipped_here, root)
                     raise DataError(f"{printable(entry.path)}: no image of this class{reasons}")
                 found.sort(key=lambda image: os.path.split(image[0]))
-                files += [ImageFile(path, len(classes), *about) for path, *about in found]
+                files += [ImageFile(path, len(classes), state) for path, state in found]
                 classes.append(printable(entry.name))
                 for reason, paths in skipped_here.items():
                     skipped[reason] += paths
@@ -142,15 +141,16 @@ def _said_if_unreadable() -> Iterator[None]:
 
 def _images(
     folder: str, around: frozenset[Place], skipped: Skipped
-) -> Iterator[tuple[str, int, int]]:
-    """Path, size and time of each image in ``folder`` and in what it holds."""
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Path and state of each image in ``folder`` and in what it holds."""
     for entry, status in _visible(folder, around, skipped):
         if S_ISDIR(status.st_mode):
             yield from _images(entry.path, around | {_place(status)}, skipped)
         elif not S_ISREG(status.st_mode):  # to open a pipe would wait for ever
             skipped["neither file nor folder"].append(entry.path)
         elif os.path.splitext(entry.name)[1].lower() in suffixes() or is_image(entry.path):
-            yield entry.path, status.st_size, status.st_mtime_ns
+            state = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+            yield entry.path, state
         else:
             skipped["of unknown format"].append(entry.path)
 

@@ -48,7 +48,8 @@ def image_folder(
             has no class folders, as ImageNet's.
 
     Raises:
-        ValueError: an image size below 1, a negative number of images, or ``test_folder=train``.
+        ValueError: an image size below 1, a negative number of images, or training images that
+            would be tested on.
         DataError: a folder that is missing, unreadable or empty, splits whose classes differ,
             images that cannot be decoded, or more of them than the disk has room for.
         StoreError: the cache cannot be read or written.
@@ -57,9 +58,9 @@ def image_folder(
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     if images_per_class < 0:
         raise ValueError(f"images_per_class must not be negative, got {images_per_class}")
-    if test_folder in ("", ".", "train"):
-        raise ValueError(f"test_folder must name another folder than train, got {test_folder!r}")
     root = data_root() / os.path.expanduser(folder)
+    if test_folder is not None and _one_in_the_other(root / "train", root / test_folder):
+        raise ValueError(f"test_folder must name another folder than train, got {test_folder!r}")
     tested = ("test", "val") if test_folder is None else (test_folder,)
     folders = {"train": _find(root, "train"), "test": _find(root, *tested)}
     listings = {split: list_images(root, name) for split, name in folders.items()}
@@ -86,7 +87,8 @@ def _find(root: Path, *names: str) -> str:
     if not os.path.isdir(root):
         raise DataError(
             f"no folder {printable(str(root))}; images are expected in its train/CLASS/*.jpg and "
-            f"test/CLASS/*.jpg. MCMI_DATA names another place than {data_root()}"
+            f"test/CLASS/*.jpg. MCMI_DATA names another place than {data_root()} for folders that "
+            "are not absolute"
         )
     for name in names:
         if list_folders(root / name):
@@ -97,6 +99,12 @@ def _find(root: Path, *names: str) -> str:
         f"{printable(str(root))}: no class folders in {' or '.join(names)}, where images are "
         f"expected ({names[0]}/CLASS/*.jpg). Folders there: {there}{option}"
     )
+
+
+def _one_in_the_other(first: Path, second: Path) -> bool:
+    """Whether two folders are the same, or one is within the other."""
+    places = [os.path.realpath(first), os.path.realpath(second)]
+    return os.path.commonpath(places) in places
 
 
 def _check_classes(root: Path, train: Listing, test: Listing) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from mcmi_core.base.errors import NotMeasured
+from mcmi_core.base.errors import NotMeasured, StoreError
 from mcmi_core.runs.config import Measurement, Run
 from mcmi_core.runs.records import Record, flat_metrics
 
@@ -74,6 +74,7 @@ class Lab:
 
         Raises:
             NotMeasured: a record is missing and training is not allowed.
+            StoreError: some records are damaged; names all of them.
             RunsFailed: training failed.
         """
         rows = [_describe(run) | _outcome(record) for run, record in self._ask(runs)]
@@ -126,13 +127,19 @@ class Lab:
         """Each run with its record, or with None if a run that it builds on did not succeed."""
         runs = list(runs)
         self.ensure(runs)
-        answers, missing = [], []
+        answers, missing, damaged = [], [], {}
         for run in runs:
-            chain = [self._record(link) for link in run.chain()]
+            try:
+                chain = [self._record(link) for link in run.chain()]
+            except StoreError as error:
+                damaged[str(error)] = None
+                continue
             answers.append((run, chain[-1]))
             impossible = any(record and record.status != "done" for record in chain)
             if chain[-1] is None and not impossible:
                 missing.append(run.id)
+        if damaged:
+            raise StoreError("; ".join(damaged))
         if missing:
             raise NotMeasured(
                 f"{len(missing)} of {len(runs)} runs have no record in the {self.profile!r} "

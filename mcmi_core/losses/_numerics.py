@@ -18,6 +18,7 @@ def full_precision(tensor: Tensor) -> Tensor:
 
 def common_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors in the widest of their types, at least float32."""
+    tensors = tuple(map(full_precision, tensors))
     dtype = torch.float32
     for tensor in tensors:
         dtype = torch.promote_types(dtype, tensor.dtype)

@@ -206,6 +206,13 @@ class Student(_TrainedRun):
     distiller: _component(DISTILLERS)
     teacher: "Teacher | BayesTeacher | TeacherHeads | Student" = Field(discriminator="stage")
 
+    @property
+    def label(self) -> str:
+        """Short name for tables and legends: its teacher's; ``MLL via resnet20`` of a student's."""
+        network = self.teacher.teacher if isinstance(self.teacher, TeacherHeads) else self.teacher
+        passed_on = f" via {network.model.name}" if isinstance(network, Student) else ""
+        return f"{self.teacher.label}{passed_on}"
+
     @model_validator(mode="after")
     def _teacher_has_heads(self) -> "Student":
         if self.distiller.name in NEED_HEADS and not isinstance(self.teacher, TeacherHeads):

@@ -1,6 +1,7 @@
 """What is kept of a run, and the folders of records that a replay reads. Needs no torch."""
 
 import json
+import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -127,7 +128,7 @@ class Records:
             StoreError: the record is damaged or was edited.
         """
         path = self.path(run.id)
-        return read_record(path) if path.exists() else None
+        return read_record(path) if os.path.exists(path) else None
 
 
 def flat_metrics(metrics: dict[str, dict[str, float]]) -> dict[str, float]:

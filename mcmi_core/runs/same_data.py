@@ -28,6 +28,7 @@ def check_same_data(run: Run, provenance: Mapping[str, Any], store: Store) -> No
     if then not in (None, now):
         raise DataError(
             f"{run.id} was made with data {run.data} of fingerprint {then}, but that has {now} now "
-            f"(in {data_root()}): bring the old data back, name another store in MCMI_STORE, or "
-            f"delete {store.folder(run)} and the runs that build on it to train anew"
+            f"(in {data_root()}; or another version reads it otherwise than commit "
+            f"{provenance.get('commit')}): bring the old data back, name another store in "
+            f"MCMI_STORE, or delete {store.folder(run)} and the runs that build on it to train anew"
         )

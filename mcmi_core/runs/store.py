@@ -7,6 +7,7 @@ store/ID/lock                 held by the process that trains it
 store/ID/logits-*.float32     what a teacher tells its students; see teacher_logits
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mcmi_core.base.errors import StoreError
-from mcmi_core.base.files import locked, write_atomically
+from mcmi_core.base.files import delete_leftovers, locked, write_atomically
 from mcmi_core.base.tensor_files import read_metadata, read_tensors, write_tensors
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.records import Record, Records, read_records
@@ -38,12 +39,19 @@ class Store(Records):
         """The ids of finished runs whose id or key starts with ``reference``, in order.
 
         An id ends with the key, so names of folders answer this and no record is read.
+
+        Raises:
+            StoreError: the store cannot be read.
         """
-        ids = sorted(path.parent.name for path in self.root.glob("*/record.json"))
+        try:
+            names = sorted(os.listdir(self.root)) if os.path.isdir(self.root) else []
+        except OSError as error:
+            raise StoreError(f"cannot read {self.root}: {error.strerror}") from error
         return [
-            run_id
-            for run_id in ids
-            if run_id.startswith(reference) or run_id.rpartition("-")[2].startswith(reference)
+            name
+            for name in names
+            if (name.startswith(reference) or name.rpartition("-")[2].startswith(reference))
+            and os.path.exists(self.path(name))
         ]
 
     def folder(self, run: Run) -> Path:
@@ -64,8 +72,10 @@ class Store(Records):
             StoreError: the folder cannot be made or written to.
             filelock.Timeout: another process holds it, and this one is not to wait.
         """
-        with locked(self.folder(run) / "lock", wait=wait):
-            self._delete_leftovers(run)
+        remedy = "; MCMI_STORE names another place"
+        with locked(self.folder(run) / "lock", wait=wait, remedy=remedy):
+            for file in (self.path(run.id), self._weights(run), self._checkpoint(run)):
+                delete_leftovers(file)
             yield
 
     def records(self) -> tuple[list[Record], list[StoreError]]:
@@ -74,19 +84,13 @@ class Store(Records):
 
     def finish(self, run: Run, record: Record, weights: dict[str, Tensor] | None) -> None:
         """Keep the result of a run; from here on it counts as finished."""
-        folder = self.folder(run)
-        for logits in folder.glob("logits-*.float32"):  # of a teacher that was deleted
+        for logits in self.folder(run).glob("logits-*.float32"):  # of a teacher that was deleted
             logits.unlink()
         if weights is not None:
-            write_tensors(folder / "weights.safetensors", weights, {"run": record.run})
+            write_tensors(self._weights(run), weights, {"run": record.run})
         write_atomically(self.path(run.id), record.to_json())
         self._checkpoint(run).unlink(missing_ok=True)
-        self._delete_leftovers(run)
-
-    def _delete_leftovers(self, run: Run) -> None:
-        """Delete half-written files in the folder of a run whose lock this process holds."""
-        for leftover in self.folder(run).glob(".*"):
-            leftover.unlink(missing_ok=True)
+        delete_leftovers(self._checkpoint(run))
 
     def weights(self, run: Run) -> dict[str, Tensor]:
         """The trained weights of a finished run.
@@ -94,7 +98,7 @@ class Store(Records):
         Raises:
             StoreError: they are missing, damaged, or those of another run.
         """
-        path = self.folder(run) / "weights.safetensors"
+        path = self._weights(run)
         tensors, metadata = read_tensors(path)
         config = metadata.get("run")
         if config is not None and config != run.model_dump(mode="json"):
@@ -128,7 +132,7 @@ class Store(Records):
 
     def epochs_left(self, run: Run) -> int:
         """Epochs that a run still has to be trained: 0 if it is finished, even by a collapse."""
-        if self.path(run.id).exists():
+        if os.path.exists(self.path(run.id)):
             return 0
         try:
             done = int(read_metadata(self._checkpoint(run))["epoch"])
@@ -145,7 +149,7 @@ class Store(Records):
             StoreError: it is damaged, or belongs to another run.
         """
         path = self._checkpoint(run)
-        if not path.exists():
+        if not os.path.exists(path):
             return None, {}
         tensors, metadata = read_tensors(path)
         if metadata.get("key") != run.key:
@@ -157,6 +161,9 @@ class Store(Records):
         checkpoint = Checkpoint(metadata["epoch"], metadata["history"], tensors)
         # Those of earlier versions have the seconds only.
         return checkpoint, metadata.get("provenance", {"seconds": metadata.get("seconds", 0.0)})
+
+    def _weights(self, run: Run) -> Path:
+        return self.folder(run) / "weights.safetensors"
 
     def _checkpoint(self, run: Run) -> Path:
         return self.folder(run) / "checkpoint.safetensors"

@@ -63,3 +63,11 @@ def test_asking_makes_no_folder(variable, monkeypatch, tmp_path):
     monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
     root, _ = ROOTS[variable]
     assert not root().exists()
+
+
+def test_places_that_lead_nowhere_are_no_error(monkeypatch, tmp_path):
+    """Whoever reads or writes there says what is wrong."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for text in ("~nosuchuser/x", str(tmp_path / "loop")):
+        monkeypatch.setenv("MCMI_STORE", text)
+        assert str(paths.store_root()).endswith(text)

@@ -187,7 +187,7 @@ def test_what_is_no_option_is_quoted_with_the_way_to_write_it(text, rest):
         Component.model_validate(text)
     message = refused.value.errors()[0]["msg"]
     assert message.startswith(f"Value error, {text!r}: {rest!r} is not of the form key=value; ")
-    assert message.endswith('is written in quotes, key="a,b"')
+    assert message.endswith("""is quoted, and in a shell the whole once more: 'kd:key="a,b"'""")
 
 
 def test_an_option_that_is_none_leaves_a_component_as_it_was():

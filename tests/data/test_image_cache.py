@@ -14,7 +14,7 @@ from image_folders import cache_files, cache_folder, make_folder, random_pixels,
 
 from mcmi_core.base.errors import DataError, StoreError
 from mcmi_core.base.files import locked
-from mcmi_core.base.paths import cache_root
+from mcmi_core.base.paths import cache_root, data_root
 from mcmi_core.data import image_cache
 from mcmi_core.data.image_folder import image_folder
 
@@ -481,3 +481,21 @@ def test_leftovers_are_deleted_before_room_is_looked_for(monkeypatch):
 
     monkeypatch.setattr(image_cache.shutil, "disk_usage", free)
     assert len(load().train) == 6
+
+
+def test_classes_that_are_swapped_are_seen_though_sizes_and_times_agree():
+    """As of files without compression that were unpacked from an archive."""
+    root = data_root() / "pets"
+    for split in ("train", "test"):
+        for number, kind in enumerate(("cat", "dog")):
+            write(root / split / kind / "0.bmp", random_pixels(4, 4, 3, seed=number))
+    for file in root.rglob("*.bmp"):
+        os.utime(file, (1, 1))
+    before = image_folder(folder="pets", image_size=4)
+    for split in ("train", "test"):
+        (root / split / "cat").rename(root / split / "x")
+        (root / split / "dog").rename(root / split / "cat")
+        (root / split / "x").rename(root / split / "dog")
+    after = image_folder(folder="pets", image_size=4)
+    assert torch.equal(after.train.inputs, before.train.inputs.flip(0))
+    assert after.fingerprint() != before.fingerprint()

@@ -191,7 +191,7 @@ def test_the_command_line_names_the_folder_to_test_on():
     assert DATASETS.option_types("imagefolder")["test_folder"] == (str | None, None)
 
 
-@pytest.mark.parametrize("name", ["test", "nowhere", "train/cat"])
+@pytest.mark.parametrize("name", ["test", "nowhere", "val/cat"])
 def test_a_folder_without_classes_cannot_be_tested_on(name):
     root = imagenet()
     said = (
@@ -202,7 +202,7 @@ def test_a_folder_without_classes_cannot_be_tested_on(name):
         image_folder(folder="imagenet", image_size=4, test_folder=name)
 
 
-@pytest.mark.parametrize("name", ["", ".", "train"])
+@pytest.mark.parametrize("name", ["", ".", "..", "train", "./train/", "../pets/train", "train/ant"])
 def test_training_images_are_not_tested_on(name):
     make_folder()
     said = f"^test_folder must name another folder than train, got '{name}'$"
@@ -354,7 +354,8 @@ def test_a_missing_folder_is_said():
     refused(
         re.escape(
             f"no folder {data_root()}/pets; images are expected in its train/CLASS/*.jpg and "
-            f"test/CLASS/*.jpg. MCMI_DATA names another place than {data_root()}"
+            f"test/CLASS/*.jpg. MCMI_DATA names another place than {data_root()} for folders that "
+            "are not absolute"
         )
     )
 

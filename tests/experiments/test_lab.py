@@ -5,7 +5,7 @@ import pytest
 from made_up import MadeUpRecords, accuracy
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
-from mcmi_core.base.errors import NotMeasured
+from mcmi_core.base.errors import NotMeasured, StoreError
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.registry import Component
 from mcmi_core.experiments.lab import Lab
@@ -179,3 +179,12 @@ def test_runs_are_trained_once_however_often_they_are_collected():
         lab.collect(teachers)
     lab.collect([*teachers, mll_teacher(seed=2)])
     assert asked == [2, 1]
+
+
+def test_all_damaged_records_are_named_at_once(tmp_path):
+    runs = [mll_teacher(seed=seed) for seed in range(3)]
+    for run in runs[:2]:
+        (tmp_path / f"{run.id}.json").write_text("")
+    with pytest.raises(StoreError) as refused:
+        Lab("tiny", Records(tmp_path)).collect(runs)
+    assert all(run.id in str(refused.value) for run in runs[:2])

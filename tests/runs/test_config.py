@@ -8,7 +8,15 @@ from pydantic import ValidationError
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.data.split import Split
-from mcmi_core.runs.config import BayesTeacher, Measurement, Part, Student, Teacher, parse_run
+from mcmi_core.runs.config import (
+    BayesTeacher,
+    Measurement,
+    Part,
+    Student,
+    Teacher,
+    TeacherHeads,
+    parse_run,
+)
 from mcmi_core.training.recipe import Recipe
 
 
@@ -155,3 +163,14 @@ def test_part_omits_classes(split):
 def test_bad_configurations_are_refused(make, message):
     with pytest.raises(ValidationError, match=message):
         make()
+
+
+def test_a_student_of_a_student_says_through_whom_it_learnt():
+    first = kd_student(mll_teacher())
+    second = kd_student(first, seed=1)
+    assert [first.label, second.label] == ["MLL", "MLL via mlp"]
+    assert Measurement(of=second, what="network_size").label == "MLL via mlp"
+    heads = TeacherHeads(data=DATA, teacher=first)
+    assert kd_student(heads, distiller="hsakd").label == "MLL via mlp"
+    heads = TeacherHeads(data=DATA, teacher=mll_teacher())
+    assert kd_student(heads, distiller="hsakd").label == "MLL"
