@@ -9,8 +9,10 @@ import torch
 from small_runs import DATA, kd_student, mll_teacher
 
 from mcmi_core.base.errors import NonFiniteLogits, StoreError
+from mcmi_core.components import MODELS
 from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
+from mcmi_core.models._base import Classifier
 from mcmi_core.runs import trainer
 from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.records import flat_metrics
@@ -259,3 +261,36 @@ def test_a_measurement_has_no_network(tmp_path):
     message = f"{run.id} has no network; use the run that it measured, {run.of.id}"
     with pytest.raises(StoreError, match=message):
         load_model(run, Store(tmp_path), CPU)
+
+
+class Tied(Classifier):
+    """Two layers that share one square weight, as the two ends of an autoencoder do."""
+
+    def __init__(self, *, num_classes: int, in_channels: int, image_size: int) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(in_channels, in_channels, bias=False)
+        self.second = torch.nn.Linear(in_channels, in_channels)
+        self.second.weight = self.first.weight
+        self.head = torch.nn.Linear(in_channels, num_classes)
+
+    def features(self, inputs):
+        hidden = self.second(self.first(inputs).relu()).relu()
+        return [hidden], self.head(hidden)
+
+
+def test_tied_weights_are_kept_resumed_and_still_tied(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, "tied", f"{__name__}:Tied")
+    run = mll_teacher(model="tied")
+
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure(run, store, CPU, stop)
+    ensure(run, store, CPU)
+    whole = Store(tmp_path / "whole")
+    ensure(run, whole, CPU)
+    assert store.record(run).metrics == whole.record(run).metrics
+    model = load_model(run, store, CPU)
+    assert model.first.weight is model.second.weight
+    assert store.record(run).metrics["train"]["accuracy_percent"] > 50  # of four classes
