@@ -71,10 +71,10 @@ def own_arithmetic(threads: int) -> Iterator[None]:
 
 
 def _of_precision() -> list[tuple[Callable, str, str]]:
-    """What sets the precision of float32, as it is set now, and as float32 itself.
+    """Setters of float32's precision, each with its present value and the exact one.
 
-    PyTorch has an older and a newer way to set it. Where the newer one has been used, the older one
-    cannot be asked.
+    PyTorch has an older and a newer way to set it. Once the newer one has been used, to read the
+    older one is an error.
     """
     set_products = torch.set_float32_matmul_precision
     try:

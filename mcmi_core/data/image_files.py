@@ -44,8 +44,8 @@ class ImageFile(NamedTuple):
     path: str
     label: int
     state: tuple[int, ...]
-    """Size, times and number on its disk. Whoever gives another image the name and time of this one
-    changes the latter."""
+    """Size, times of its last modification and change, and its number on the disk. Another image in
+    its place may have the same size and modification time, but not the rest."""
 
 
 class Listing(NamedTuple):

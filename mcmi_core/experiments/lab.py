@@ -127,19 +127,19 @@ class Lab:
         """Each run with its record, or with None if a run that it builds on did not succeed."""
         runs = list(runs)
         self.ensure(runs)
-        answers, missing, damaged = [], [], {}
+        answers, missing, damaged = [], [], []
         for run in runs:
             try:
                 chain = [self._record(link) for link in run.chain()]
             except StoreError as error:
-                damaged[str(error)] = None
+                damaged.append(str(error))
                 continue
             answers.append((run, chain[-1]))
             impossible = any(record and record.status != "done" for record in chain)
             if chain[-1] is None and not impossible:
                 missing.append(run.id)
         if damaged:
-            raise StoreError("; ".join(damaged))
+            raise StoreError("; ".join(dict.fromkeys(damaged)))
         if missing:
             raise NotMeasured(
                 f"{len(missing)} of {len(runs)} runs have no record in the {self.profile!r} "

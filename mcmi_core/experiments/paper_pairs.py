@@ -99,7 +99,7 @@ IMAGENET_FINE_TUNING = IMAGENET_RECIPE.model_copy(
 """Ours: a tenth of the training, from a tenth of its rate; the paper does not say."""
 
 IMAGENET_FRAMEWORKS = ("kd", "at", "dkd", "reviewkd")
-"""Of the paper's eleven. Not CRD: to compare a batch with all of ImageNet takes it 18 GiB."""
+"""Of the paper's eleven. Not CRD, which would need about 18 GiB by its own estimate."""
 
 
 def table_pair(row: TablePair, data: str, recipe: Recipe, fine_tuning: Recipe) -> Pair:

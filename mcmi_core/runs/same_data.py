@@ -27,8 +27,9 @@ def check_same_data(run: Run, provenance: Mapping[str, Any], store: Store) -> No
     then, now = provenance.get(FINGERPRINT), load_dataset(run.data).fingerprint()
     if then not in (None, now):
         raise DataError(
-            f"{run.id} was made with data {run.data} of fingerprint {then}, but that has {now} now "
-            f"(in {data_root()}; or another version reads it otherwise than commit "
-            f"{provenance.get('commit')}): bring the old data back, name another store in "
-            f"MCMI_STORE, or delete {store.folder(run)} and the runs that build on it to train anew"
+            f"{run.id} was made with data {run.data} of fingerprint {then} at commit "
+            f"{provenance.get('commit')}, but that has {now} now, in {data_root()}: the data was "
+            "changed, or this version reads it in another way. Bring the old data back, name "
+            f"another store in MCMI_STORE, or delete {store.folder(run)} and the runs that build on "
+            "it to train anew"
         )

@@ -27,6 +27,6 @@ def axis(run: Run) -> str | None:
     ):
         return None
     varied = {"seed": True, "teacher": True, "data": {"seed"}, "part": {"seed"}}
-    # The truth tells its logits in float64, which a stack would make of all others' too.
+    # The true posterior's logits are float64; a stack would convert all others to that.
     exact = isinstance(run.teacher, BayesTeacher)
     return f"{run.model_dump_json(exclude=varied)} {exact=}"

@@ -20,7 +20,10 @@ NETWORK = {"model": "mlp:width=8"}
 TEACHER = Teacher(objective="mll", **NETWORK, **PETS)
 STUDENT = Student(distiller="kd", teacher=TEACHER, **NETWORK, **PETS)
 LOOK = Measurement(of=TEACHER, what="network_size")
-CHANGED = "was made with data imagefolder:.*pets.* of fingerprint [0-9a-f]{16}, but that has .* now"
+CHANGED = (
+    "was made with data imagefolder:.*pets.* of fingerprint [0-9a-f]{16} at commit .*, "
+    "but that has [0-9a-f]{16} now, in /"
+)
 
 
 @pytest.fixture(autouse=True)
