@@ -30,6 +30,6 @@ def check_same_data(run: Run, provenance: Mapping[str, Any], store: Store) -> No
             f"{run.id} was made with data {run.data} of fingerprint {then} at commit "
             f"{provenance.get('commit')}, but that has {now} now, in {data_root()}: the data was "
             "changed, or this version reads it in another way. Bring the old data back, name "
-            f"another store in MCMI_STORE, or delete {store.folder(run)} and the runs that build on "
-            "it to train anew"
+            f"another store in MCMI_STORE, or delete {store.folder(run)} and the runs that build "
+            "on it to train anew"
         )
