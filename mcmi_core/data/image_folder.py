@@ -4,6 +4,7 @@ import logging
 import os
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 from mcmi_core.base.errors import DataError
 from mcmi_core.base.paths import data_root
@@ -25,13 +26,15 @@ def image_folder(
     image_size: int = 32,
     images_per_class: int = 0,
     test_folder: str | None = None,
+    augmentation: Literal["none", "crop", "crop_flip", "resized_crop"] | None = None,
 ) -> Dataset:
     """Images of any size and format, brought to ``image_size`` squared, RGB.
 
     The shorter side is resized (with antialiasing) and the middle is cut out; an image that has
-    the size already stays as it is. Training images are padded, cropped and flipped. From 128
-    pixels on, the protocol is ImageNet's: images are stored at 8/7 of ``image_size`` (256 for
-    224), training sees random boxes of them (``resized_crop``), evaluation the middle.
+    the size already stays as it is. Training images are padded, cropped and flipped
+    (``crop_flip``). From 128 pixels on, the protocol is ImageNet's: training sees random boxes
+    (``resized_crop``) of images that are stored at 8/7 of ``image_size`` (256 for 224), evaluation
+    the middle.
 
     Whatever Pillow can decode is an image. Hidden files, and files that are none, are skipped;
     when images are decoded, what was taken and what was skipped is logged, in one line.
@@ -46,6 +49,7 @@ def image_folder(
             all of them in a long one.
         test_folder: name of the folder of test images; None: ``test``, or ``val`` where ``test``
             has no class folders, as ImageNet's.
+        augmentation: of training images, see :mod:`mcmi_core.data.augmentation`; None: the above.
 
     Raises:
         ValueError: an image size below 1, a negative number of images, or training images that
@@ -67,7 +71,7 @@ def image_folder(
     if images_per_class:
         listings["train"] = listings["train"].first(images_per_class)
     _check_classes(root, *listings.values())
-    augmentation = "resized_crop" if image_size >= PHOTOGRAPH else "crop_flip"
+    augmentation = augmentation or ("resized_crop" if image_size >= PHOTOGRAPH else "crop_flip")
     size = stored_size(augmentation, image_size)
     train, test, about = decoded(root, listings, size, lambda: _log(root, *listings.values()))
     return Dataset(

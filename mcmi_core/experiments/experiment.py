@@ -45,6 +45,11 @@ class Experiment:
                 if isinstance(item, Pair):
                     yield item
 
+    def figure_name(self, part: str = "") -> str:
+        """Name of a figure's files: of the experiment, the part of it, and the data."""
+        title = next(self.all_pairs()).data_title
+        return "_".join(filter(None, [self.name, part, title]))
+
     def _settings(self) -> dict[str, object]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

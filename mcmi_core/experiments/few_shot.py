@@ -1,7 +1,7 @@
 """08 · How much is gained, the fewer samples the student has? (Table 3)
 
-Students by several frameworks, of MLL and MCMI teachers that saw all the data. A student sees a
-fraction of it, cycled: its epochs have as many updates as with all the data.
+Students by several frameworks, of teachers that saw all the data, and without a teacher. A student
+sees a fraction of the data, cycled: its epochs have as many updates as with all of it.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,14 @@ from typing import ClassVar
 import pandas as pd
 
 from mcmi_core.base.statistics import gains, paired_difference, summarise
+from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
-from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.pair import Pair, name_from_scratch
 from mcmi_core.experiments.reference import authors_few_shot
-from mcmi_core.runs.config import Run, Student
+from mcmi_core.runs.config import Run
 
 ACCURACY = "test_accuracy_percent"
 SETTING = ["distiller", "fraction"]
@@ -25,7 +26,7 @@ SETTING = ["distiller", "fraction"]
 
 @dataclass(frozen=True, kw_only=True)
 class FewShot(Experiment):
-    """MLL against MCMI teachers, by framework and by the fraction that the student sees."""
+    """All teachers of a pair, by framework and by the fraction that the student sees."""
 
     name: ClassVar[str] = "08_few_shot"
 
@@ -38,78 +39,122 @@ class FewShot(Experiment):
     the file, whatever their class, the same for all seeds."""
 
     def runs(self) -> list[Run]:
-        """A student per seed, teacher, framework and fraction."""
-        return self.students()
-
-    def students(self) -> list[Student]:
-        """Seed by seed; MLL's before MCMI's."""
-        students = []
-        for seed in self.seeds:
-            for teacher in (self.pair.mll(seed), self.pair.mcmi(seed)):
-                for distiller, fractions in self.fractions.items():
-                    for fraction in fractions:
-                        part = {"fraction": fraction, "sampling": self.sampling}
-                        students.append(
-                            self.pair.distill(teacher, seed, distiller=distiller, **part)
-                        )
-        return students
+        """Students of each seed, framework and fraction; they bring their teachers with them."""
+        return list({run.key: run for *_, run in self._students()}.values())
 
     def table(self, lab: Lab) -> pd.DataFrame:
-        """One row per student that is done, with columns ``distiller`` and ``fraction``."""
-        columns = {"distiller_name": "distiller", "part_fraction": "fraction"}
-        table = lab.collect(self.students(), [ACCURACY]).rename(columns=columns)
+        """One row per student that is done.
+
+        Returns:
+            The columns of :meth:`~mcmi_core.experiments.lab.Lab.collect`, with ``distiller`` and
+            ``fraction``. A student without a teacher, ``from scratch``, has a row for every
+            distiller that it is compared with.
+        """
+        table = self._all(lab)
         return table[table.status == "done"]
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """What became of the students of each teacher."""
-        return outcome_by(lab.collect(self.students()), "label")
+        return outcome_by(self._all(lab), "label")
 
     def accuracy(self, lab: Lab) -> pd.Series:
         """Test accuracy, percent: an interval by ``distiller``, ``fraction`` and ``label``."""
         return summarise(self.table(lab), [*SETTING, "label"], [ACCURACY])[ACCURACY]
 
     def gain(self, lab: Lab) -> pd.Series:
-        """Gain of MCMI's student over MLL's, points: an interval by ``distiller``, ``fraction``."""
-        return gains(self.table(lab), ACCURACY, control="MLL", by=SETTING).droplevel("label")
+        """Gain over MLL's student, points: an interval by ``distiller``, ``fraction``, ``label``."""
+        return gains(self.table(lab), ACCURACY, control="MLL", by=SETTING)
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """The gain at every fraction, KD's smallest primary; is it larger where there is less?"""
-        findings, gain = [], self.gain(lab)
-        smallest, drawn = min(self.fractions["kd"]), self.sampling != "first"
-        for (distiller, fraction), difference in gain.items():
-            findings.append(
-                finding(
-                    lab,
-                    self.pair,
-                    f"{distiller}, {fraction:.0%} of the data: MCMI's student beats MLL's",
-                    difference,
-                    quantity="student's test accuracy",
-                    few_samples=drawn and fraction < 1,
-                    primary=(distiller, fraction) == ("kd", smallest),
-                )
+        """MCMI against its controls at every fraction; is the gain larger where there is less?
+
+        Primary: at the smallest fraction, by KD and by CRD; and KD's gain there less that at the
+        largest fraction of which it sees a part only.
+        """
+        findings, drawn, table = [], self.sampling != "first", self.table(lab)
+        for (distiller, fraction), rows in table.groupby(SETTING, sort=False):
+            findings += compared_with_controls(
+                lab,
+                self.pair,
+                rows,
+                ACCURACY,
+                f"{distiller}, {fraction:.0%} of the data: the student of {{treatment}} beats that "
+                "of {control}",
+                quantity="student's test accuracy",
+                few_samples=drawn and fraction < 1,
+                decides=self._claim(distiller, fraction),
             )
-        for distiller, rows in self.table(lab).groupby("distiller", sort=False):
-            few, many = rows.fraction.min(), rows.fraction.max()
-            if few == many:
+        for distiller, rows in table.groupby("distiller", sort=False):
+            findings += self._larger_where_there_is_less(lab, distiller, rows)
+        return findings
+
+    def _claim(self, distiller: str, fraction: float) -> str | None:
+        """The claim that a setting decides, if it decides one."""
+        framework = distiller.partition(":")[0]
+        fractions = {name.partition(":")[0]: parts for name, parts in self.fractions.items()}
+        if framework == "kd" and fraction == 1:
+            return "all_data"
+        if framework in ("kd", "crd") and fraction == min(fractions[framework]):
+            return "few_shot" if framework == "kd" else "few_shot_crd"
+        return None
+
+    def _larger_where_there_is_less(
+        self, lab: Lab, distiller: str, rows: pd.DataFrame
+    ) -> list[Finding]:
+        fractions = sorted(fraction for fraction in rows.fraction.unique() if fraction < 1)
+        if len(fractions) < 2:
+            return []
+        few, many = fractions[0], fractions[-1]
+        wide = rows.pivot(index="seed", columns=["fraction", "label"], values=ACCURACY)
+        teachers, findings = by_label(self.pair.mcmi_teachers(0)), []
+        mll, untreated = self.pair.mll(0).label, self.pair.untreated(0).label
+        for label, teacher in teachers.items():
+            asked = [(f, name) for f in (few, many) for name in (label, untreated, mll)]
+            whole = wide.reindex(columns=asked).dropna()
+            if len(whole) < 2:
                 continue
-            wide = rows.pivot(index="seed", columns=["fraction", "label"], values=ACCURACY)
-            mcmi = self.pair.mcmi(0).label
-            asked = [(fraction, label) for fraction in (few, many) for label in (mcmi, "MLL")]
-            wide = wide.reindex(columns=asked).dropna()
-            if len(wide) < 2:
-                continue
-            gain_of = {f: wide[f, mcmi] - wide[f, "MLL"] for f in (few, many)}
+
+            def larger(control: str, label: str = label, whole: pd.DataFrame = whole):
+                gain = {f: whole[f, label] - whole[f, control] for f in (few, many)}
+                return paired_difference(gain[few], gain[many])
+
             findings.append(
                 finding(
                     lab,
                     self.pair,
-                    f"{distiller}: the gain is larger at {few:.0%} than at {many:.0%}",
-                    paired_difference(gain_of[few], gain_of[many]),
+                    f"{distiller}: {label} gains more at {few:.0%} than at {many:.0%} of the data",
+                    larger(untreated),
                     quantity="gain in the student's test accuracy",
-                    few_samples=drawn,
+                    teacher=teacher,
+                    control=untreated,
+                    few_samples=self.sampling != "first",
+                    decides="fewer_more" if distiller == "kd" else None,
+                    against_mll=larger(mll),
                 )
             )
         return findings
+
+    def _all(self, lab: Lab) -> pd.DataFrame:
+        plan = self._students()
+        table = name_from_scratch(lab.collect((run for *_, run in plan), [ACCURACY]))
+        distillers, fractions = [row[0] for row in plan], [row[1] for row in plan]
+        return table.assign(distiller=distillers, fraction=fractions)
+
+    def _students(self) -> list[tuple[str, float, Run]]:
+        """Distiller, fraction and run: seed by seed, all teachers of a setting, then without one."""
+        plan = []
+        for seed in self.seeds:
+            for distiller, fractions in self.fractions.items():
+                for fraction in fractions:
+                    part = {"fraction": fraction, "sampling": self.sampling}
+                    students = [
+                        self.pair.distill(teacher, seed, distiller=distiller, **part)
+                        for teacher in self.pair.teachers(seed)
+                        if teacher.stage == "teacher" or not distiller.startswith("crd")
+                    ]
+                    students.append(self.pair.student_from_scratch(seed, **part))
+                    plan += [(distiller, fraction, student) for student in students]
+        return plan
 
 
 def authors_accuracy() -> pd.Series:

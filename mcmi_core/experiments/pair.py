@@ -3,10 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pandas as pd
+
 from mcmi_core.base.registry import Component
 from mcmi_core.runs.config import BayesTeacher, Measurement, Part, Student, Teacher
 from mcmi_core.runs.students import student_run
 from mcmi_core.training.recipe import Recipe
+
+FROM_SCRATCH = "from scratch"
+"""Label, in tables of students, of one that has no teacher."""
 
 PAPER_RECIPE = Recipe()
 PAPER_FINE_TUNING = Recipe(epochs=20, schedule="cosine")
@@ -23,13 +28,13 @@ class Pair:
     teacher: str
     student: str
     lam: float
-    """λ of the MCMI teacher, where an experiment does not vary it."""
-    centroids: str = "fixed"
-    """Centroid policy of the MCMI teacher: ``fixed``, as in the paper, or ``tracked``."""
+    """λ of the paper's method, MCMI with ``fixed`` centroids."""
+    tracked_lam: float | None = None
+    """λ of our variant, MCMI with ``tracked`` centroids; None: there is no such teacher."""
     recipe: Recipe = PAPER_RECIPE
     """For the MLL teacher and every student."""
     fine_tuning: Recipe = PAPER_FINE_TUNING
-    """For the MCMI teacher, from the MLL teacher on."""
+    """For MCMI teachers, and their control, from the MLL teacher on."""
     resample: bool = False
     """Draw new (synthetic) data for every seed, so that intervals cover the data as well."""
     student_recipe: Recipe | None = None
@@ -48,14 +53,39 @@ class Pair:
             data=self._data(seed), model=self.teacher, objective="mll", recipe=recipe, seed=seed
         )
 
-    def mcmi(self, seed: int, *, lam: float | None = None, centroids: str | None = None) -> Teacher:
-        """The MCMI teacher, fine-tuned from the MLL teacher of the same seed."""
-        objective = Component(
-            name="mcmi",
-            lam=self.lam if lam is None else lam,
-            centroids=centroids or self.centroids,
-        )
-        return self.fine_tuned(seed, objective)
+    def untreated(self, seed: int) -> Teacher:
+        """The control of MCMI: the MLL teacher of the same seed, fine-tuned without CMI (λ = 0).
+
+        It has as many epochs at the same rates as an MCMI teacher; only CMI is missing.
+        """
+        return self.mcmi(seed, lam=0.0)
+
+    def mcmi(self, seed: int, *, lam: float | None = None, centroids: str = "fixed") -> Teacher:
+        """An MCMI teacher, fine-tuned from the MLL teacher of the same seed.
+
+        Args:
+            seed: of the MLL teacher, too.
+            lam: λ; None: the pair's for these centroids.
+            centroids: ``fixed``, the paper's method, or ``tracked``, our variant.
+
+        Raises:
+            ValueError: no λ, and the pair has none for these centroids.
+        """
+        if lam is None:
+            lam = {"fixed": self.lam, "tracked": self.tracked_lam}[centroids]
+        if lam is None:
+            raise ValueError(f"{self} has no λ for {centroids} centroids; give one")
+        return self.fine_tuned(seed, Component(name="mcmi", lam=lam, centroids=centroids))
+
+    def mcmi_teachers(self, seed: int) -> list[Teacher]:
+        """The paper's method, and our variant where the pair has a λ for it."""
+        policies = ["fixed"] if self.tracked_lam is None else ["fixed", "tracked"]
+        return [self.mcmi(seed, centroids=policy) for policy in policies]
+
+    def teachers(self, seed: int) -> list[Teacher | BayesTeacher]:
+        """All that are compared: MLL, fine-tuned without CMI, MCMI; last the truth, if known."""
+        truth = [self.bayes(seed)] if self.posterior_is_known else []
+        return [self.mll(seed), self.untreated(seed), *self.mcmi_teachers(seed), *truth]
 
     def fine_tuned(self, seed: int, objective: str | Component) -> Teacher:
         """The MLL teacher of the same seed, fine-tuned by any objective, as MCMI does it."""
@@ -109,15 +139,38 @@ class Pair:
         how first epochs and auxiliary heads come about, see
         :func:`~mcmi_core.runs.students.student_run`.
         """
+        part = Part(fraction=fraction, sampling=sampling, omit=omit, seed=seed)
         own_options = {text.partition(":")[0]: text for text in self.distillers}
         return student_run(
             data=self._data(seed),
             model=self.student,
             teacher=teacher,
             distiller=own_options.get(distiller, distiller),
-            part=Part(fraction=fraction, sampling=sampling, omit=omit, seed=seed),
+            part=part,
             recipe=self.student_recipe or self.recipe,
             heads_recipe=self.fine_tuning,
+            seed=seed,
+        )
+
+    def student_from_scratch(
+        self,
+        seed: int,
+        *,
+        fraction: float = 1.0,
+        sampling: str = "stratified",
+        omit: tuple[int, ...] = (),
+    ) -> Teacher:
+        """The control of distillation: the student's network, trained on the labels alone.
+
+        On the same part of the data as the students of :meth:`distill`, with their recipe. In
+        tables its label is :data:`FROM_SCRATCH`; see :func:`name_from_scratch`.
+        """
+        return Teacher(
+            data=self._data(seed),
+            model=self.student,
+            objective="mll",
+            part=Part(fraction=fraction, sampling=sampling, omit=omit, seed=seed),
+            recipe=self.student_recipe or self.recipe,
             seed=seed,
         )
 
@@ -135,6 +188,12 @@ class Pair:
     def data_name(self) -> str:
         """The data set without its options: ``oracle``."""
         return self.data.partition(":")[0]
+
+    @property
+    def data_title(self) -> str:
+        """The data in a word, for names of figures: ``oracle``, or the folder of images."""
+        options = Component.model_validate(self.data).options
+        return options.get("folder", self.data_name)
 
     @property
     def recipe_text(self) -> str:
@@ -158,3 +217,12 @@ class Pair:
 def distinct_teachers(pairs: Iterable[Pair]) -> list[Pair]:
     """One pair for each MLL teacher: pairs that share it are one question about teachers."""
     return list({pair.mll(0).key: pair for pair in pairs}.values())
+
+
+def name_from_scratch(students: pd.DataFrame) -> pd.DataFrame:
+    """A table of students in which those without a teacher have the label :data:`FROM_SCRATCH`.
+
+    Args:
+        students: one row per run, with columns ``stage`` and ``label``.
+    """
+    return students.assign(label=students.label.mask(students.stage == "teacher", FROM_SCRATCH))

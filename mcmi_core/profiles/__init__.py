@@ -1,4 +1,4 @@
-"""How big: the same experiments on a laptop (smoke), on one GPU (gpu), at the paper's size (paper).
+"""How big: the same experiments to try them (smoke), on a CPU (cpu), on a GPU (gpu), as the paper.
 
 A profile holds the settings of every experiment: pairs of networks, their data, recipes and seeds.
 """
@@ -6,12 +6,13 @@ A profile holds the settings of every experiment: pairs of networks, their data,
 from mcmi_core.base.errors import CompanionError
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.profiles.cpu import CPU
 from mcmi_core.profiles.gpu import GPU
 from mcmi_core.profiles.paper import PAPER
 from mcmi_core.profiles.profile import Profile
 from mcmi_core.profiles.smoke import SMOKE
 
-PROFILES = {profile.name: profile for profile in (SMOKE, GPU, PAPER)}
+PROFILES = {profile.name: profile for profile in (SMOKE, CPU, GPU, PAPER)}
 
 
 def get_profile(name: str) -> Profile:
@@ -25,8 +26,8 @@ def get_profile(name: str) -> Profile:
     return PROFILES[name]
 
 
-def open_experiment(name: str, profile: str, train: bool = False) -> tuple[Experiment, Lab]:
-    """An experiment at a profile's size, and the lab that answers for its runs.
+def open_experiments(name: str, profile: str, train: bool = False) -> tuple[list[Experiment], Lab]:
+    """An experiment at a profile's size, once for each data set, and the lab that answers for it.
 
     Args:
         name: of the experiment: ``04_zero_shot``.
@@ -38,9 +39,10 @@ def open_experiment(name: str, profile: str, train: bool = False) -> tuple[Exper
         RunsFailed: training failed.
     """
     settings = get_profile(profile)
-    experiment, lab = settings.experiment(name), settings.lab(train)
-    lab.ensure(experiment.runs(), experiment.workers)
-    return experiment, lab
+    found, lab = settings.named(name), settings.lab(train)
+    for experiment in found:
+        lab.ensure(experiment.runs(), experiment.workers)
+    return found, lab
 
 
-__all__ = ["PROFILES", "Profile", "get_profile", "open_experiment"]
+__all__ = ["PROFILES", "Profile", "get_profile", "open_experiments"]

@@ -12,15 +12,15 @@ from mcmi_core.experiments.paper_pairs import (
     imagenet_pair,
     table_pair,
 )
+from mcmi_core.experiments.small_pairs import BINARY_ORACLE, ORACLE, ORACLE_SEEDS
 from mcmi_core.profiles.paper import (
     ALTERNATIVE_OBJECTIVES,
     FRACTIONS,
+    FURTHER_ZERO_SHOT_TEACHERS,
     OMITTED_SETS,
     RESNETS,
-    ZERO_SHOT_TEACHERS,
 )
 from mcmi_core.profiles.profile import Profile
-from mcmi_core.profiles.smoke import BINARY_ORACLE, ORACLE
 from mcmi_core.training.recipe import Recipe
 
 RECIPE = Recipe(precision="bf16", evaluate_every=0).shortened(60)
@@ -31,6 +31,7 @@ TINY_IMAGENET = Pair(
     teacher="resnet56",
     student="resnet20",
     lam=0.15,
+    tracked_lam=0.7,
     recipe=RECIPE,
     fine_tuning=FINE_TUNING,
 )
@@ -41,6 +42,7 @@ CIFAR10_JPEG = Pair(
     teacher="resnet56",
     student="resnet20",
     lam=0.25,
+    tracked_lam=0.7,
     recipe=RECIPE,
     fine_tuning=FINE_TUNING,
 )
@@ -54,8 +56,7 @@ GPU_PAIRS = (
 )
 """Two pairs of one family and two of different ones."""
 
-SEEDS = (0, 1, 2)
-ORACLE_SEEDS = tuple(range(10))
+SEEDS = (0, 1, 2, 3, 4)
 
 GPU = Profile(
     name="gpu",
@@ -78,7 +79,7 @@ GPU = Profile(
         experiments.EigenCam(pair=TINY_IMAGENET, stage=3, seeds=SEEDS),
         experiments.ZeroShot(
             pair=CIFAR10_JPEG,
-            teachers=ZERO_SHOT_TEACHERS,
+            further=FURTHER_ZERO_SHOT_TEACHERS,
             omitted_sets=OMITTED_SETS,
             seeds=SEEDS,
         ),
@@ -107,11 +108,11 @@ GPU = Profile(
         ),
         experiments.FewShot(
             pair=TINY_IMAGENET,
-            fractions={"kd": FRACTIONS, "crd": FRACTIONS},
+            fractions={"kd": (*FRACTIONS, 1.0), "crd": FRACTIONS},
             seeds=SEEDS,
         ),
         experiments.LambdaAndCentroids(
-            pair=TINY_IMAGENET, lambdas=(0.0, 0.05, 0.1, 0.15, 0.25, 0.4, 0.8), seeds=SEEDS
+            pair=TINY_IMAGENET, lambdas=(0.05, 0.1, 0.15, 0.25, 0.4, 0.8), seeds=SEEDS
         ),
         experiments.Alternatives(
             pair=TINY_IMAGENET,
@@ -124,10 +125,9 @@ GPU = Profile(
             pair=TINY_IMAGENET,
             seeds=SEEDS,
             binary_pair=BINARY_ORACLE,
-            binary_lambdas=(0.7, 1.0, 1.5),
-            binary_seeds=tuple(range(10)),
+            binary_seeds=ORACLE_SEEDS,
         ),
-        experiments.BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
+        experiments.BayesOracle(pair=ORACLE, seeds=ORACLE_SEEDS),
         experiments.Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
     ),
 )

@@ -13,13 +13,13 @@ from mcmi_core.experiments.paper_pairs import (
     imagenet_pair,
     table_pair,
 )
+from mcmi_core.experiments.small_pairs import BINARY_ORACLE, ORACLE, ORACLE_SEEDS
 from mcmi_core.profiles.profile import Profile
-from mcmi_core.profiles.smoke import BINARY_ORACLE, ORACLE
 
-CIFAR10 = Pair(data="cifar10", teacher="resnet56", student="resnet20", lam=0.25)
+CIFAR10 = Pair(data="cifar10", teacher="resnet56", student="resnet20", lam=0.25, tracked_lam=0.7)
 """The paper's zero-shot experiment."""
 
-CIFAR100 = Pair(data="cifar100", teacher="resnet56", student="resnet20", lam=0.15)
+CIFAR100 = Pair(data="cifar100", teacher="resnet56", student="resnet20", lam=0.15, tracked_lam=0.7)
 """The paper's data, pair and recipe."""
 
 IMAGENET = "imagefolder:folder=imagenet,image_size=224"
@@ -27,12 +27,11 @@ IMAGENET = "imagefolder:folder=imagenet,image_size=224"
 RESNETS = tuple(f"resnet{depth}" for depth in (14, 20, 32, 44, 56, 110))
 FRACTIONS = (0.05, 0.1, 0.25, 0.35, 0.5, 0.75)
 OMITTED_SETS = ((9,), (9, 7), (9, 7, 5), (9, 7, 5, 3, 1), (9, 7, 5, 3, 1, 0))
-ZERO_SHOT_TEACHERS = tuple(("fixed", lam) for lam in (0.1, 0.15, 0.2, 0.25))
+FURTHER_ZERO_SHOT_TEACHERS = tuple(("fixed", lam) for lam in (0.1, 0.15, 0.2))
 """Settings of the paper."""
 
 ALTERNATIVE_OBJECTIVES = (
     "mcmi:lam=0.1,centroids=fixed",
-    "mcmi:lam=0.15,centroids=fixed",
     "mcmi:lam=0.25,centroids=fixed",
     "label_smoothing:share=0.1",
     "label_smoothing:share=0.2",
@@ -43,7 +42,6 @@ ALTERNATIVE_OBJECTIVES = (
 )
 
 SEEDS = (0, 1, 2, 3, 4)
-ORACLE_SEEDS = tuple(range(20))
 
 PAPER = Profile(
     name="paper",
@@ -66,7 +64,7 @@ PAPER = Profile(
         experiments.EigenCam(pair=CIFAR100, stage=3, seeds=SEEDS),
         experiments.ZeroShot(
             pair=CIFAR10,
-            teachers=ZERO_SHOT_TEACHERS,
+            further=FURTHER_ZERO_SHOT_TEACHERS,
             omitted_sets=OMITTED_SETS,
             seeds=SEEDS,
         ),
@@ -90,11 +88,11 @@ PAPER = Profile(
         ),
         experiments.FewShot(
             pair=CIFAR100,
-            fractions={"kd": FRACTIONS, "crd": FRACTIONS},
+            fractions={"kd": (*FRACTIONS, 1.0), "crd": FRACTIONS},
             seeds=SEEDS,
         ),
         experiments.LambdaAndCentroids(
-            pair=CIFAR100, lambdas=(0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 0.8), seeds=SEEDS
+            pair=CIFAR100, lambdas=(0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 0.8), seeds=SEEDS
         ),
         experiments.Alternatives(
             pair=CIFAR100,
@@ -107,10 +105,9 @@ PAPER = Profile(
             pair=CIFAR100,
             seeds=SEEDS,
             binary_pair=BINARY_ORACLE,
-            binary_lambdas=(0.7, 1.0, 1.5),
-            binary_seeds=tuple(range(20)),
+            binary_seeds=ORACLE_SEEDS,
         ),
-        experiments.BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
+        experiments.BayesOracle(pair=ORACLE, seeds=ORACLE_SEEDS),
         experiments.Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
     ),
 )

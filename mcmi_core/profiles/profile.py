@@ -36,6 +36,7 @@ class Profile:
     workers: int | None
     """Runs at a time; None: one per processor core, on a GPU as many as keep it busy."""
     experiments: tuple[Experiment, ...]
+    """In reading order. What is asked on several data sets is there once for each."""
 
     def device(self) -> "torch.device":
         """Where its runs are trained."""
@@ -45,16 +46,17 @@ class Profile:
 
         return default_device() if self.needs_gpu else torch.device("cpu")
 
-    def experiment(self, name: str) -> Experiment:
-        """The experiment of that name, with this profile's settings.
+    def named(self, name: str) -> list[Experiment]:
+        """The experiments of that name, one for each data set, with this profile's settings.
 
         Raises:
             CompanionError: there is none.
         """
-        by_name = {experiment.name: experiment for experiment in self.experiments}
-        if name not in by_name:
-            raise CompanionError(f"unknown experiment {name!r}; choose from {', '.join(by_name)}")
-        return by_name[name]
+        found = [experiment for experiment in self.experiments if experiment.name == name]
+        if not found:
+            names = dict.fromkeys(experiment.name for experiment in self.experiments)
+            raise CompanionError(f"unknown experiment {name!r}; choose from {', '.join(names)}")
+        return found
 
     def experiments_of(self, notebooks: Collection[str]) -> list[Experiment]:
         """The experiments whose runs some notebooks show, in reading order.

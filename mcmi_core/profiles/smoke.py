@@ -1,4 +1,7 @@
-"""Any CPU, minutes: synthetic data with known posterior, and scikit-learn's digits."""
+"""Whether everything runs, on any CPU in minutes: short trainings of tiny networks, two seeds.
+
+No verdict rests on it: trainings are too short and seeds too few. Evidence is `cpu`'s to give.
+"""
 
 from dataclasses import replace
 
@@ -12,10 +15,10 @@ ORACLE = Pair(
     data="oracle",
     teacher="mlp:width=512",
     student="mlp:width=32",
-    lam=0.7,
-    centroids="tracked",
-    recipe=Recipe(evaluate_every=20).shortened(60),
-    fine_tuning=Recipe(epochs=20, schedule="cosine", evaluate_every=20),
+    lam=0.25,
+    tracked_lam=0.7,
+    recipe=Recipe(evaluate_every=10).shortened(20),
+    fine_tuning=Recipe(epochs=8, schedule="cosine", evaluate_every=8),
     resample=True,
 )
 """Synthetic data with a known posterior; small enough for any machine."""
@@ -24,9 +27,10 @@ DIGITS = Pair(
     data="digits",
     teacher="resnet20",
     student="resnet8",
-    lam=0.15,
-    recipe=Recipe(evaluate_every=5).shortened(10),
-    fine_tuning=Recipe(epochs=10, schedule="cosine", evaluate_every=10),
+    lam=0.25,
+    tracked_lam=0.7,
+    recipe=Recipe(evaluate_every=4).shortened(8),
+    fine_tuning=Recipe(epochs=4, schedule="cosine", evaluate_every=4),
 )
 """Real 8x8 images that come with scikit-learn."""
 
@@ -34,10 +38,10 @@ IMAGE_ORACLE = Pair(
     data="oracle:images=True,dimension=64,train_size=800,test_size=1000",
     teacher="resnet14",
     student="resnet8",
-    lam=0.7,
-    centroids="tracked",
-    recipe=Recipe(evaluate_every=20).shortened(20),
-    fine_tuning=Recipe(epochs=6, schedule="cosine", evaluate_every=6),
+    lam=0.25,
+    tracked_lam=0.7,
+    recipe=Recipe(evaluate_every=10).shortened(10),
+    fine_tuning=Recipe(epochs=4, schedule="cosine", evaluate_every=4),
     student_recipe=Recipe(evaluate_every=3).shortened(6),
     resample=True,
 )
@@ -54,8 +58,7 @@ BINARY_ORACLE = replace(
 )
 """Two Gaussians that overlap about as much as the ten: even P* errs on a fifth of the samples."""
 
-SEEDS = (0, 1, 2)
-ORACLE_SEEDS = (0, 1, 2, 3, 4)
+SEEDS = (0, 1)
 
 SMOKE = Profile(
     name="smoke",
@@ -64,17 +67,14 @@ SMOKE = Profile(
     experiments=(
         experiments.Quickstart(pair=ORACLE, seeds=SEEDS),
         experiments.TemperatureAndCmi(
-            pairs=(ORACLE, DIGITS),
-            temperatures=(1.0, 2.0, 4.0, 8.0),
-            seeds=SEEDS,
+            pairs=(ORACLE,), temperatures=(1.0, 2.0, 4.0, 8.0), seeds=SEEDS
         ),
-        experiments.MllTrainingDynamics(pairs=(ORACLE, DIGITS), seeds=SEEDS),
-        experiments.EigenCam(
-            pair=replace(DIGITS, lam=1.0, centroids="tracked"), stage=2, seeds=SEEDS
-        ),
+        experiments.MllTrainingDynamics(pairs=(ORACLE,), seeds=SEEDS),
+        experiments.MllTrainingDynamics(pairs=(DIGITS,), seeds=SEEDS),
+        experiments.EigenCam(pair=DIGITS, stage=2, seeds=SEEDS),
         experiments.ZeroShot(
             pair=ORACLE,
-            teachers=(("fixed", 0.4), ("tracked", 0.7), ("tracked", 1.0)),
+            further=(("fixed", 0.4),),
             omitted_sets=((9,), (9, 7, 5)),
             seeds=SEEDS,
         ),
@@ -82,42 +82,27 @@ SMOKE = Profile(
             pairs=tuple(replace(ORACLE, teacher=f"mlp:width={w}") for w in (32, 128, 512)),
             seeds=SEEDS,
         ),
-        experiments.Cifar100Distillation(
-            pairs=(IMAGE_ORACLE,),
-            frameworks=FRAMEWORKS,
-            seeds=SEEDS,
-        ),
+        experiments.Cifar100Distillation(pairs=(IMAGE_ORACLE,), frameworks=FRAMEWORKS, seeds=SEEDS),
         experiments.ImagenetDistillation(
             pairs=(TWENTY_CLASSES,), frameworks=("kd", "dkd"), seeds=SEEDS
         ),
         experiments.FewShot(
             pair=ORACLE,
-            fractions={"kd": (0.05, 0.1, 0.25), "crd:num_negatives=256": (0.05,)},
+            fractions={"kd": (0.05, 0.25, 1.0), "crd:num_negatives=64": (0.05,)},
             seeds=SEEDS,
         ),
-        experiments.LambdaAndCentroids(pair=ORACLE, lambdas=(0.0, 0.4, 0.7, 1.0), seeds=SEEDS),
+        experiments.LambdaAndCentroids(pair=ORACLE, lambdas=(0.25, 0.7), seeds=SEEDS),
         experiments.Alternatives(
             pair=ORACLE,
-            objectives=(
-                "mcmi:lam=0.7,centroids=tracked",
-                "mcmi:lam=1.0,centroids=tracked",
-                "label_smoothing:share=0.1",
-                "label_smoothing:share=0.4",
-                "entropy:weight=0.4",
-                "entropy:weight=0.6",
-            ),
-            temperatures=(8.0, 16.0),
-            stops=(10, 25),
+            objectives=("label_smoothing:share=0.1", "entropy:weight=0.4"),
+            temperatures=(8.0,),
+            stops=(4, 8),
             seeds=SEEDS,
         ),
         experiments.SemiSupervisedAndBinary(
-            pair=ORACLE,
-            seeds=SEEDS,
-            binary_pair=BINARY_ORACLE,
-            binary_lambdas=(0.7, 1.5),
-            binary_seeds=(0, 1, 2),
+            pair=ORACLE, seeds=SEEDS, binary_pair=BINARY_ORACLE, binary_seeds=SEEDS
         ),
-        experiments.BayesOracle(pair=ORACLE, lam_fixed=0.4, lam_tracked=0.7, seeds=ORACLE_SEEDS),
-        experiments.Proposition1(pair=ORACLE, seeds=ORACLE_SEEDS),
+        experiments.BayesOracle(pair=ORACLE, seeds=SEEDS),
+        experiments.Proposition1(pair=ORACLE, seeds=SEEDS),
     ),
 )

@@ -151,12 +151,17 @@ class Teacher(_TrainedRun):
 
     @property
     def label(self) -> str:
-        """Short name for tables and legends: ``MLL``, ``MCMI fixed λ=0.25``, ``mse``."""
+        """Short name for tables and legends: ``MLL``, ``MCMI fixed λ=0.25``, ``mse``.
+
+        With λ = 0, where CMI does not matter and hence no centroid: ``fine-tuned λ=0``.
+        """
         if self.objective.name == "mll":
             return "MLL"
         if self.objective.name != "mcmi":
             return str(self.objective)
         options = self.objective.options
+        if options["lam"] == 0:
+            return "fine-tuned λ=0"
         return f"MCMI {options['centroids']} λ={options['lam']:g}"
 
     def _method(self) -> list[str]:
