@@ -8,7 +8,7 @@ from typing import Literal
 
 from mcmi_core.base.errors import DataError
 from mcmi_core.base.paths import data_root
-from mcmi_core.data.augmentation import stored_size
+from mcmi_core.data.augmentation import check_kind, stored_size
 from mcmi_core.data.image_cache import decoded
 from mcmi_core.data.image_decoding import printable
 from mcmi_core.data.image_files import Listing, describe_skipped, list_folders, list_images, some
@@ -52,8 +52,8 @@ def image_folder(
         augmentation: of training images, see :mod:`mcmi_core.data.augmentation`; None: the above.
 
     Raises:
-        ValueError: an image size below 1, a negative number of images, or training images that
-            would be tested on.
+        ValueError: an image size below 1, a negative number of images, an unknown augmentation, or
+            training images that would be tested on.
         DataError: a folder that is missing, unreadable or empty, splits whose classes differ,
             images that cannot be decoded, or more of them than the disk has room for.
         StoreError: the cache cannot be read or written.
@@ -62,6 +62,8 @@ def image_folder(
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     if images_per_class < 0:
         raise ValueError(f"images_per_class must not be negative, got {images_per_class}")
+    augmentation = augmentation or ("resized_crop" if image_size >= PHOTOGRAPH else "crop_flip")
+    check_kind(augmentation)
     root = data_root() / os.path.expanduser(folder)
     if test_folder is not None and _one_in_the_other(root / "train", root / test_folder):
         raise ValueError(f"test_folder must name another folder than train, got {test_folder!r}")
@@ -71,7 +73,6 @@ def image_folder(
     if images_per_class:
         listings["train"] = listings["train"].first(images_per_class)
     _check_classes(root, *listings.values())
-    augmentation = augmentation or ("resized_crop" if image_size >= PHOTOGRAPH else "crop_flip")
     size = stored_size(augmentation, image_size)
     train, test, about = decoded(root, listings, size, lambda: _log(root, *listings.values()))
     return Dataset(

@@ -18,6 +18,13 @@ from mcmi_core.experiments.small_pairs import (
 from mcmi_core.profiles.profile import Profile
 
 OMITTED_SETS = ((9,), (9, 7, 5))
+SOFTER = (
+    "label_smoothing:share=0.1",
+    "label_smoothing:share=0.4",
+    "entropy:weight=0.4",
+    "entropy:weight=0.6",
+)
+"""Other objectives that soften a teacher, in the strengths that had shown an effect."""
 
 
 def _on_both(experiment: type[Experiment], **settings) -> tuple[Experiment, ...]:
@@ -59,11 +66,18 @@ CPU = Profile(
             seeds=PHOTOGRAPH_SEEDS,
         ),
         *_on_both(experiments.LambdaAndCentroids, lambdas=(0.15, 0.25, 0.4, 0.7, 1.0)),
-        *_on_both(
-            experiments.Alternatives,
-            objectives=("label_smoothing:share=0.1", "entropy:weight=0.4"),
-            temperatures=(8.0, 16.0),
-            stops=(5, 10),
+        *(
+            experiments.Alternatives(
+                pair=pair,
+                objectives=SOFTER,
+                temperatures=(8.0, 16.0),
+                stops=stops,
+                seeds=seeds,
+            )
+            for pair, stops, seeds in (
+                (ORACLE, (10, 25), ORACLE_SEEDS),
+                (PHOTOGRAPHS, (10, 18), PHOTOGRAPH_SEEDS),
+            )
         ),
         experiments.SemiSupervisedAndBinary(
             pair=ORACLE,
