@@ -10,7 +10,11 @@ ifeq ($(filter clean,$(MAKECMDGOALS)),)
 MAKEFLAGS += --jobs=2
 endif
 
-PROFILE ?= smoke# smoke: any CPU, minutes | gpu: one GPU, image folders | paper: the real thing
+# Without PROFILE, `figures` tries everything (smoke), `replay` shows each notebook as it is stored,
+# and `evidence` is that of the CPU.
+REPLAYED := $(or $(PROFILE),stored)
+COMMITTED := $(or $(PROFILE),cpu)
+PROFILE ?= smoke# smoke: does it run? minutes | cpu: evidence, hours | gpu: one GPU | paper: the real thing
 PYTHON ?= python3# what .venv is made from; 3.11 or newer
 UV_VERSION := 0.13.9
 
@@ -34,7 +38,7 @@ list = du -ah $(1)/*.ipynb $(1)/figures/* 2>/dev/null || true
 
 # --- results ---------------------------------------------------------------------------------
 
-figures: build/$(PROFILE)/.made  ## train and execute every notebook into build/PROFILE [PROFILE=smoke|gpu|paper]
+figures: build/$(PROFILE)/.made  ## train and execute every notebook into build/PROFILE [PROFILE=smoke|cpu|gpu|paper]
 	@$(call list,build/$(PROFILE))
 
 build/$(PROFILE)/.made: $(NOTEBOOKS) $(CORE) $(ENVIRONMENT)
@@ -43,11 +47,11 @@ build/$(PROFILE)/.made: $(NOTEBOOKS) $(CORE) $(ENVIRONMENT)
 
 replay: $(ENVIRONMENT)  ## execute every notebook from the committed records, without training
 	rm -rf build/replay
-	$(MCMI) notebook run $(NAMES) --profile $(PROFILE) --output build/replay
+	$(MCMI) notebook run $(NAMES) --profile $(REPLAYED) --output build/replay
 	@$(call list,build/replay)
 
-evidence: $(ENVIRONMENT)  ## update outputs, figures/ and records/PROFILE [ONLY=04_zero_shot MINUTES=9]
-	$(MCMI) evidence --profile $(PROFILE) $(ONLY:%=--only %) $(MINUTES:%=--minutes %)
+evidence: $(ENVIRONMENT)  ## update outputs, figures/ and records/ [PROFILE=cpu|gpu|paper ONLY=04_zero_shot MINUTES=9]
+	$(MCMI) evidence --profile $(COMMITTED) $(ONLY:%=--only %) $(MINUTES:%=--minutes %)
 
 # --- checks ----------------------------------------------------------------------------------
 

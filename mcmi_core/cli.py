@@ -43,6 +43,9 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(notebook_app, name="notebook")
 
 
+STORED = "stored"
+"""Instead of a profile: that which a notebook shows as it is stored."""
+
 REGISTRIES = {
     f"{registry.kind}s": registry
     for registry in (DATASETS, MODELS, OBJECTIVES, DISTILLERS, MEASUREMENTS)
@@ -68,7 +71,7 @@ def _experiments(incomplete: str) -> list[str]:
     from mcmi_core.profiles import get_profile
 
     names = ["all", *(experiment.name for experiment in get_profile("smoke").experiments)]
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
 def _recipe_fields(incomplete: str) -> list[str]:
@@ -106,7 +109,7 @@ RecipeOptions = Annotated[
 Fraction = Annotated[float, typer.Option(help="share of the training data, stratified")]
 Omit = Annotated[list[int] | None, typer.Option(help="class to leave out; may be repeated")]
 ProfileName = Annotated[
-    str, typer.Option(autocompletion=_profiles, help="size of all runs: smoke, gpu or paper")
+    str, typer.Option(autocompletion=_profiles, help="size of all runs: smoke, cpu, gpu or paper")
 ]
 ExperimentNames = Annotated[
     list[str],
@@ -387,7 +390,13 @@ def run_notebooks(
         list[str], typer.Argument(autocompletion=_notebooks, help="such as 00_quickstart")
     ],
     output: Annotated[Path, typer.Option(help="folder for notebooks, figures and records")],
-    profile: ProfileName = "smoke",
+    profile: Annotated[
+        str,
+        typer.Option(
+            autocompletion=_profiles,
+            help=f"size of all runs; `{STORED}`: of each notebook, that of its stored outputs",
+        ),
+    ] = "smoke",
     train: Annotated[bool, typer.Option(help="train what is missing, not only replay")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="notebooks at a time")] = 3,
 ) -> None:
@@ -400,6 +409,11 @@ def run_notebooks(
 
     for name in names:
         notebook_path(name)
+    if profile == STORED:
+        if train:
+            raise CompanionError(f"--train needs a --profile, not {STORED!r}")
+        execute_notebooks(names, output, {}, jobs=jobs)
+        return
     settings, failure = get_profile(profile), None
     records = output / "records" if train else None
     if train and (experiments := settings.experiments_of(names)):
@@ -425,14 +439,14 @@ def check(profile: ProfileName = "smoke") -> None:
 
 @app.command()
 def evidence(
-    profile: ProfileName = "smoke",
+    profile: ProfileName = "cpu",
     only: Annotated[
         list[str] | None,
         typer.Option(autocompletion=_notebooks, help="a notebook by its name; may be repeated"),
     ] = None,
     minutes: Minutes = math.inf,
 ) -> None:
-    """Commit to the results of `make figures`: update records, figures, notebooks and README.
+    """Commit to a profile's results: update records, figures, notebooks and README.
 
     Out of time, it changes nothing yet and exits with 75.
     """
@@ -443,10 +457,10 @@ def evidence(
 
 
 def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
-    """Experiments of a profile by their names, or all of them."""
+    """Experiments of a profile by their names, on all their data sets; or all experiments."""
     if "all" in names:
         return list(profile.experiments)
-    return [profile.experiment(name) for name in dict.fromkeys(names)]
+    return [experiment for name in dict.fromkeys(names) for experiment in profile.named(name)]
 
 
 def _find_record(reference: str) -> Record:

@@ -33,7 +33,7 @@ PAIR = Pair(
     fine_tuning=Recipe(epochs=2, schedule="cosine"),
 )
 QUICKSTART = Quickstart(pair=PAIR, seeds=(0,), few=0.5)
-"""Two teachers, and a student of each."""
+"""MLL, fine-tuned with λ = 0, MCMI; a student of each, and one from scratch."""
 
 
 def profile_of(*experiments) -> Profile:

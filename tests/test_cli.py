@@ -164,6 +164,12 @@ def test_what_a_distiller_cannot_compare_is_a_failure(mcmi):
         (["evaluate", "nothing"], "no run in "),
         (["notebook", "run", "77", "--output", "out"], "unknown notebook '77'; choose from 00_"),
         (["evidence", "--only", "4"], "unknown notebook '4'; choose from 00_"),
+        (["evidence", "--profile", "smoke"], "'smoke' is no evidence; choose from cpu, gpu, paper"),
+        (
+            ["notebook", "run", "14_bring_your_own_teacher", "--output", "out", "--train"]
+            + ["--profile", "stored"],
+            "--train needs a --profile, not 'stored'",
+        ),
         (
             ["train", "98", "--profile", "smoke"],
             "unknown experiment '98'; choose from 00_quickstart",
@@ -172,7 +178,7 @@ def test_what_a_distiller_cannot_compare_is_a_failure(mcmi):
             ["plan", "00_quickstart", "--profile", "huge"],
             "unknown profile 'huge'; choose from smoke",
         ),
-        (["check", "--profile", "huge"], "unknown profile 'huge'; choose from smoke, gpu, paper"),
+        (["check", "--profile", "huge"], "unknown profile 'huge'; choose from smoke, cpu, gpu"),
     ],
 )
 def test_mistakes_get_one_line(mcmi, arguments, message):
@@ -187,17 +193,27 @@ def tiny_profile(monkeypatch):
 
 def test_an_experiment_is_planned_then_trained_without_its_notebook(mcmi, tiny_profile):
     before = mcmi("plan", "00_quickstart", "--profile", "tiny").splitlines()
-    assert len(before) == 1 + 3 + 1  # kinds: two teachers and a student
-    assert before[-1].startswith("0 of 4 runs done; 0:00:00 of training left with 1 at a time on")
-    assert before[-1].endswith("and 4 runs of kinds that were never timed here")
+    assert len(before) == 1 + 4 + 1  # kinds: two teachers, a student, and one from scratch
+    assert before[-1].startswith("0 of 7 runs done; 0:00:00 of training left with 1 at a time on")
+    assert before[-1].endswith("and 7 runs of kinds that were never timed here")
 
     trained = mcmi("train", "all", "--profile", "tiny")
-    assert trained == "00_quickstart: 4 done\n"
-    assert len(mcmi("runs", "list").splitlines()) == 1 + 4
+    assert trained == "00_quickstart: 7 done\n"
+    assert len(mcmi("runs", "list").splitlines()) == 1 + 7
 
     after = mcmi("plan", "00_quickstart", "--profile", "tiny").splitlines()
-    assert after[-1].startswith("4 of 4 runs done; 0:00:00 of training left")
+    assert after[-1].startswith("7 of 7 runs done; 0:00:00 of training left")
     assert "never timed" not in after[-1]
+
+
+def test_an_experiment_is_planned_and_trained_on_all_its_data_sets(mcmi, monkeypatch):
+    other = replace(QUICKSTART, pair=replace(PAIR, data=f"{DATA},seed=1"))
+    monkeypatch.setitem(PROFILES, "tiny", profile_of(QUICKSTART, other))
+    for names in (["00_quickstart"], ["00_quickstart", "00_quickstart"], ["all"]):
+        last = mcmi("plan", *names, "--profile", "tiny").splitlines()[-1]
+        assert last.startswith("0 of 14 runs done")
+    trained = mcmi("train", "00_quickstart", "--profile", "tiny")
+    assert trained == "00_quickstart: 7 done\n" * 2
 
 
 def test_notebooks_are_executed_when_their_runs_are_trained(
@@ -209,10 +225,23 @@ def test_notebooks_are_executed_when_their_runs_are_trained(
     )
     command = ["notebook", "run", "00_quickstart", "--profile", "tiny", "--output", str(out)]
     assert mcmi(*command) == ""
-    assert mcmi(*command, "--train", "--jobs", "2") == "00_quickstart: 4 done\n"
-    assert len(list((out / "records" / "tiny").iterdir())) == 4
+    assert mcmi(*command, "--train", "--jobs", "2") == "00_quickstart: 7 done\n"
+    assert len(list((out / "records" / "tiny").iterdir())) == 7
     executed = ["00_quickstart"], out, {"profile": "tiny", "train": False}
     assert asked == [(*executed, None, 3), (*executed, out / "records", 2)]
+
+
+def test_notebooks_can_be_executed_as_they_are_stored(mcmi, monkeypatch, tmp_path):
+    """Each with the profile that it shows, which its parameters name."""
+    asked = []
+    monkeypatch.setattr(
+        "mcmi_core.report.notebooks.execute_notebooks",
+        lambda *arguments, **settings: asked.append((*arguments, settings)),
+    )
+    names = ["00_quickstart", "04_zero_shot"]
+    command = ["notebook", "run", *names, "--profile", "stored", "--output", str(tmp_path)]
+    assert mcmi(*command, "--jobs", "2") == ""
+    assert asked == [(names, tmp_path, {}, {"jobs": 2})]
 
 
 def test_notebooks_are_executed_though_a_run_failed(mcmi, tiny_profile, monkeypatch, tmp_path):
@@ -248,7 +277,7 @@ def test_a_collapse_is_counted(mcmi, tiny_profile, monkeypatch):
     reckless = replace(QUICKSTART, pair=replace(PAIR, lam=100.0))
     monkeypatch.setitem(PROFILES, "tiny", profile_of(reckless))
     trained = mcmi("train", "all", "--profile", "tiny")
-    assert trained == "00_quickstart: 2 done, 1 collapsed, 1 not run\n"
+    assert trained == "00_quickstart: 5 done, 1 collapsed, 1 not run\n"
 
 
 @pytest.mark.parametrize(
@@ -539,9 +568,11 @@ def test_names_are_completed(mcmi):
     assert cli._run_ids("teach") == [teacher]
     assert cli._names(MODELS)("resnet8") == ["resnet8", "resnet8x4"]
     assert cli._profiles("p") == ["paper"]
+    assert cli._profiles("c") == ["cpu"]
     assert cli._notebooks("12") == ["12_bayes_oracle"]
     assert cli._experiments("a") == ["all"]
     assert cli._experiments("1")[-1] == "13_proposition_1"  # 14 has no runs
+    assert cli._experiments("02") == ["02_mll_training_dynamics"]  # though on two data sets
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_profiles_are_built_side_by_side(scratch):
 def test_the_notebook_that_trains_starts_first(scratch):
     scratch.write("notebooks/14_c.ipynb", "x")
     scratch.make("replay")
-    assert scratch.calls()[0].startswith("notebook run 14_c 01_a 02_b --profile smoke")
+    assert scratch.calls()[0].startswith("notebook run 14_c 01_a 02_b --profile stored")
 
 
 def test_cleaning_comes_before_what_is_asked_for_with_it(scratch):
@@ -167,11 +167,18 @@ def test_replay_never_trains_and_always_starts_afresh(scratch):
         scratch.make("replay")
         calls = scratch.calls()
         assert calls == [
-            "notebook run 01_a 02_b --profile smoke --output build/replay",
+            "notebook run 01_a 02_b --profile stored --output build/replay",
             "end of 01_a",
             "end of 02_b",
         ]
         assert scratch.built("build/replay") == {"01_a.ipynb": "whole", "02_b.ipynb": "whole"}
+
+
+@pytest.mark.parametrize("profile", ["cpu", "smoke"])
+def test_replay_shows_the_profile_that_is_asked_for(scratch, profile):
+    scratch.make("replay", f"PROFILE={profile}")
+    asked = f"notebook run 01_a 02_b --profile {profile} --output build/replay"
+    assert scratch.calls()[0] == asked
 
 
 def test_replay_fails_when_a_notebook_does(scratch):
@@ -180,8 +187,9 @@ def test_replay_fails_when_a_notebook_does(scratch):
 
 
 def test_evidence_and_clean(scratch):
-    scratch.make("evidence", "PROFILE=gpu")
-    assert [call.split() for call in scratch.calls()] == [["evidence", "--profile", "gpu"]]
+    for asked, profile in ((["PROFILE=gpu"], "gpu"), ([], "cpu")):
+        scratch.make("evidence", *asked)
+        assert [call.split() for call in scratch.calls()] == [["evidence", "--profile", profile]]
     scratch.make("evidence", "PROFILE=gpu", "ONLY=01_a 02_b", "MINUTES=9")
     asked = "evidence --profile gpu --only 01_a --only 02_b --minutes 9"
     assert scratch.calls() == [asked]

@@ -262,7 +262,7 @@ def slopes(table: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
 def p_value(difference: Interval, confidence: float = 0.95) -> float:
     """Two-sided p-value of Student's t-test that a mean difference is zero, from its t-interval.
 
-    p = 2 · (1 − F(\|mean\| / error)) for F of the t-distribution with n − 1 degrees of freedom and
+    p = 2 · (1 − F(|mean| / error)) for F of the t-distribution with n − 1 degrees of freedom and
     the standard error that the interval was made of. Below 0.05 where a 95 % interval excludes 0.
 
     Args:

@@ -1,8 +1,8 @@
 """10 · Is it CMI, or would anything do that softens a teacher?
 
-MCMI, label smoothing and an entropy bonus fine-tune the same MLL teacher with the same recipe; its
-training is stopped early; a squared error trains from scratch; KD takes another temperature. One
-few-shot student of each.
+MCMI, label smoothing and an entropy bonus fine-tune the same MLL teacher with the same recipe; the
+control is that fine-tuning with none of them (λ = 0). MLL training is stopped early; a squared
+error trains from random weights; KD takes another temperature. One few-shot student of each.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from typing import ClassVar, NamedTuple
 import pandas as pd
 
 from mcmi_core.base.statistics import (
-    mean_interval,
     paired_difference,
     partial_correlation,
     summarise,
@@ -25,11 +24,19 @@ from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teach
 
 KD_TEMPERATURE = 4
 """Customary, and that of every student here but those of the family ``temperature``."""
+MCMI = {"fixed": "MCMI fixed", "tracked": "MCMI tracked"}
+"""Families: the paper's method, and our variant."""
+UNTREATED = "fine-tuned λ=0"
+EARLY_STOPPING = "early stopping"
 TRUTH = "true BCPD"
+FAMILIES = {"label_smoothing": "label smoothing", "entropy": "entropy bonus"}
+"""Of objectives that are not MCMI."""
 MATCHED = {"ll_nats": "training LL", "entropy_nats": "entropy"}
-"""In which a setting of another family may be nearest to MCMI's."""
-EXPLANATIONS = {"cmi_nats": "CMI", "entropy_nats": "entropy"}
-"""Quantities of the teacher, each of which is held constant for the other."""
+"""In which a setting of another family may match MCMI's."""
+MATCH_NATS = 0.1
+"""Teachers that are farther apart do not match."""
+SPLIT_BY = {"cmi_nats": "entropy_nats", "entropy_nats": "cmi_nats"}
+"""Quantities of the teacher, each with the one that is held constant for it."""
 
 
 class Method(NamedTuple):
@@ -62,7 +69,8 @@ class Alternatives(Experiment):
 
     pair: Pair
     objectives: tuple[str, ...]
-    """To fine-tune the MLL teacher by; the pair's own MCMI among them."""
+    """To fine-tune the MLL teacher by, beside the pair's own MCMI and λ = 0: label smoothing, an
+    entropy bonus, and further settings of MCMI."""
     temperatures: tuple[float, ...]
     """Of KD from the MLL teacher, beside the customary 4."""
     stops: tuple[int, ...]
@@ -71,10 +79,11 @@ class Alternatives(Experiment):
     few: float = 0.05
     """Fraction of the training data that a student sees."""
 
-    @property
-    def mcmi(self) -> str:
-        """Name of the family MCMI, with the pair's centroid policy."""
-        return f"MCMI {self.pair.centroids}"
+    def __post_init__(self) -> None:
+        known = ("mcmi", *FAMILIES)
+        for objective in self.objectives:
+            if objective.partition(":")[0] not in known:
+                raise ValueError(f"objectives must be of {', '.join(known)}, got {objective!r}")
 
     @property
     def metrics(self) -> list[str]:
@@ -83,26 +92,39 @@ class Alternatives(Experiment):
         return ["ll_nats", "cmi_nats", "entropy_nats", *known]
 
     def methods(self) -> list[Method]:
-        """Seed by seed, MLL first and, where it is known, the truth last."""
-        families = {"mcmi": self.mcmi, "label_smoothing": "label smoothing"}
-        families["entropy"] = "entropy bonus"
+        """Seed by seed, family by family: MLL and λ = 0 first and, if known, the truth last."""
         pair, methods = self.pair, []
         for seed in self.seeds:
             mll = pair.mll(seed)
             methods.append(Method(seed, "MLL", "", mll))
+            methods.append(Method(seed, UNTREATED, "", pair.untreated(seed)))
+            methods += self._mcmi(seed)
             for objective in self.objectives:
-                name, _, options = objective.partition(":")
-                setting = options.partition(",")[0]
-                teacher = pair.fine_tuned(seed, objective)
-                methods.append(Method(seed, families[name], setting, teacher))
+                name, _, setting = objective.partition(":")
+                if name != "mcmi":
+                    teacher = pair.fine_tuned(seed, objective)
+                    methods.append(Method(seed, FAMILIES[name], setting, teacher))
             for epoch in self.stops:
                 teacher = pair.early_stopped(seed, epoch)
-                methods.append(Method(seed, "early stopping", f"epoch={epoch}", teacher))
+                methods.append(Method(seed, EARLY_STOPPING, f"epoch={epoch}", teacher))
             methods.append(Method(seed, "MSE", "", pair.from_scratch(seed, "mse")))
             for t in self.temperatures:
                 methods.append(Method(seed, "temperature", f"T={t:g}", mll, temperature=t))
             if pair.posterior_is_known:
                 methods.append(Method(seed, TRUTH, "", pair.bayes(seed)))
+        return methods
+
+    def _mcmi(self, seed: int) -> list[Method]:
+        """The pair's own settings and the further ones, each once, ``fixed`` before ``tracked``."""
+        further = [text for text in self.objectives if text.startswith("mcmi:")]
+        teachers = self.pair.mcmi_teachers(seed)
+        teachers += [self.pair.fine_tuned(seed, objective) for objective in further]
+        methods = []
+        for policy, family in MCMI.items():
+            for teacher in {teacher.key: teacher for teacher in teachers}.values():
+                options = teacher.objective.options
+                if options["centroids"] == policy:
+                    methods.append(Method(seed, family, f"λ={options['lam']:g}", teacher))
         return methods
 
     def students(self) -> list[Student]:
@@ -224,103 +246,122 @@ class Alternatives(Experiment):
         )
 
     def opponents(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """Whom MCMI as chosen is compared with.
+        """What each kind of MCMI, at the setting chosen, is compared with in every other family.
 
         Returns:
-            One row per method: from every other family the ``chosen setting``, and those whose
-            teacher is ``nearest in training LL`` and ``nearest in entropy`` to MCMI's. A column
-            says how far it is, since few settings match well, and is empty for other methods.
+            One row by ``mcmi`` (its method as chosen) and ``family``: ``chosen`` (the family's
+            method), ``choosing_percent`` (its students' mean accuracy on the training samples that
+            they did not get) and, for each metric of :data:`MATCHED`, ``nearest_<metric>``, the
+            method whose teacher is nearest in it, and ``apart_<metric>``, how far that is, in nats.
+            Only what is at most :data:`MATCH_NATS` apart is a match.
         """
-        choices, summary = self.choices(runs), self.summary(runs)
-        if self.mcmi not in choices.index:  # it collapsed at every λ
-            return pd.DataFrame()
-        ours = (self.mcmi, choices.chosen[self.mcmi])
+        chosen, summary = self.choices(runs).chosen, self.summary(runs)
+        not_asked = ["MLL", UNTREATED, *MCMI.values(), TRUTH]
         rows = {}
-        others = choices.chosen.drop(["MLL", self.mcmi, TRUTH], errors="ignore")
-        for family, chosen in others.items():
-            rows.setdefault(chosen, {})["chosen setting"] = "yes"
-            for metric, words in MATCHED.items():
-                means = _means(summary[metric])
-                distance = (means.loc[family] - means[ours]).abs()
-                nearest = rows.setdefault(distance.idxmin(), {})
-                nearest[f"nearest in {words}"] = f"{distance.min():.2f} nats apart"
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method").fillna("")
+        for family in MCMI.values():
+            if family not in chosen:  # it collapsed at every λ
+                continue
+            for other, method in chosen.drop(not_asked, errors="ignore").items():
+                row = {"chosen": method}
+                row["choosing_percent"] = summary.choosing_percent[other, method].mean
+                for metric in MATCHED:
+                    means = _means(summary[metric])
+                    distance = (means.loc[other] - means[family, chosen[family]]).abs()
+                    row[f"nearest_{metric}"] = distance.idxmin()
+                    row[f"apart_{metric}"] = distance.min()
+                rows[chosen[family], other] = row
+        columns = ["chosen", "choosing_percent"]
+        columns += [f"{name}_{metric}" for metric in MATCHED for name in ("nearest", "apart")]
+        index = pd.MultiIndex.from_tuples(list(rows), names=["mcmi", "family"])
+        return pd.DataFrame(list(rows.values()), index, columns)
 
-    def correlations(self, runs: pd.DataFrame) -> pd.Series:
-        """Correlation of the student's gain with a quantity of the teacher, within each seed.
+    def correlations(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """Do students gain with a quantity of their teacher? Exploratory, and not a test.
 
-        Over all trained teachers: MLL and every setting, not P*.
+        The unit is the teacher: each method is one point, its mean over seeds. MLL and every
+        setting count, P* does not. Methods of one family resemble each other, so each family is
+        left out in turn: a correlation that one family makes is none.
 
         Returns:
-            An interval over seeds by ``quantity`` and ``held_constant``, the quantity whose linear
-            part is taken out of both, or ``nothing``. Empty with fewer than four teachers.
+            One row by ``quantity`` and ``held_constant``, the quantity whose linear part is taken
+            out of both, or ``nothing``: ``r`` over ``teachers`` methods; ``smallest`` and
+            ``largest``: r where one family is left out; ``weakest_without``: the family without
+            which |r| is smallest; ``sign_changes``: whether r changes its sign. Empty where
+            fewer than four teachers are left without a family.
         """
-        teachers = runs[runs.family != TRUTH]
-        asked = [("cmi_nats", "entropy_nats"), ("entropy_nats", "cmi_nats")]
-        asked += [(metric, "nothing") for metric in self.metrics]
-        if teachers.method.nunique() < 4:
-            asked = []
-        intervals = []
+        points = runs[runs.family != TRUTH].groupby(["family", "method"], sort=False)
+        points = points[[*self.metrics, "gain_points"]].mean()
+        families = points.index.unique("family")
+        parts = {family: points.drop(index=family, level="family") for family in families}
+        if not parts or min(map(len, parts.values())) < 4:
+            return pd.DataFrame()
+        rows = {}
+        asked = [*SPLIT_BY.items(), *((metric, "nothing") for metric in self.metrics)]
         for quantity, given in asked:
-            values = []
-            for _, rows in teachers.groupby("seed"):
-                if given == "nothing":
-                    values.append(rows.gain_points.corr(rows[quantity]))
-                else:
-                    arguments = (rows.gain_points, rows[quantity], rows[given])
-                    values.append(partial_correlation(*arguments))
-            intervals.append(mean_interval(values))
-        index = pd.MultiIndex.from_tuples(asked, names=["quantity", "held_constant"])
-        return pd.Series(intervals, index, dtype=object, name="r")
+            whole = _correlation(points, quantity, given)
+            without = pd.Series({f: _correlation(p, quantity, given) for f, p in parts.items()})
+            rows[quantity, given] = {
+                "r": whole,
+                "teachers": len(points),
+                "smallest": without.min(),
+                "largest": without.max(),
+                "weakest_without": without.abs().idxmin(),
+                "sign_changes": bool((without * whole < 0).any()),
+            }
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        table.index = pd.MultiIndex.from_tuples(list(rows), names=["quantity", "held_constant"])
+        return table
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """MCMI against each opponent; and what gains go with beyond entropy. All exploratory."""
+        """MCMI at the setting chosen against the others, and against its controls.
+
+        Primary, for each kind of MCMI: against early stopping; and against the best of all other
+        ways to soften a teacher. Families and settings are chosen on training samples that the
+        students did not get.
+        """
         runs = self.finished(lab)
         if runs.seed.nunique() < 2:
             return []
-        return [*self._against_opponents(lab, runs), *self._beyond_the_other(lab, runs)]
+        findings, opponents = [], self.opponents(runs)
+        for ours in opponents.index.unique("mcmi"):
+            families = opponents.xs(ours, level="mcmi")
+            early = families.chosen.get(EARLY_STOPPING)
+            best = families.chosen[families.choosing_percent.idxmax()]
+            asked = [(early, "early_stopping")] if early else []
+            asked.append((best, "alternatives"))
+            exploratory = [*families.chosen, *_matches(families), UNTREATED]
+            for method in dict.fromkeys(exploratory):
+                if method not in (early, best):
+                    asked.append((method, None))
+            for method, decides in asked:
+                findings += self._against(lab, runs, ours, method, decides)
+        return findings
 
-    def _against_opponents(self, lab: Lab, runs: pd.DataFrame) -> list[Finding]:
-        findings = []
-        gain = runs.pivot(index="seed", columns="method", values="gain_points")
-        ours = self.choices(runs).chosen.get(self.mcmi)
+    def _against(
+        self, lab: Lab, runs: pd.DataFrame, ours: str, method: str, decides: str | None
+    ) -> list[Finding]:
+        accuracy = runs.pivot(index="seed", columns="method", values="accuracy_percent")
+        if method not in accuracy:  # λ = 0 collapsed
+            return []
         teachers = {method.name: method.teacher for method in self.methods()}
-        for method in self.opponents(runs).index:
-            findings.append(
-                finding(
-                    lab,
-                    self.pair,
-                    f"{teachers[ours].label} teaches better than {method}",
-                    paired_difference(gain[ours], gain[method]),
-                    quantity="student's test accuracy",
-                    teacher=teachers[ours],
-                    control=method,
-                    few_samples=True,
-                )
+        best = ", the best alternative" if decides == "alternatives" else ""
+        beside = None
+        if method == UNTREATED:
+            beside = paired_difference(accuracy[ours], accuracy["MLL"])
+        return [
+            finding(
+                lab,
+                self.pair,
+                f"{ours} teaches better than {method}{best}",
+                paired_difference(accuracy[ours], accuracy[method]),
+                quantity="student's test accuracy",
+                teacher=teachers[ours],
+                control=method,
+                few_samples=True,
+                decides=decides,
+                against_mll=beside,
             )
-        return findings
-
-    def _beyond_the_other(self, lab: Lab, runs: pd.DataFrame) -> list[Finding]:
-        findings = []
-        number = runs.method[runs.family != TRUTH].nunique()
-        for (quantity, given), correlation in self.correlations(runs).items():
-            if given == "nothing":
-                continue
-            words, constant = EXPLANATIONS[quantity], EXPLANATIONS[given]
-            findings.append(
-                finding(
-                    lab,
-                    self.pair,
-                    f"students gain with their teacher's {words}, its {constant} held constant",
-                    correlation,
-                    quantity=f"correlation of gain and {words} over {number} teachers",
-                    unit="r",
-                    treatment=f"{words} of {number} teachers",
-                    control=f"{constant} held constant",
-                    few_samples=True,
-                )
-            )
-        return findings
+        ]
 
 
 def readable_choices(choices: pd.DataFrame) -> pd.DataFrame:
@@ -328,11 +369,40 @@ def readable_choices(choices: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "chosen on training data": choices.chosen,
-            "test gain, points": choices.gain_points.map("{:+.1f}".format),
+            "test gain over MLL, points": choices.gain_points.map("{:+.1f}".format),
             "best on test": choices.best_on_test,
             "choosing − test accuracy, points": choices.optimism_points.map("{:+.1f}".format),
         }
     )
+
+
+def readable_opponents(opponents: pd.DataFrame) -> pd.DataFrame:
+    """The table of :meth:`Alternatives.opponents` as text: what matches, and what does not."""
+    columns = {"chosen setting": opponents.chosen}
+    for metric, words in MATCHED.items():
+        texts = [
+            f"{method} ({apart:.2f} nats apart)"
+            if apart <= MATCH_NATS
+            else f"no match: the nearest, {method}, is {apart:.2f} nats apart"
+            for method, apart in opponents[[f"nearest_{metric}", f"apart_{metric}"]].to_numpy()
+        ]
+        columns[f"matched in {words}"] = pd.Series(texts, opponents.index, dtype=object)
+    return pd.DataFrame(columns)
+
+
+def _matches(families: pd.DataFrame) -> list[str]:
+    """Methods that match MCMI's teacher in a metric."""
+    methods = []
+    for metric in MATCHED:
+        near = families[f"apart_{metric}"] <= MATCH_NATS
+        methods += list(families[f"nearest_{metric}"][near])
+    return methods
+
+
+def _correlation(points: pd.DataFrame, quantity: str, given: str) -> float:
+    if given == "nothing":
+        return points.gain_points.corr(points[quantity])
+    return partial_correlation(points.gain_points, points[quantity], points[given])
 
 
 def _means(intervals: pd.Series) -> pd.Series:

@@ -1,8 +1,8 @@
 """12 · How far is each teacher from the true P*, and what does it cost the student?
 
-Synthetic data whose Bayes conditional probability distribution P* is known. Per seed: new data;
-four teachers, which are MLL, MCMI with ``fixed`` centroids, MCMI with ``tracked`` ones, and P*
-itself; and two students of each, one on all the training data and one on a few per cent.
+Synthetic data whose Bayes conditional probability distribution P* is known. Per seed: new data; the
+pair's teachers, which are MLL, the same fine-tuned without CMI (λ = 0), MCMI, and P* itself; two
+students of each, one on all the training data and one on a few per cent; and two without a teacher.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import gains, summarise
+from mcmi_core.base.statistics import gains, mean_interval, summarise
+from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, by_label, finding
+from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
-from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs.config import BayesTeacher, Run, Student, Teacher
+from mcmi_core.experiments.pair import FROM_SCRATCH, Pair, name_from_scratch
+from mcmi_core.runs.config import Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
 TEACHER_METRICS = (
@@ -29,27 +30,22 @@ TEACHER_METRICS = (
 )
 ZERO_NATS = 1e-6
 """What KL(P* ‖ P*) may be in single precision."""
-TRUTH = "true BCPD"
-"""Label of P* as a teacher."""
+LEAST_FOR_A_CORRELATION = 3
+"""Teachers of a seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BayesOracle(Experiment):
-    """Four teachers of one task, one of them the truth, and what their students make of it.
+    """Teachers of one task, one of them the truth, and what their students make of it.
 
     Raises:
-        ValueError: data without a known posterior, or a pair whose own MCMI is not among the
-            teachers.
+        ValueError: data without a known posterior.
     """
 
     name: ClassVar[str] = "12_bayes_oracle"
 
     pair: Pair
     """On data whose posterior is known."""
-    lam_fixed: float
-    """λ with centroids ``fixed``."""
-    lam_tracked: float
-    """λ with centroids ``tracked``."""
     seeds: tuple[int, ...]
     few: float = 0.05
     """Fraction of the training data that a few-shot student sees."""
@@ -57,38 +53,25 @@ class BayesOracle(Experiment):
     def __post_init__(self) -> None:
         if not self.pair.posterior_is_known:
             raise ValueError(f"P* must be known, as on oracle data; got {self.pair.data}")
-        own = self.pair.mcmi(0).label
-        if own not in self.labels:
-            raise ValueError(
-                f"the pair's own MCMI decides, so it must be among {self.labels}; got {own!r}"
-            )
 
     @property
     def labels(self) -> list[str]:
-        """Of the four teachers."""
-        return [teacher.label for teacher in self.teachers_of(0)]
+        """Of students: those of their teachers, and that of students without one."""
+        return [*(teacher.label for teacher in self.pair.teachers(0)), FROM_SCRATCH]
 
     @property
     def fractions(self) -> tuple[float, float]:
         """Of the training data that a student sees."""
         return (1.0, self.few)
 
-    def teachers_of(self, seed: int) -> list[Teacher | BayesTeacher]:
-        """MLL, MCMI ``fixed``, MCMI ``tracked``, and the truth."""
-        return [
-            self.pair.mll(seed),
-            self.pair.mcmi(seed, lam=self.lam_fixed, centroids="fixed"),
-            self.pair.mcmi(seed, lam=self.lam_tracked, centroids="tracked"),
-            self.pair.bayes(seed),
-        ]
-
-    def students(self) -> list[Student]:
-        """One of each teacher, first on all the data, then on a few per cent."""
+    def students(self) -> list[Student | Teacher]:
+        """First on all the data, then on a few per cent: one of each teacher, one from scratch."""
         students = []
         for fraction in self.fractions:
             for seed in self.seeds:
-                for teacher in self.teachers_of(seed):
+                for teacher in self.pair.teachers(seed):
                     students.append(self.pair.distill(teacher, seed, fraction=fraction))
+                students.append(self.pair.student_from_scratch(seed, fraction=fraction))
         return students
 
     def runs(self) -> list[Run]:
@@ -103,7 +86,7 @@ class BayesOracle(Experiment):
         """
         parts = []
         for seed in self.seeds:
-            part = lab.collect(self.teachers_of(seed), TEACHER_METRICS)
+            part = lab.collect(self.pair.teachers(seed), TEACHER_METRICS)
             parts.append(part.assign(seed=seed))
         table = pd.concat(parts, ignore_index=True)
         truth = table[(table.stage == "bayes") & (table.status == "done")]
@@ -115,9 +98,8 @@ class BayesOracle(Experiment):
 
     def student_table(self, lab: Lab) -> pd.DataFrame:
         """One row per student, with the ``fraction`` of the training data that it sees."""
-        return lab.collect(self.students(), [ACCURACY]).rename(
-            columns={"part_fraction": "fraction"}
-        )
+        table = name_from_scratch(lab.collect(self.students(), [ACCURACY]))
+        return table.rename(columns={"part_fraction": "fraction"})
 
     def distances(self, lab: Lab) -> pd.DataFrame:
         """Of every teacher, by ``label``, the intervals of `TEACHER_METRICS`.
@@ -140,11 +122,23 @@ class BayesOracle(Experiment):
         table = intervals.unstack("fraction")
         return table.reindex(index=self.labels, columns=pd.Index(self.fractions, name="fraction"))
 
-    def closeness(self, lab: Lab, split: str) -> pd.Series:
-        """KL(P* ‖ MLL) − KL(P* ‖ teacher), nats, on ``train`` or ``test``: intervals by label."""
-        done = _done(self.teacher_table(lab))
-        closeness = done.assign(closeness=-done[f"{split}_bcpd_kl_nats"])
-        return gains(closeness, "closeness", control="MLL")
+    def correlations(self, lab: Lab) -> pd.Series:
+        """Whether teachers that are closer to P* have better students: Pearson's r by seed.
+
+        Over the networks that teach (P* is left out), of −KL(P* ‖ P) on training inputs and the
+        test accuracy of the student on a few per cent of the data. Seeds at which fewer than three
+        teachers are left, or all are equal, are left out.
+        """
+        teachers, students = _done(self.teacher_table(lab)), _done(self.student_table(lab))
+        teachers = teachers[teachers.stage == "teacher"].set_index(["seed", "label"])
+        few = students[students.fraction == self.few].set_index(["seed", "label"])
+        closeness, accuracy = -teachers.train_bcpd_kl_nats, few[ACCURACY]
+        both = pd.concat({"closeness": closeness, "accuracy": accuracy}, axis=1).dropna()
+        correlations = {}
+        for seed, rows in both.groupby("seed"):
+            if len(rows) >= LEAST_FOR_A_CORRELATION and (rows.nunique() > 1).all():
+                correlations[seed] = rows.closeness.corr(rows.accuracy)
+        return pd.Series(correlations, dtype=float)
 
     def students_as_text(self, lab: Lab) -> pd.DataFrame:
         """Accuracy and gain by teacher and fraction, and what became of the students' runs.
@@ -172,40 +166,66 @@ class BayesOracle(Experiment):
         return pd.concat(columns, names=["metric", "label"])
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """Is a teacher closer to P* than MLL (the pair's own MCMI primary)? Do its students gain?
+        """Is MCMI closer to P*? Does closeness predict the student? Do its students gain?
 
-        P* itself is left out: its distance to itself is 0.
+        Primary: the distance to P* on training and on test inputs, and the correlation.
         """
-        findings, own = [], self.pair.mcmi(0).label
-        teachers = by_label(self.teachers_of(0))
-        for split in ("train", "test"):
-            inputs = {"train": "training", "test": "test"}[split]
-            closeness = self.closeness(lab, split).drop(TRUTH, errors="ignore")
-            for label, difference in closeness.items():
-                findings.append(
-                    finding(
-                        lab,
-                        self.pair,
-                        f"{label} is closer to P* than MLL on {inputs} inputs",
-                        difference,
-                        quantity=f"KL(P* ‖ P) on {inputs} inputs, MLL − MCMI",
-                        unit="nats",
-                        teacher=teachers[label],
-                        networks=self.pair.teacher,
-                        primary=label == own,
-                    )
-                )
-        for (label, fraction), difference in self.gain(lab).stack().dropna().items():
-            findings.append(
-                finding(
-                    lab,
-                    self.pair,
-                    f"{fraction:.0%} of the data: the student of {label} beats MLL's",
-                    difference,
-                    quantity="student's test accuracy",
-                    teacher=teachers[label],
-                    few_samples=fraction < 1,
-                )
+        return [
+            *self._closer_to_the_truth(lab),
+            *self._closeness_predicts(lab),
+            *self._students_gain(lab),
+        ]
+
+    def _closer_to_the_truth(self, lab: Lab) -> list[Finding]:
+        """P* itself is left out: its distance to itself is 0."""
+        findings, table = [], _done(self.teacher_table(lab))
+        networks = table[table.stage == "teacher"]
+        for split, inputs in (("train", "training"), ("test", "test")):
+            findings += compared_with_controls(
+                lab,
+                self.pair,
+                networks.assign(closeness=-networks[f"{split}_bcpd_kl_nats"]),
+                "closeness",
+                f"{{treatment}} is closer to P* than {{control}} on {inputs} inputs",
+                quantity=f"− KL(P* ‖ P) on {inputs} inputs",
+                unit="nats",
+                networks=self.pair.teacher,
+                decides=f"bcpd_{split}",
+            )
+        return findings
+
+    def _closeness_predicts(self, lab: Lab) -> list[Finding]:
+        correlations = self.correlations(lab)
+        if len(correlations) < 2:
+            return []
+        return [
+            finding(
+                lab,
+                self.pair,
+                f"the closer a teacher is to P* on training inputs, the better its student on "
+                f"{self.few:.0%} of the data",
+                mean_interval(correlations),
+                quantity="correlation over teachers of − KL(P* ‖ P) and student's test accuracy",
+                unit="r",
+                treatment="teachers closer to P*",
+                control="teachers farther from it",
+                few_samples=True,
+                decides="bcpd_predicts",
+            )
+        ]
+
+    def _students_gain(self, lab: Lab) -> list[Finding]:
+        findings, done = [], _done(self.student_table(lab))
+        for fraction in self.fractions:
+            findings += compared_with_controls(
+                lab,
+                self.pair,
+                done[done.fraction == fraction],
+                ACCURACY,
+                f"{fraction:.0%} of the data: the student of {{treatment}} beats that of "
+                "{control}",
+                quantity="student's test accuracy",
+                few_samples=fraction < 1,
             )
         return findings
 

@@ -1,24 +1,30 @@
 """99 · The paper's claims, each with the findings that decide it. Nothing is computed here.
 
-A claim is decided by the primary findings of one experiment. It is not measured where the runs have
-no record, or where so many collapsed that no primary finding is left.
+A claim is decided by the primary findings of one experiment: one for each tier of evidence, data
+set, and kind of MCMI. It is not measured where the runs have no record, or where so many collapsed
+that no primary finding is left.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from mcmi_core.base.errors import NotMeasured
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, findings_table
+from mcmi_core.experiments.finding import TIERS, TRUTH_KNOWN, Finding, findings_table
 from mcmi_core.experiments.lab import Lab
+
+NOT_MEASURED = "not measured"
+"""Verdict on a claim in a tier that has no primary finding."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, and the experiment that asks for it here."""
+    """What the paper says or a reviewer asked, and the experiment that decides it here."""
 
+    key: str
+    """By which findings refer to it."""
     statement: str
     paper: str
     """The paper's figure, and on what."""
@@ -26,82 +32,198 @@ class Claim:
     """Its name, which is that of its notebook."""
 
 
+_IN_TEXT = "argued; P* unknown"
+_REVIEWERS = "asked by reviewers"
+
 CLAIMS = (
     Claim(
-        "Students gain when MCMI replaces the MLL teacher",
+        "all_data",
+        "On all the data, the student of an MCMI teacher is better (KD)",
+        "Table 1",
+        "08_few_shot",
+    ),
+    Claim(
+        "frameworks",
+        "So it is on average over distillation frameworks",
         "up to +3.32 points (CIFAR-100, best of pairs × frameworks)",
         "06_cifar100_distillation",
     ),
-    Claim("… above all from few examples", "+5.72 points at 5 % (CIFAR-100)", "08_few_shot"),
+    Claim("dkd", "So it is by DKD", "Table 1", "06_cifar100_distillation"),
+    Claim("imagenet", "So it is on ImageNet", "Table 2", "07_imagenet_distillation"),
     Claim(
-        "… and on a class they have never seen",
+        "few_shot",
+        "From few examples, the student of an MCMI teacher is better (KD)",
+        "+5.72 points at 5 % (CIFAR-100, KD)",
+        "08_few_shot",
+    ),
+    Claim("few_shot_crd", "So it is by CRD", "Table 3", "08_few_shot"),
+    Claim("fewer_more", "The fewer examples, the larger the gain", "Table 3", "08_few_shot"),
+    Claim(
+        "zero_shot",
+        "The student of an MCMI teacher recognises more of a class that it never saw",
         "0 % → as high as 84 % (CIFAR-10)",
         "04_zero_shot",
     ),
-    Claim("Temperature raises the teacher's CMI", "Figure 1", "01_temperature_and_cmi"),
-    Claim("CMI falls as MLL training goes on", "Figure 2", "02_mll_training_dynamics"),
-    Claim("MCMI's maps hold more context", "Figure 3, pictures", "03_eigen_cam"),
     Claim(
-        "Larger MCMI teachers are better teachers, larger MLL teachers are not",
+        "temperature", "Temperature raises the teacher's CMI", "Figure 1", "01_temperature_and_cmi"
+    ),
+    Claim(
+        "temperature_student",
+        "The student is better at the temperature where the teacher's CMI is highest",
+        "Figure 1",
+        "01_temperature_and_cmi",
+    ),
+    Claim("dynamics", "CMI falls as MLL training goes on", "Figure 2", "02_mll_training_dynamics"),
+    Claim(
+        "eigen_cam", "An MCMI teacher looks at more of the image", "Figure 3, pictures", "03_eigen_cam"
+    ),
+    Claim(
+        "size_mcmi",
+        "The larger an MCMI teacher, the better its student",
         "Figure 5",
         "05_teacher_size",
     ),
-    Claim("The MCMI teacher itself is less accurate", "stated in the text", "00_quickstart"),
-    Claim("MCMI estimates the BCPD better", "argued, P* unknown", "12_bayes_oracle"),
-    Claim("I(X; Ŷ | Y) ≤ I(X; f | Y)", "Proposition 1", "13_proposition_1"),
+    Claim(
+        "size_more",
+        "Size helps an MCMI teacher more than one without",
+        "Figure 5",
+        "05_teacher_size",
+    ),
+    Claim(
+        "teacher_accuracy",
+        "The MCMI teacher itself is less accurate",
+        "stated in the text",
+        "00_quickstart",
+    ),
+    Claim(
+        "bcpd_train",
+        "An MCMI teacher is closer to P* on training inputs",
+        _IN_TEXT,
+        "12_bayes_oracle",
+    ),
+    Claim(
+        "bcpd_test", "An MCMI teacher is closer to P* on test inputs", _IN_TEXT, "12_bayes_oracle"
+    ),
+    Claim(
+        "bcpd_predicts",
+        "The closer a teacher is to P*, the better its student",
+        _IN_TEXT,
+        "12_bayes_oracle",
+    ),
+    Claim(
+        "early_stopping",
+        "The student of an MCMI teacher beats that of a teacher that stopped early",
+        _REVIEWERS,
+        "10_alternatives",
+    ),
+    Claim(
+        "alternatives",
+        "It beats that of the best teacher softened in another way",
+        _REVIEWERS,
+        "10_alternatives",
+    ),
 )
+"""In the order of the scoreboard."""
 
-
+_NUMBERS = ["mean", "low", "high", "n", "mll_mean", "mll_low", "mll_high", "lam"]
 _COLUMNS = ["claim", "quantity", "mean", "low", "high", "n", "unit", "replicate", "treatment"]
-_COLUMNS += ["control", "policy", "lam", "data", "networks", "recipe", "verdict", "kind", "profile"]
+_COLUMNS += ["control", "mll_mean", "mll_low", "mll_high", "policy", "lam", "data", "networks"]
+_COLUMNS += ["recipe", "verdict", "decides", "profile", "tier"]
 """Of a table of findings, which a claim without any has as well, empty."""
 
 
-def judge(findings: Iterable[Finding]) -> str:
-    """One word for a claim that is asked in one or several ways.
-
-    ``holds``: every 95 % interval lies above zero; ``partly``: some do; ``does not hold``: none
-    does, and one lies below; ``open``: the seeds do not decide.
-    """
-    verdicts = [finding.verdict for finding in findings]
-    if set(verdicts) == {"holds"}:
-        return "holds"
-    if "holds" in verdicts:
-        return "partly"
-    return "does not hold" if "does not hold" in verdicts else "open"
-
-
-def scoreboard(experiments: Iterable[Experiment], lab: Lab) -> pd.DataFrame:
-    """One row per claim and primary finding; a claim without findings is ``not measured``.
+def scoreboard(sources: Sequence[tuple[Iterable[Experiment], Lab]]) -> pd.DataFrame:
+    """Every primary finding by claim and tier; a claim without one in a tier is `not measured`.
 
     Args:
-        experiments: of the profile.
-        lab: of the profile.
+        sources: experiments, and the lab that answers for them, of each profile. What two profiles
+            ask of the same data and networks counts once, as the first has it.
 
     Returns:
-        ``statement``, ``paper`` (its figure), ``notebook`` (that decides it), ``decision`` on the
-        whole claim, and the columns of :func:`~mcmi_core.experiments.finding.findings_table`.
+        One row for each claim, tier, data set and kind of MCMI (column ``policy``: ``fixed``, the
+        paper's method; ``tracked``, our variant; ``–``, without MCMI): ``key``, ``statement`` and
+        ``paper`` (its figure) of the claim, ``notebook`` (that decides it), and the columns of
+        :func:`~mcmi_core.experiments.finding.findings_table`.
 
     Raises:
-        KeyError: a claim's experiment is not among them.
+        ValueError: a finding decides what is no claim, or that of another experiment.
     """
-    by_name = {experiment.name: experiment for experiment in experiments}
+    found = _primary(sources)
     parts = []
     for claim in CLAIMS:
-        found = _primary(by_name[claim.experiment], lab)
-        table = findings_table(found) if found else pd.DataFrame(index=[0], columns=_COLUMNS)
-        decision = judge(found) if found else "not measured"
-        about = {"statement": claim.statement, "paper": claim.paper, "notebook": claim.experiment}
-        parts.append(table.assign(**about, decision=decision))
-    board = pd.concat(parts, ignore_index=True)
-    numbers = ["mean", "low", "high", "n", "lam"]
-    board = board.astype(dict.fromkeys(numbers, float))
-    return board[["statement", "paper", "notebook", "decision", *_COLUMNS]]
+        about = {"key": claim.key, "statement": claim.statement, "paper": claim.paper}
+        about["notebook"] = claim.experiment
+        for tier in _tiers(lab.profile for _, lab in sources):
+            chosen = [each for each in found if (each.decides, each.tier) == (claim.key, tier)]
+            missing = {"tier": tier, "verdict": NOT_MEASURED, "decides": claim.key}
+            table = findings_table(chosen) if chosen else pd.DataFrame([missing], columns=_COLUMNS)
+            parts.append(pd.DataFrame(about, table.index).join(table))
+    typed = [part.astype(dict.fromkeys(_NUMBERS, float)) for part in parts]
+    return pd.concat(typed, ignore_index=True)
 
 
-def _primary(experiment: Experiment, lab: Lab) -> list[Finding]:
-    """None where runs have no record, or where collapsed ones leave too few seeds."""
+def counted(board: pd.DataFrame) -> str:
+    """How many primary comparisons there are, and how many end with which verdict.
+
+    Args:
+        board: of :func:`scoreboard`.
+    """
+    measured = board[board.verdict != NOT_MEASURED]
+    words = [f"{number} {word}" for word, number in measured.verdict.value_counts().items()]
+    text = f"{len(measured)} primary comparisons"
+    return f"{text}: {', '.join(words)}" if words else text
+
+
+def verdicts_by_tier(board: pd.DataFrame) -> pd.DataFrame:
+    """How many primary comparisons end with which verdict.
+
+    Args:
+        board: of :func:`scoreboard`.
+
+    Returns:
+        One row per ``tier`` and ``policy`` that is measured, one column per verdict that occurs, the
+        most frequent first.
+    """
+    measured = board[board.verdict != NOT_MEASURED]
+    counts = measured.groupby(["tier", "policy"], sort=False).verdict.value_counts()
+    table = counts.unstack(fill_value=0, sort=False)
+    return table[table.sum().sort_values(ascending=False, kind="stable").index]
+
+
+def _tiers(profiles: Iterable[str]) -> list[str]:
+    """In the order of the scoreboard; a profile that is no evidence is a tier of its own."""
+    profiles = list(dict.fromkeys(profiles))
+    evidence = [TRUTH_KNOWN, *TIERS.values()] if set(profiles) & set(TIERS) else []
+    return evidence + [profile for profile in profiles if profile not in TIERS]
+
+
+def _primary(sources: Sequence[tuple[Iterable[Experiment], Lab]]) -> list[Finding]:
+    """Those of experiments whose runs have records; each question as the first source has it."""
+    primary, asked = [], set()
+    for experiments, lab in sources:
+        found = [each for experiment in experiments for each in _deciding(experiment, lab)]
+        primary += [each for each in found if _question(each) not in asked]
+        asked |= {_question(each) for each in found}
+    return primary
+
+
+def _deciding(experiment: Experiment, lab: Lab) -> list[Finding]:
+    """Primary findings of one experiment, none where its runs have no record."""
     try:
-        return [finding for finding in experiment.findings(lab) if finding.primary]
+        findings = [each for each in experiment.findings(lab) if each.primary]
     except NotMeasured:
         return []
+    own = [claim.key for claim in CLAIMS if claim.experiment == experiment.name]
+    for each in findings:
+        if each.decides not in own:
+            raise ValueError(
+                f"{experiment.name} cannot decide {each.decides!r}; it decides "
+                f"{', '.join(own) or 'no claim'}"
+            )
+    return findings
+
+
+def _question(finding: Finding) -> tuple:
+    """What is equal where two profiles ask the same of the same runs."""
+    method = (finding.policy, finding.lam, finding.treatment)
+    return (finding.decides, finding.tier, *method, finding.data, finding.networks, finding.recipe)

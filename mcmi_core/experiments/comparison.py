@@ -1,14 +1,31 @@
-"""MLL against MCMI teachers, framework by framework: the numbers of the paper's Tables 1 and 2."""
+"""MLL against MCMI teachers, framework by framework: the numbers of the paper's Tables 1 and 2.
 
+Beside both stand the controls: the same teacher fine-tuned without CMI (λ = 0), and a student from
+scratch. A framework trains if its students of MLL are, on average, at least as accurate as students
+from scratch: in the short trainings of small profiles, not every framework does. Where it does not,
+a gain says nothing about distillation, and the mean over frameworks leaves it out.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import Interval, mean_interval, paired_difference, summarise
+from mcmi_core.base.statistics import mean_interval, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.framework_table import (
+    CONTROLS,
+    KINDS,
+    POLICIES,
+    SETTING,
+    compare_teachers,
+    gain_of,
+    mean_gain,
+    whole,
+)
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome, seeds_text
 from mcmi_core.experiments.pair import Pair
@@ -18,9 +35,6 @@ ACCURACY = "test_accuracy_percent"
 BEST_ON_TEST = "best_test_accuracy_percent"
 """Of the best evaluated epoch, SELECTED ON TEST."""
 
-SETTING = ["pair", "framework"]
-"""Columns that make a row of the table."""
-
 SEEDS_OF_A_ROW = 3
 """Seeds from which on a single row is a finding: two that happen to agree would make an interval
 of no width, and there are many rows."""
@@ -28,19 +42,22 @@ of no width, and there are many rows."""
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Experiment):
-    """Students of MLL and of MCMI teachers, for every pair, framework and seed."""
+    """Students of every kind of teacher, for every pair, framework and seed."""
 
     teacher_metrics: ClassVar[tuple[str, ...]] = (ACCURACY, "train_cmi_nats")
-    mean_is_primary: ClassVar[bool] = False
-    """Whether the mean gain decides a claim of the paper."""
+    mean_decides: ClassVar[str | None] = None
+    """Key of the claim that the mean gain over frameworks decides."""
+    framework_decides: ClassVar[Mapping[str, str]] = {}
+    """Framework and the key of the claim that its gain, mean over pairs, decides."""
 
     pairs: tuple[Pair, ...]
     frameworks: tuple[str, ...]
     seeds: tuple[int, ...]
 
     def runs(self) -> list[Run]:
-        """Students, and the teachers that they learn from."""
-        return [*(run for _, run in self._teachers()), *(run for *_, run in self._students())]
+        """Teachers, students from scratch, and the students that learn from the teachers."""
+        plans = (self._teachers(), self._from_scratch(), self._students())
+        return [run for plan in plans for *_, run in plan]
 
     def teacher_table(self, lab: Lab) -> pd.DataFrame:
         """Mean and 95 % t-interval of each of ``teacher_metrics`` over the seeds left.
@@ -60,34 +77,54 @@ class Comparison(Experiment):
     def student_table(self, lab: Lab) -> pd.DataFrame:
         """One row per student, with columns ``pair`` (``teacher → student``) and ``framework``."""
         plan = self._students()
-        table = lab.collect(run for *_, run in plan)
+        table = lab.collect((run for *_, run in plan), [ACCURACY])
         table["pair"] = [pair_name(pair) for pair, *_ in plan]
         table["framework"] = [framework for _, framework, _ in plan]
         return table
 
+    def scratch_table(self, lab: Lab) -> pd.DataFrame:
+        """One row per ``pair`` and seed: the student's network without a teacher."""
+        plan = self._from_scratch()
+        table = lab.collect((run for _, run in plan), [ACCURACY])
+        return table.assign(pair=[pair_name(pair) for pair, _ in plan])
+
+    def trains(self, lab: Lab) -> pd.Series:
+        """Whether a framework trains, by ``pair`` and ``framework``.
+
+        It does if its students of MLL have at least the mean test accuracy, at the last epoch, of
+        students from scratch. Where either has no run that is done, it does not.
+        """
+        last = compare_teachers(self.student_table(lab), self.scratch_table(lab), ACCURACY)
+        settings = pd.MultiIndex.from_frame(last[SETTING])
+        return (last.mll_mean >= last.scratch_mean).set_axis(settings).rename("trains")
+
+    def compared(self, lab: Lab, metric: str) -> pd.DataFrame:
+        """All kinds of teachers by a metric of their students.
+
+        Returns:
+            The columns of :func:`compare_teachers`, and ``trains`` of :meth:`trains`.
+        """
+        table = compare_teachers(self.student_table(lab), self.scratch_table(lab), metric)
+        return table.join(self.trains(lab), on=SETTING)
+
     def last(self, lab: Lab) -> pd.DataFrame:
-        """Test accuracy after the last epoch, percent: see :func:`compare_teachers`."""
-        return compare_teachers(self.student_table(lab), ACCURACY)
+        """Test accuracy after the last epoch, percent: see :meth:`compared`."""
+        return self.compared(lab, ACCURACY)
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """The mean gain over pairs and frameworks; then, exploratory, the gain of every row."""
-        findings = []
-        gain = mean_gain(self.student_table(lab), ACCURACY)
-        if len(gain) >= 2:
-            findings.append(self._mean_finding(lab, mean_interval(gain)))
-        pair_of = {pair_name(pair): pair for pair in self.pairs}
-        for row in self.last(lab).itertuples():
-            if row.n >= SEEDS_OF_A_ROW:
-                findings.append(
-                    finding(
-                        lab,
-                        pair_of[row.pair],
-                        f"{row.pair}, {row.framework}: MCMI's student beats MLL's",
-                        Interval(row.gain_mean, row.gain_low, row.gain_high, row.n),
-                        quantity="student's test accuracy",
-                    )
-                )
-        return findings
+        """Mean gains over λ = 0 by the paper's method and by ours, then row by row.
+
+        The mean over the frameworks that train, and that of a framework in ``framework_decides``,
+        decide claims of the paper; all else is exploratory.
+        """
+        students, trains, means = self.student_table(lab), self.trains(lab), []
+        for kind in (*POLICIES, "untreated"):
+            means += self._over_frameworks(lab, students, trains, kind)
+        for framework, kind in product(self.frameworks, POLICIES):
+            if _name(framework) in self.framework_decides:
+                rows = students[students.framework == framework]
+                means += self._of_one_framework(lab, rows, trains, framework, kind)
+        return [*means, *self._rows(lab)]
 
     @property
     def data_text(self) -> str:
@@ -95,52 +132,147 @@ class Comparison(Experiment):
         return f"{self.pairs[0].data_name} data"
 
     def note(self, lab: Lab) -> str:
-        """What the figure's numbers are, and of how many seeds."""
+        """What the figure's numbers are, of how many seeds, and what is meant by training."""
         recipes = [pair.student_recipe or pair.recipe for pair in self.pairs]
         epochs = "/".join(str(n) for n in sorted({recipe.epochs for recipe in recipes}))
         n = seeds_text(self.student_table(lab).status, self.seeds)
         return (
             f"{self.data_text}, {epochs} epochs, last epoch on test; mean and 95 % t-interval, "
-            f"paired, {n}"
+            f"paired, {n}; a framework trains if its students of MLL are on average at least as "
+            "accurate as students from scratch"
         )
 
     def __str__(self) -> str:
         lines = [super().__str__()]
         for pair in self.pairs:
-            lines.append(f"{pair_name(pair)}: {pair.mcmi(0).label}; {pair.recipe_text}")
+            labels = ", ".join(teacher.label for teacher in pair.mcmi_teachers(0))
+            lines.append(f"{pair_name(pair)}: {labels}; {pair.recipe_text}")
         return "\n".join(lines)
 
-    def _mean_finding(self, lab: Lab, difference: Interval) -> Finding:
-        several = len(self.pairs) > 1
-        lambdas = sorted({pair.lam for pair in self.pairs})
-        policies = sorted({pair.centroids for pair in self.pairs})
-        networks = f"{len(self.pairs)} pairs; λ = {', '.join(f'{lam:g}' for lam in lambdas)}"
+    def _over_frameworks(
+        self, lab: Lab, students: pd.DataFrame, trains: pd.Series, kind: str
+    ) -> list[Finding]:
+        """The mean over all pairs and frameworks that train and whose runs are all done."""
+        control = "untreated" if kind in POLICIES else "mll"
+        done = whole(students, {kind, *CONTROLS})
+        trains = trains.loc[done.index]
+        used = done.index[done & trains]
+        if not len(used):
+            return []
+        reasons = {"do not train": (done & ~trains).sum(), "are not done": (~done).sum()}
+        left_out = ", ".join(f"{number} {why}" for why, number in reasons.items() if number)
+        several = "pairs and " if len(self.pairs) > 1 else ""
+        rows = f"{len(used)} of {len(done)} {several}frameworks"
+        kept = students[pd.MultiIndex.from_frame(students[SETTING]).isin(used)]
+        return self._mean_finding(
+            lab,
+            kept,
+            kind,
+            f"the students of {KINDS[kind]} beat those of {KINDS[control]}, mean over {rows}"
+            + (f" ({left_out})" if left_out else ""),
+            decides=self.mean_decides if kind in POLICIES else None,
+        )
+
+    def _of_one_framework(
+        self, lab: Lab, students: pd.DataFrame, trains: pd.Series, framework: str, kind: str
+    ) -> list[Finding]:
+        """The mean over pairs, whether the framework trains or not, which the claim says."""
+        trains = trains.xs(framework, level="framework")
+        not_trained = f" (does not train in {(~trains).sum()} of {len(trains)} pairs)"
+        return self._mean_finding(
+            lab,
+            students,
+            kind,
+            f"{framework}{'' if trains.all() else not_trained}: the students of {KINDS[kind]} beat "
+            f"those of {KINDS['untreated']}" + (", mean over pairs" if len(self.pairs) > 1 else ""),
+            decides=self.framework_decides[_name(framework)],
+        )
+
+    def _mean_finding(
+        self, lab: Lab, students: pd.DataFrame, kind: str, claim: str, decides: str | None
+    ) -> list[Finding]:
+        """The mean gain of all these students, whose teachers' λ may differ by pair.
+
+        None with fewer than two seeds.
+        """
+        control = "untreated" if kind in POLICIES else "mll"
+        gain, beside = (mean_gain(students, ACCURACY, kind, each) for each in (control, "mll"))
+        if len(gain) < 2:
+            return []
+        pairs = [pair for pair in self.pairs if self._teacher(pair, kind)]
         found = finding(
             lab,
-            self.pairs[0],
-            f"MCMI's students beat MLL's, mean over {'pairs and ' if several else ''}frameworks",
-            difference,
+            pairs[0],
+            claim,
+            mean_interval(gain),
             quantity="student's test accuracy",
-            networks=networks if several else None,
-            primary=self.mean_is_primary,
+            teacher=self._teacher(pairs[0], kind) if kind in POLICIES else None,
+            treatment=self._teacher(pairs[0], kind).label,
+            control=KINDS[control],
+            decides=decides,
+            against_mll=mean_interval(beside) if kind in POLICIES and len(beside) >= 2 else None,
         )
-        lam = lambdas[0] if len(lambdas) == 1 else None  # several: ``networks`` says which
-        policy = ", ".join(policies)
-        strength = ", λ per pair" if lam is None else f" λ={lam:g}"
-        return replace(found, lam=lam, policy=policy, treatment=f"MCMI {policy}{strength}")
+        if len(pairs) == 1:
+            return [found]
+        lambdas = sorted({self._teacher(pair, kind).objective.options["lam"] for pair in pairs})
+        networks = f"{len(pairs)} pairs; λ = {', '.join(f'{lam:g}' for lam in lambdas)}"
+        if len(lambdas) > 1:
+            found = replace(found, lam=None, treatment=f"{KINDS[kind]}, λ per pair")
+        return [replace(found, networks=networks)]
+
+    def _rows(self, lab: Lab) -> list[Finding]:
+        """Every pair and framework by itself, but for what is a finding of its own already."""
+        findings, pair_of = [], {pair_name(pair): pair for pair in self.pairs}
+        for row in self.last(lab).to_dict("records"):
+            said = len(self.pairs) == 1 and _name(row["framework"]) in self.framework_decides
+            words = "" if row["trains"] else " (does not train)"
+            for kind in POLICIES:
+                teacher = self._teacher(pair_of[row["pair"]], kind)
+                if said or not teacher:
+                    continue
+                gain = gain_of(row, kind, "untreated")
+                if gain.n < SEEDS_OF_A_ROW:
+                    continue
+                beside = gain_of(row, kind, "mll")
+                findings.append(
+                    finding(
+                        lab,
+                        pair_of[row["pair"]],
+                        f"{row['pair']}, {row['framework']}{words}: the student of {teacher.label} "
+                        f"beats that of {KINDS['untreated']}",
+                        gain,
+                        quantity="student's test accuracy",
+                        teacher=teacher,
+                        control=KINDS["untreated"],
+                        against_mll=beside if beside.n >= 2 else None,
+                    )
+                )
+        return findings
+
+    def _teacher(self, pair: Pair, kind: str) -> Teacher | None:
+        """Of seed 0; None if the pair has no such teacher."""
+        teachers = pair.trained_teachers(0)
+        return next((each for each in teachers if each.label.startswith(KINDS[kind])), None)
 
     def _teachers(self) -> list[tuple[Pair, Teacher]]:
-        """Pair by pair, seed by seed; MLL's before MCMI's."""
+        """Pair by pair, seed by seed: MLL, λ = 0, MCMI."""
         plan = []
         for pair, seed in product(self.pairs, self.seeds):
-            plan += [(pair, pair.mll(seed)), (pair, pair.mcmi(seed))]
+            plan += [(pair, teacher) for teacher in pair.trained_teachers(seed)]
         return plan
+
+    def _from_scratch(self) -> list[tuple[Pair, Teacher]]:
+        """With the pair: students without a teacher."""
+        return [
+            (pair, pair.student_from_scratch(seed))
+            for pair, seed in product(self.pairs, self.seeds)
+        ]
 
     def _students(self) -> list[tuple[Pair, str, Student]]:
         """With pair and framework: framework by framework within a pair."""
         plan = []
         for pair, framework, seed in product(self.pairs, self.frameworks, self.seeds):
-            for teacher in (pair.mll(seed), pair.mcmi(seed)):
+            for teacher in pair.trained_teachers(seed):
                 plan.append((pair, framework, pair.distill(teacher, seed, distiller=framework)))
         return plan
 
@@ -150,81 +282,6 @@ def pair_name(pair: Pair) -> str:
     return f"{pair.teacher} → {pair.student}"
 
 
-def compare_teachers(students: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Students of MLL and of MCMI teachers: mean, standard deviation and paired gain.
-
-    A run that collapsed, that its distiller could not start, or whose teacher collapsed is counted
-    in ``status``, and what it may have measured before is left out: means are over the other seeds.
-
-    Args:
-        students: one row per run, with columns ``pair``, ``framework``, ``label`` (its teacher's:
-            ``MLL`` or ``MCMI ...``), ``seed``, ``status`` and ``metric``.
-        metric: column to compare, such as ``test_accuracy_percent``.
-
-    Returns:
-        One row per pair and framework, in order of appearance: those two, ``mll_mean``,
-        ``mll_sd``, ``mcmi_mean``, ``mcmi_sd`` (sample standard deviation over seeds),
-        ``gain_mean``, ``gain_low``, ``gain_high`` (MCMI − MLL, paired by seed, 95 % t-interval),
-        ``n`` (seeds with both) and ``status``: ``done``, or how many runs are not, and why. What
-        too few seeds cannot tell is NaN.
-
-    Raises:
-        ValueError: a teacher that is neither, or two runs for one seed and teacher.
-    """
-    teacher = _teacher_kind(students)
-    if metric not in students:  # no run has it
-        students = students.assign(**{metric: float("nan")})
-    values = students[metric].where(students.status == "done")
-    groups = students.assign(teacher=teacher, value=values).groupby(SETTING, sort=False)
-    rows = []
-    for setting, group in groups:
-        wide = group.pivot(index="seed", columns="teacher", values="value")
-        wide = wide.reindex(columns=["MLL", "MCMI"]).astype(float)
-        both = wide.dropna()
-        gain = Interval(*[float("nan")] * 3, len(both))
-        if len(both) >= 2:
-            gain = paired_difference(both["MCMI"], both["MLL"])
-        rows.append(
-            {
-                **dict(zip(SETTING, setting, strict=True)),
-                **{f"{name.lower()}_mean": wide[name].mean() for name in wide},
-                **{f"{name.lower()}_sd": wide[name].std() for name in wide},
-                **{f"gain_{part}": getattr(gain, part) for part in ("mean", "low", "high")},
-                "n": gain.n,
-                "status": outcome(group.status),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def mean_gain(students: pd.DataFrame, metric: str) -> pd.Series:
-    """MCMI's students − MLL's, the mean over pairs and frameworks, one value per seed.
-
-    A pair and framework counts if all its runs are done, and not at all otherwise: every seed's
-    mean is over the same rows.
-
-    Args:
-        students: as of :func:`compare_teachers`.
-        metric: column to compare.
-
-    Returns:
-        The mean gain by ``seed``; empty if no pair and framework is done.
-
-    Raises:
-        ValueError: a teacher that is neither MLL nor MCMI.
-    """
-    teacher = _teacher_kind(students)
-    setting = [students[name] for name in SETTING]
-    whole = (students.status == "done").groupby(setting).transform("all")
-    if not whole.any():
-        return pd.Series(dtype=float)
-    kept = students.assign(teacher=teacher)[whole]
-    means = kept.groupby(["seed", "teacher"])[metric].mean().unstack()
-    return means["MCMI"] - means["MLL"]
-
-
-def _teacher_kind(students: pd.DataFrame) -> pd.Series:
-    kind = students.label.str.partition(" ")[0]
-    if unknown := sorted(set(kind) - {"MLL", "MCMI"}):
-        raise ValueError(f"teachers must be MLL or MCMI, got {', '.join(unknown)}")
-    return kind
+def _name(framework: str) -> str:
+    """Without options."""
+    return framework.partition(":")[0]

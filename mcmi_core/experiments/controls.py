@@ -6,12 +6,15 @@ fine-tuning; what fine-tuning alone does; how far the truth would go, where it i
 a teacher helps at all.
 """
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from mcmi_core.base.statistics import gains
 from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import FROM_SCRATCH, Pair
+from mcmi_core.runs.config import Teacher
 
 
 def compared_with_controls(
@@ -23,60 +26,56 @@ def compared_with_controls(
     *,
     quantity: str,
     decides: str | None = None,
+    further: Collection[Teacher] = (),
     **about,
 ) -> list[Finding]:
-    """MCMI against fine-tuning alone, and the controls against each other, as far as there are runs.
+    """MCMI against fine-tuning alone, and the controls against each other, where there are runs.
 
     Args:
         lab: whose profile it was measured in.
         pair: whose teachers were compared.
         runs: one row per run that is done, with columns ``label`` (its teacher's, or
-            :data:`~mcmi_core.experiments.pair.FROM_SCRATCH`), ``seed`` and ``metric``.
-        metric: the column to compare; more is better.
+            :data:`~mcmi_core.experiments.pair.FROM_SCRATCH`), ``seed`` and ``metric``. Rows of
+            other labels are left out.
+        metric: the column to compare; the claim holds of a treatment that has more of it.
         claim: with ``{treatment}`` and ``{control}``: "the student of {treatment} beats that of
             {control}".
         quantity: that the metric is.
-        decides: key of the claim that MCMI against fine-tuning alone decides.
+        decides: key of the claim that the pair's own MCMI against fine-tuning alone decides.
+        further: MCMI teachers, of any seed, that are compared beside the pair's own; exploratory.
         about: what else :func:`~mcmi_core.experiments.finding.finding` takes.
 
     Returns:
         MCMI's, the paper's method first, each with the difference to MLL beside it; then,
         exploratory: fine-tuning alone against MLL, the truth against MLL, MLL against no teacher.
+        A comparison without two seeds that have both is left out.
     """
-    teachers = by_label(pair.teachers(0))
-    mll, untreated, *others = teachers
-    over = {control: gains(runs, metric, control) for control in (mll, untreated, FROM_SCRATCH)}
+    mll, untreated = pair.mll(0).label, pair.untreated(0).label
+    own = by_label(pair.mcmi_teachers(0))
+    mcmi = own | by_label(further)
+    asked = [*((label, untreated) for label in mcmi), (untreated, mll)]
+    if pair.posterior_is_known:
+        asked.append((pair.bayes(0).label, mll))
+    asked.append((mll, FROM_SCRATCH))
+    over = {control: gains(runs, metric, control) for control in (untreated, mll, FROM_SCRATCH)}
     findings = []
-    for label in others:
-        if label in over[untreated] and teachers[label].stage == "teacher":
-            findings.append(
-                finding(
-                    lab,
-                    pair,
-                    claim.format(treatment=label, control=untreated),
-                    over[untreated][label],
-                    quantity=quantity,
-                    teacher=teachers[label],
-                    control=untreated,
-                    decides=decides,
-                    against_mll=over[mll].get(label),
-                    **about,
-                )
-            )
-    asked = [(untreated, mll), *((label, mll) for label in others), (mll, FROM_SCRATCH)]
     for treatment, control in asked:
-        mcmi = treatment in others and teachers[treatment].stage == "teacher"
-        if treatment in over[control] and not mcmi:
-            findings.append(
-                finding(
-                    lab,
-                    pair,
-                    claim.format(treatment=treatment, control=control),
-                    over[control][treatment],
-                    quantity=quantity,
-                    treatment=treatment,
-                    control=control,
-                    **about,
-                )
+        if treatment not in over[control]:
+            continue
+        in_words = "no teacher" if control == FROM_SCRATCH else control
+        findings.append(
+            finding(
+                lab,
+                pair,
+                claim.format(treatment=treatment, control=in_words),
+                over[control][treatment],
+                quantity=quantity,
+                teacher=mcmi.get(treatment),
+                treatment=treatment,
+                control=control,
+                decides=decides if treatment in own else None,
+                against_mll=over[mll].get(treatment) if treatment in mcmi else None,
+                **about,
             )
+        )
     return findings

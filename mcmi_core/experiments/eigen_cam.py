@@ -1,8 +1,8 @@
 """03 · Does an MCMI teacher look at more of an image? (Figure 3)
 
-Eigen-CAMs of three teachers per seed: MLL, MCMI, and the control: the same fine-tuning without CMI
-(λ = 0). Two numbers over the whole test split say how much a map covers and how much the
-maps of a class differ; see :mod:`mcmi_core.measures.eigen_cam`.
+Eigen-CAMs of a pair's teachers, per seed: MLL, MCMI, and the control: the same fine-tuning without
+CMI (λ = 0). Two numbers over the whole test split say how much a map covers, and how much the maps
+of a class differ; see :mod:`mcmi_core.measures.eigen_cam`.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import Interval, gains, summarise
+from mcmi_core.base.statistics import summarise
+from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.finding import Finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair
@@ -33,10 +34,6 @@ class EigenCam(Experiment):
     """Whose map is drawn: the last, or one that still has places to tell apart."""
     seeds: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        if self.pair.lam <= 0:
-            raise ValueError(f"λ must be above 0, which is the control's, got {self.pair.lam:g}")
-
     def runs(self) -> list[Run]:
         """The teachers and all measurements of them."""
         teachers = self.teachers()
@@ -44,11 +41,7 @@ class EigenCam(Experiment):
 
     def teachers(self) -> list[Teacher]:
         """Seed by seed: MLL, fine-tuned with λ = 0, MCMI."""
-        teachers = []
-        for seed in self.seeds:
-            untreated = self.pair.mcmi(seed, lam=0.0)
-            teachers += [self.pair.mll(seed), untreated, self.pair.mcmi(seed)]
-        return teachers
+        return [teacher for seed in self.seeds for teacher in self.pair.trained_teachers(seed)]
 
     def coverages(self, *, centred: bool = False) -> list[Measurement]:
         """The two numbers at every stage, one measurement per teacher."""
@@ -57,7 +50,7 @@ class EigenCam(Experiment):
 
     def maps(self) -> list[Measurement]:
         """Maps of the first test images of the first classes, by the first seed's teachers."""
-        first = self.teachers()[:3]
+        first = self.pair.trained_teachers(self.seeds[0])
         what = f"eigen_cam_maps:stage={self.stage}"
         return [Measurement(of=teacher, what=what, split="test") for teacher in first]
 
@@ -123,38 +116,27 @@ class EigenCam(Experiment):
     def findings(self, lab: Lab) -> list[Finding]:
         """Do MCMI's maps cover more, and differ more within a class? On the drawn stage.
 
-        Of maps as drawn and of centred ones, each against MLL and against λ = 0. Primary is the
-        coverage of maps as drawn, against MLL, as the paper has it.
+        Of maps as drawn and of centred ones. Primary is the coverage of maps as drawn.
         """
         table = self.coverage_table(lab)
-        mll, untreated, mcmi = (teacher.label for teacher in self.teachers()[:3])
+        questions = (
+            (COVERAGE, "cover more of the image", "share of the image covered", "points"),
+            (INFORMATION, "differ more within a class", "place information", "nats"),
+        )
         findings = []
         for centred in (False, True):
+            maps = f"{'centred ' if centred else ''}maps of stage {self.stage}"
             rows = table[(table.stage_index == self.stage) & (table.centred == centred)]
-            for metric in (COVERAGE, INFORMATION):
-                for control in (mll, untreated):
-                    compared = rows[rows.label.isin((control, mcmi))]
-                    difference = gains(compared, metric, control).get(mcmi)
-                    if difference is not None:
-                        findings.append(self._finding(lab, metric, control, centred, difference))
+            for metric, do, quantity, unit in questions:
+                findings += compared_with_controls(
+                    lab,
+                    self.pair,
+                    rows,
+                    metric,
+                    f"{maps}: those of {{treatment}} {do} than those of {{control}}",
+                    quantity=f"{quantity}, {maps}",
+                    unit=unit,
+                    networks=self.pair.teacher,
+                    decides="eigen_cam" if metric == COVERAGE and not centred else None,
+                )
         return findings
-
-    def _finding(
-        self, lab: Lab, metric: str, control: str, centred: bool, difference: Interval
-    ) -> Finding:
-        maps = f"{'centred ' if centred else ''}maps of stage {self.stage}"
-        words, quantity, unit = {
-            COVERAGE: ("cover more of the image", "share of the image covered", "points"),
-            INFORMATION: ("differ more within a class", "place information", "nats"),
-        }[metric]
-        return finding(
-            lab,
-            self.pair,
-            f"MCMI's {maps} {words} than {control}'s",
-            difference,
-            quantity=f"{quantity}, {maps}",
-            unit=unit,
-            control=control,
-            networks=self.pair.teacher,
-            primary=(metric, control, centred) == (COVERAGE, "MLL", False),
-        )

@@ -10,15 +10,15 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import gains, paired_difference, summarise
+from mcmi_core.base.statistics import gains, summarise
 from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, by_label, finding
+from mcmi_core.experiments.finding import Finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair, name_from_scratch
 from mcmi_core.experiments.reference import authors_few_shot
-from mcmi_core.runs.config import Run
+from mcmi_core.runs.config import Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
 SETTING = ["distiller", "fraction"]
@@ -62,16 +62,16 @@ class FewShot(Experiment):
         return summarise(self.table(lab), [*SETTING, "label"], [ACCURACY])[ACCURACY]
 
     def gain(self, lab: Lab) -> pd.Series:
-        """Gain over MLL's student, points: an interval by ``distiller``, ``fraction``, ``label``."""
+        """Gain over MLL's student, points: an interval by distiller, fraction and label."""
         return gains(self.table(lab), ACCURACY, control="MLL", by=SETTING)
 
     def findings(self, lab: Lab) -> list[Finding]:
         """MCMI against its controls at every fraction; is the gain larger where there is less?
 
-        Primary: at the smallest fraction, by KD and by CRD; and KD's gain there less that at the
-        largest fraction of which it sees a part only.
+        Primary: by KD and by CRD at the smallest fraction; by KD with all the data; and KD's gain
+        at the smallest fraction less that at the largest below 100 %.
         """
-        findings, drawn, table = [], self.sampling != "first", self.table(lab)
+        findings, table = [], self.table(lab)
         for (distiller, fraction), rows in table.groupby(SETTING, sort=False):
             findings += compared_with_controls(
                 lab,
@@ -81,7 +81,7 @@ class FewShot(Experiment):
                 f"{distiller}, {fraction:.0%} of the data: the student of {{treatment}} beats that "
                 "of {control}",
                 quantity="student's test accuracy",
-                few_samples=drawn and fraction < 1,
+                few_samples=self.sampling != "first" and fraction < 1,
                 decides=self._claim(distiller, fraction),
             )
         for distiller, rows in table.groupby("distiller", sort=False):
@@ -90,49 +90,38 @@ class FewShot(Experiment):
 
     def _claim(self, distiller: str, fraction: float) -> str | None:
         """The claim that a setting decides, if it decides one."""
-        framework = distiller.partition(":")[0]
-        fractions = {name.partition(":")[0]: parts for name, parts in self.fractions.items()}
-        if framework == "kd" and fraction == 1:
-            return "all_data"
-        if framework in ("kd", "crd") and fraction == min(fractions[framework]):
-            return "few_shot" if framework == "kd" else "few_shot_crd"
-        return None
+        if fraction == 1:
+            return "all_data" if distiller == "kd" else None
+        if fraction > min(self._fractions_of(distiller)):
+            return None
+        return {"kd": "few_shot", "crd": "few_shot_crd"}.get(distiller)
+
+    def _fractions_of(self, distiller: str) -> tuple[float, ...]:
+        """Of a distiller without its options."""
+        return {_name(text): parts for text, parts in self.fractions.items()}[distiller]
 
     def _larger_where_there_is_less(
         self, lab: Lab, distiller: str, rows: pd.DataFrame
     ) -> list[Finding]:
-        fractions = sorted(fraction for fraction in rows.fraction.unique() if fraction < 1)
+        """Compares accuracy at few − accuracy at many samples, which is the difference of gains."""
+        fractions = sorted(part for part in self._fractions_of(distiller) if part < 1)
         if len(fractions) < 2:
             return []
         few, many = fractions[0], fractions[-1]
-        wide = rows.pivot(index="seed", columns=["fraction", "label"], values=ACCURACY)
-        teachers, findings = by_label(self.pair.mcmi_teachers(0)), []
-        mll, untreated = self.pair.mll(0).label, self.pair.untreated(0).label
-        for label, teacher in teachers.items():
-            asked = [(f, name) for f in (few, many) for name in (label, untreated, mll)]
-            whole = wide.reindex(columns=asked).dropna()
-            if len(whole) < 2:
-                continue
-
-            def larger(control: str, label: str = label, whole: pd.DataFrame = whole):
-                gain = {f: whole[f, label] - whole[f, control] for f in (few, many)}
-                return paired_difference(gain[few], gain[many])
-
-            findings.append(
-                finding(
-                    lab,
-                    self.pair,
-                    f"{distiller}: {label} gains more at {few:.0%} than at {many:.0%} of the data",
-                    larger(untreated),
-                    quantity="gain in the student's test accuracy",
-                    teacher=teacher,
-                    control=untreated,
-                    few_samples=self.sampling != "first",
-                    decides="fewer_more" if distiller == "kd" else None,
-                    against_mll=larger(mll),
-                )
-            )
-        return findings
+        wide = rows.pivot(index=["label", "seed"], columns="fraction", values=ACCURACY)
+        difference = wide.reindex(columns=[few, many]).dropna()
+        difference = (difference[few] - difference[many]).rename("difference").reset_index()
+        return compared_with_controls(
+            lab,
+            self.pair,
+            difference,
+            "difference",
+            f"{distiller}: {{treatment}} gains more over {{control}} at {few:.0%} than at "
+            f"{many:.0%} of the data",
+            quantity="gain in the student's test accuracy",
+            few_samples=self.sampling != "first",
+            decides="fewer_more" if distiller == "kd" else None,
+        )
 
     def _all(self, lab: Lab) -> pd.DataFrame:
         plan = self._students()
@@ -140,21 +129,29 @@ class FewShot(Experiment):
         distillers, fractions = [row[0] for row in plan], [row[1] for row in plan]
         return table.assign(distiller=distillers, fraction=fractions)
 
-    def _students(self) -> list[tuple[str, float, Run]]:
-        """Distiller, fraction and run: seed by seed, all teachers of a setting, then without one."""
+    def _students(self) -> list[tuple[str, float, Student | Teacher]]:
+        """Distiller, fraction and run: seed by seed, all teachers of a setting, then without one.
+
+        CRD compares features, which the truth does not have.
+        """
         plan = []
         for seed in self.seeds:
             for distiller, fractions in self.fractions.items():
+                name, teachers = _name(distiller), self.pair.teachers(seed)
+                if name == "crd":
+                    teachers = self.pair.trained_teachers(seed)
                 for fraction in fractions:
                     part = {"fraction": fraction, "sampling": self.sampling}
-                    students = [
-                        self.pair.distill(teacher, seed, distiller=distiller, **part)
-                        for teacher in self.pair.teachers(seed)
-                        if teacher.stage == "teacher" or not distiller.startswith("crd")
-                    ]
-                    students.append(self.pair.student_from_scratch(seed, **part))
-                    plan += [(distiller, fraction, student) for student in students]
+                    for teacher in teachers:
+                        student = self.pair.distill(teacher, seed, distiller=distiller, **part)
+                        plan.append((name, fraction, student))
+                    plan.append((name, fraction, self.pair.student_from_scratch(seed, **part)))
         return plan
+
+
+def _name(distiller: str) -> str:
+    """Without its options."""
+    return distiller.partition(":")[0]
 
 
 def authors_accuracy() -> pd.Series:
@@ -172,15 +169,22 @@ def authors_accuracy() -> pd.Series:
 def beside_authors(accuracy: pd.Series, gain: pd.Series, authors: pd.Series) -> pd.DataFrame:
     """Ours as text, and beside it the authors' gain: a difference of means, as theirs are unpaired.
 
+    Accuracies are percent, gains points over MLL's student.
+
     Args:
         accuracy: of :meth:`FewShot.accuracy`.
         gain: of :meth:`FewShot.gain`.
         authors: of :func:`authors_accuracy`.
     """
     means = authors.map(lambda interval: interval.mean).unstack("label")
-    columns = {
-        **{label: values.map("{:.1f}".format) for label, values in accuracy.unstack().items()},
-        "gain, points": gain.map("{:+.1f}".format),
-        "authors' gain, points": (means["MCMI fixed λ=0.15"] - means["MLL"]).map("{:+.1f}".format),
-    }
-    return pd.concat(columns, axis=1).reindex(gain.index.union(means.index)).fillna("")
+    authors_gain = means["MCMI fixed λ=0.15"] - means["MLL"]
+    columns = {}
+    labels = accuracy.index.unique("label")
+    for label in labels:
+        columns[label] = accuracy.xs(label, level="label").map("{:.1f}".format)
+    for label in labels[labels.isin(gain.index.unique("label"))]:
+        columns[f"gain of {label}"] = gain.xs(label, level="label").map("{:+.1f}".format)
+    columns["authors' gain"] = authors_gain.map("{:+.1f}".format)
+    table = pd.concat(columns, axis=1)
+    settings = accuracy.index.droplevel("label").unique()
+    return table.reindex(settings.append(means.index.difference(settings))).fillna("")

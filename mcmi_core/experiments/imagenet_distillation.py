@@ -1,6 +1,7 @@
 """07 · And on ImageNet, top-1 and top-5? (Table 2)
 
-For every pair, framework and seed: a student of the MLL teacher and one of the MCMI teacher.
+For every pair, framework and seed: a student of each kind of teacher, MLL, fine-tuned without CMI
+(λ = 0), MCMI; for every pair, students from scratch.
 """
 
 from dataclasses import dataclass
@@ -8,12 +9,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.experiments.comparison import (
-    ACCURACY,
-    BEST_ON_TEST,
-    Comparison,
-    compare_teachers,
-)
+from mcmi_core.experiments.comparison import ACCURACY, BEST_ON_TEST, Comparison
 from mcmi_core.experiments.lab import Lab
 
 TOP_5 = "test_top5_accuracy_percent"
@@ -26,17 +22,18 @@ class ImagenetDistillation(Comparison):
 
     name: ClassVar[str] = "07_imagenet_distillation"
     data_is_checked: ClassVar[bool] = False
+    mean_decides: ClassVar[str | None] = "imagenet"
     teacher_metrics: ClassVar[tuple[str, ...]] = (ACCURACY, TOP_5, "train_cmi_nats")
 
     def table(self, lab: Lab) -> pd.DataFrame:
         """Top-1 and top-5 of the last epoch, and the best epoch's top-1, percent.
 
         Returns:
-            ``accuracy`` (which of the three), then the columns of :func:`compare_teachers`.
+            ``accuracy`` (which of the three), then the columns of :meth:`compared`.
         """
-        students, parts = self.student_table(lab), []
+        parts = []
         for name, metric in MEASURES.items():
-            part = compare_teachers(students, metric)
+            part = self.compared(lab, metric)
             part.insert(0, "accuracy", name)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)

@@ -1,7 +1,7 @@
 """09 · How much CMI, with which centroids, and where does training collapse?
 
-One MLL teacher per seed, fine-tuned with every λ and both centroid policies, and a few-shot student
-of each. λ = 0 is fine-tuning by itself, without CMI.
+One MLL teacher per seed, fine-tuned without CMI (λ = 0) and by MCMI with every λ and both centroid
+policies; a few-shot student of each.
 """
 
 from dataclasses import dataclass
@@ -9,23 +9,32 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import Interval, gains, selection_effects, summarise
+from mcmi_core.base.statistics import (
+    Interval,
+    gains,
+    paired_difference,
+    selection_effects,
+    summarise,
+)
+from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.runs.config import Run, Student, Teacher
+from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 
 POLICIES = ("fixed", "tracked")
-LEVELS = ("train_ll_nats", "train_cmi_nats")
+UNTREATED = "fine-tuned"
+"""In place of a policy, of fine-tuning without CMI."""
+STUDENT = "student_accuracy_percent"
+LEVELS = ("train_accuracy_percent", "train_ll_nats", "train_cmi_nats", "raised_percent")
 GAINS = {
-    "test_accuracy_gain": "test_accuracy_percent",
-    "student_accuracy_gain": "student_accuracy_percent",
+    "test_accuracy_gain": ("test_accuracy_percent", UNTREATED),
+    "student_accuracy_gain": (STUDENT, UNTREATED),
+    "student_accuracy_gain_over_mll": (STUDENT, "MLL"),
 }
-"""Name of a gain over MLL, in points, and the column that it is the gain in."""
+"""Name of a gain in points, the column that it is the gain in, and over which teacher."""
 EPOCHS = {"test_accuracy_percent": "last", "best_test_accuracy_percent": "best on test"}
-SAME_TRAINING_NATS = 0.01
-"""By how much the LL of two equal trainings may differ where sums are not in the same order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +44,22 @@ class LambdaAndCentroids(Experiment):
     name: ClassVar[str] = "09_lambda_and_centroids"
 
     pair: Pair
-    """Its λ and centroid policy are the setting chosen beforehand."""
+    """Its λ is the one that was chosen beforehand for ``fixed`` centroids."""
     lambdas: tuple[float, ...]
+    """Each above 0: the control, λ = 0, where no centroid matters, is always there, once."""
     seeds: tuple[int, ...]
     few: float = 0.05
     """Fraction of the training data that a student sees."""
 
+    def __post_init__(self) -> None:
+        if not self.lambdas or min(self.lambdas) <= 0:
+            raise ValueError(f"lambdas must be above 0 (λ = 0 is always there), got {self.lambdas}")
+
     def teachers(self) -> list[Teacher]:
-        """MLL of every seed; then MCMI, seed by seed, policy by policy, λ by λ."""
-        teachers = [self.pair.mll(seed) for seed in self.seeds]
+        """Seed by seed: MLL, λ = 0, then MCMI policy by policy and λ by λ."""
+        teachers = []
         for seed in self.seeds:
+            teachers += [self.pair.mll(seed), self.pair.untreated(seed)]
             for policy in POLICIES:
                 for lam in self.lambdas:
                     teachers.append(self.pair.mcmi(seed, lam=lam, centroids=policy))
@@ -57,40 +72,48 @@ class LambdaAndCentroids(Experiment):
             for teacher in self.teachers()
         ]
 
+    def raised(self) -> list[Measurement]:
+        """On how many training images MCMI can raise a wrong class at its start, by λ."""
+        what = "raised_share:lambdas=" + "+".join(map(str, self.lambdas))
+        return [Measurement(of=self.pair.mll(seed), what=what) for seed in self.seeds]
+
     def runs(self) -> list[Run]:
-        """Teachers and their students."""
-        return [*self.teachers(), *self.students()]
+        """Teachers, their students, and what is measured on MLL teachers."""
+        return [*self.teachers(), *self.students(), *self.raised()]
 
     def table(self, lab: Lab) -> pd.DataFrame:
         """One row per teacher, with its student.
 
         Returns:
-            ``label``, ``seed``, ``policy`` (``MLL``, ``fixed`` or ``tracked``), ``λ`` (0 for MLL),
-            ``status`` and ``student_status``, the teacher's ``train_ll_nats``, ``train_cmi_nats``
-            and ``test_accuracy_percent``, and ``student_accuracy_percent``, on test. What did not
-            finish has no metrics.
-
-        Raises:
-            ValueError: at λ = 0, where no centroid matters, the policies' LL differ.
+            ``label``, ``seed``, ``policy`` (``MLL``, ``fine-tuned``, ``fixed`` or ``tracked``),
+            ``λ`` (0 for the first two), ``status`` and ``student_status``; the teacher's
+            ``train_accuracy_percent``, ``train_ll_nats``, ``train_cmi_nats`` and
+            ``test_accuracy_percent``; ``raised_percent``, the share of training images on which
+            MCMI with this λ, at its start from the MLL teacher, raises a wrong class
+            (:func:`~mcmi_core.measures.predictions.raised_share`); and
+            ``student_accuracy_percent``, on test. What did not finish has no metrics.
         """
-        metrics = [*LEVELS, "test_accuracy_percent"]
+        metrics = [*LEVELS[:-1], "test_accuracy_percent"]
         teachers = lab.collect(self.teachers(), metrics)
         students = lab.collect(self.students(), list(EPOCHS))
         table = teachers[["label", "seed", "status", *metrics]].assign(
-            policy=teachers.objective_centroids.fillna("MLL"),
+            policy=[_policy(teacher) for teacher in self.teachers()],
             student_status=students.status,
             student_accuracy_percent=students.test_accuracy_percent,
         )
-        table["λ"] = teachers.objective_lam.fillna(0)
-        table.loc[table.status != "done", metrics] = float("nan")
-        table.loc[table.student_status != "done", "student_accuracy_percent"] = float("nan")
-        _check_that_policies_agree_without_cmi(table)
+        table["λ"] = [teacher.objective.options.get("lam", 0.0) for teacher in self.teachers()]
+        shares = lab.collect_results(self.raised(), ["lam", "raised_percent"])
+        shares = shares.set_index(["of_seed", "lam"]).raised_percent
+        asked = pd.MultiIndex.from_frame(table[["seed", "λ"]])
+        table["raised_percent"] = shares.reindex(asked).to_numpy()
+        table.loc[table.status != "done", [*metrics, "raised_percent"]] = float("nan")
+        table.loc[table.student_status != "done", STUDENT] = float("nan")
         return table
 
     def collapsed(self, lab: Lab) -> pd.DataFrame:
-        """How many teachers did not finish fine-tuning: a row per policy, a column per λ."""
+        """How many MCMI teachers did not finish fine-tuning: a row per policy, a column per λ."""
         table = self.table(lab)
-        sweep = table[table.policy != "MLL"]
+        sweep = table[table.policy.isin(POLICIES)]
         failed = sweep.assign(failed=sweep.status != "done")
         return failed.pivot_table(index="policy", columns="λ", values="failed", aggfunc="sum")
 
@@ -108,16 +131,22 @@ class LambdaAndCentroids(Experiment):
         """What λ and centroids do: an interval over the seeds that are left.
 
         Returns:
-            One row per ``policy`` and ``λ`` with at least two seeds: ``train_ll_nats``,
-            ``train_cmi_nats``; ``test_accuracy_gain`` and ``student_accuracy_gain``: of the
-            teacher over MLL, of its student over MLL's, in points, paired by seed. What cannot be
-            had (MLL's gain over itself) is NaN.
+            One row per ``policy`` and ``λ`` with at least two seeds: the teacher's
+            ``train_accuracy_percent``, ``train_ll_nats``, ``train_cmi_nats`` and
+            ``raised_percent``; ``test_accuracy_gain``: of the teacher over λ = 0;
+            ``student_accuracy_gain`` and ``student_accuracy_gain_over_mll``: of its student over
+            that of λ = 0 and over that of MLL, in points, paired by seed. What cannot be had (a
+            gain over itself; a share at λ = 0) is NaN.
         """
         table = self.table(lab)
         done = table[table.status == "done"]
-        summary = summarise(done, ["policy", "λ", "label"], list(LEVELS)).reset_index()
-        for name, metric in GAINS.items():
-            summary[name] = summary.label.map(gains(done, metric, control="MLL"))
+        setting = ["policy", "λ", "label"]
+        summary = summarise(done, setting, list(LEVELS[:-1])).reset_index()
+        shares = summarise(done[done["λ"] > 0], setting, ["raised_percent"]).raised_percent
+        summary["raised_percent"] = summary.label.map(shares.droplevel(["policy", "λ"]))
+        labels = {"MLL": self.pair.mll(0).label, UNTREATED: self.pair.untreated(0).label}
+        for name, (metric, control) in GAINS.items():
+            summary[name] = summary.label.map(gains(done, metric, labels[control]))
         return summary.drop(columns="label").set_index(["policy", "λ"])
 
     def numbers(self, lab: Lab) -> pd.Series:
@@ -125,28 +154,66 @@ class LambdaAndCentroids(Experiment):
         long = self.summary(lab).melt(var_name="metric", value_name="interval", ignore_index=False)
         return long.dropna().set_index("metric", append=True).interval
 
+    def equal_cmi(self, lab: Lab) -> pd.DataFrame:
+        """Each setting of one policy with the setting of the other whose CMI is nearest.
+
+        Returns:
+            One row per pair of settings, each once: ``fixed`` and ``tracked`` (labels), their mean
+            training CMI ``fixed_cmi_nats`` and ``tracked_cmi_nats``, ``apart_nats``, and
+            ``difference``: tracked's student − fixed's, points, paired by seed.
+        """
+        table = self.table(lab)
+        accuracy = table.pivot(index="seed", columns="label", values=STUDENT)
+        levels = {}
+        for policy in POLICIES:
+            left = table[(table.policy == policy) & table[STUDENT].notna()]
+            levels[policy] = left.groupby("label").train_cmi_nats.mean()
+        fixed, tracked = levels.values()
+        nearest = set()
+        if len(fixed) and len(tracked):
+            nearest |= {(label, _nearest(tracked, level)) for label, level in fixed.items()}
+            nearest |= {(_nearest(fixed, level), label) for label, level in tracked.items()}
+        rows = []
+        for one, other in sorted(nearest, key=lambda two: (fixed[two[0]], tracked[two[1]])):
+            both = accuracy[[one, other]].dropna()
+            if len(both) >= 2:
+                rows.append(
+                    {
+                        "fixed": one,
+                        "tracked": other,
+                        "fixed_cmi_nats": fixed[one],
+                        "tracked_cmi_nats": tracked[other],
+                        "apart_nats": abs(fixed[one] - tracked[other]),
+                        "difference": paired_difference(both[other], both[one]),
+                    }
+                )
+        return pd.DataFrame(rows)
+
     def selectable(self, lab: Lab) -> pd.DataFrame:
-        """Students of MLL and of the settings to choose from: λ > 0, centroids set beforehand.
+        """Students of MLL and of the settings that the authors chose from: ``fixed``, any λ > 0.
 
         A row per run. Seeds without MLL's student are left out, and then settings that do not have
         all the seeds.
         """
         table = self.table(lab)
-        candidate = (table.policy == self.pair.centroids) & (table["λ"] > 0)
-        wanted = (candidate | (table.policy == "MLL")) & (table.student_status == "done")
+        wanted = table.policy.isin(["MLL", "fixed"]) & (table.student_status == "done")
         done = lab.collect(self.students(), list(EPOCHS))[wanted]
         seeds = done.seed[done.label == "MLL"]
         done = done[done.seed.isin(seeds)]
         return done[done.groupby("label").seed.transform("size") == len(seeds)]
 
     def selection(self, lab: Lab) -> pd.DataFrame:
-        """What choosing epoch and λ on test would add to the gain of MCMI's student.
+        """What choosing epoch and λ on test would add to the paper's gain of MCMI's student.
+
+        As in the paper, centroids are ``fixed`` and the gain is over MLL; the pair's λ is the one
+        set beforehand.
 
         Returns:
             ``metric``, ``choice``, ``chosen`` and ``added`` (points) as in
             :func:`~mcmi_core.base.statistics.selection_effects`; ``epoch``: ``last`` or ``best on
             test``; ``mean``, ``low``, ``high``, ``n``: the gain in points. No rows if the setting
-            set beforehand lacks a seed that MLL has, or if fewer than two seeds are left.
+            set beforehand is not among the λ or lacks a seed that MLL has, or if fewer than two
+            seeds are left.
         """
         students, beforehand = self.selectable(lab), self.pair.mcmi(self.seeds[0]).label
         columns = ["metric", "choice", "chosen", "added", "epoch"]
@@ -174,21 +241,35 @@ class LambdaAndCentroids(Experiment):
         return means
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """The student's gain at every λ and policy; all exploratory."""
-        table = self.table(lab)
-        gain = gains(table, "student_accuracy_percent", control="MLL")
+        """All exploratory: the student at every setting, and at equal CMI by both policies."""
+        settings = compared_with_controls(
+            lab,
+            self.pair,
+            self.table(lab),
+            STUDENT,
+            f"with {self.few:.0%} of the data, the student of {{treatment}} beats that of "
+            "{control}",
+            quantity="student's test accuracy",
+            further=[t for t in self.teachers() if _policy(t) in POLICIES],
+            few_samples=True,
+        )
+        return [*settings, *self._at_equal_cmi(lab)]
+
+    def _at_equal_cmi(self, lab: Lab) -> list[Finding]:
         teachers = by_label(self.teachers())
         return [
             finding(
                 lab,
                 self.pair,
-                f"with {self.few:.0%} of the data, the student of {label} beats MLL's",
-                difference,
+                f"at the nearest CMI, {row.apart_nats:.3f} nats apart, the student of "
+                f"{row.tracked} beats that of {row.fixed}",
+                row.difference,
                 quantity="student's test accuracy",
-                teacher=teachers[label],
+                teacher=teachers[row.tracked],
+                control=row.fixed,
                 few_samples=True,
             )
-            for label, difference in gain.items()
+            for row in self.equal_cmi(lab).itertuples()
         ]
 
 
@@ -205,13 +286,14 @@ def readable_selection(selection: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _check_that_policies_agree_without_cmi(table: pd.DataFrame) -> None:
-    """Raise ValueError if teachers that are the same training at λ = 0 are not alike."""
-    control = table[(table.policy != "MLL") & (table["λ"] == 0)]
-    ll = control.pivot(index="seed", columns="policy", values="train_ll_nats").dropna()
-    apart = ll.max(axis=1) - ll.min(axis=1)
-    if (apart > SAME_TRAINING_NATS).any():
-        raise ValueError(
-            f"at λ = 0 both centroid policies are the same training, but their LL are "
-            f"{apart.max():.3g} nats apart"
-        )
+def _policy(teacher: Teacher) -> str:
+    """Of its centroids; ``MLL`` or ``fine-tuned`` where none matters."""
+    if teacher.objective.name == "mll":
+        return "MLL"
+    options = teacher.objective.options
+    return options["centroids"] if options["lam"] > 0 else UNTREATED
+
+
+def _nearest(levels: pd.Series, level: float) -> str:
+    """The label whose level is nearest."""
+    return (levels - level).abs().idxmin()

@@ -16,7 +16,7 @@ from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair, distinct_teachers
 from mcmi_core.runs.config import Run, Teacher
 
-CMI, LL = "train_cmi_nats", "train_ll_nats"
+CMI, LL, ACCURACY = "train_cmi_nats", "train_ll_nats", "train_accuracy_percent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,69 +56,121 @@ class MllTrainingDynamics(Experiment):
         """
         ended = self.final_table(lab)
         tables = [
-            lab.collect_histories(runs, [CMI, LL]).assign(teacher=name)
+            lab.collect_histories(runs, [CMI, LL, ACCURACY]).assign(teacher=name)
             for name, runs in self.teachers().items()
         ]
         history = pd.concat(tables)
         return history[history.key.isin(ended.key[ended.status == "done"])]
 
     def two_moments(self, lab: Lab) -> pd.DataFrame:
-        """After a tenth of the training and at its end: one row per ``teacher`` and ``epoch``.
+        """Early in the training and at its end: one row per ``teacher`` and ``epoch``.
 
-        Columns: CMI and LL on the training split, nats, as intervals over seeds.
+        Columns: accuracy on the training split, percent, which shows that the early network is a
+        trained one, and CMI and LL there, nats; as intervals over seeds.
         """
         history = self.history(lab)
         chosen = []
         for pair in distinct_teachers(self.pairs):
             rows = history[history.teacher == _name(pair)]
             chosen.append(rows[rows.epoch.isin(two_epochs(pair))])
-        return summarise(pd.concat(chosen), ["teacher", "epoch"], [CMI, LL])
+        return summarise(pd.concat(chosen), ["teacher", "epoch"], [ACCURACY, CMI, LL])
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """Whether all runs are done, or how many collapsed, by ``teacher``."""
         return outcome_by(self.final_table(lab), "teacher").rename_axis("teacher")
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """For every teacher: CMI falls (primary), LL rises, from a tenth of the training on."""
+        """CMI falls and LL rises from early in the training on; where does CMI fall most?
+
+        Primary: that CMI of the first teacher falls.
+        """
         findings, history = [], self.history(lab)
-        for pair in distinct_teachers(self.pairs):
-            name, (early, last) = f"{pair.teacher} on {pair.data_name}", two_epochs(pair)
+        for place, pair in enumerate(distinct_teachers(self.pairs)):
             rows = history[history.teacher == _name(pair)]
-            if rows.seed.nunique() < 2:
-                continue
-            cmi = rows.pivot(index="seed", columns="epoch", values=CMI)
-            ll = rows.pivot(index="seed", columns="epoch", values=LL)
-            about = {"unit": "nats", "networks": pair.teacher}
-            findings += [
-                finding(
-                    lab,
-                    pair,
-                    f"{name}: CMI falls from epoch {early} to {last}",
-                    paired_difference(cmi[early], cmi[last]),
-                    quantity=f"CMI on training data, epoch {early} − epoch {last}",
-                    treatment=f"MLL at epoch {early}",
-                    control=f"epoch {last}",
-                    primary=True,
-                    **about,
-                ),
-                finding(
-                    lab,
-                    pair,
-                    f"{name}: LL rises from epoch {early} to {last}",
-                    paired_difference(ll[last], ll[early]),
-                    quantity=f"LL on training data, epoch {last} − epoch {early}",
-                    treatment=f"MLL at epoch {last}",
-                    control=f"epoch {early}",
-                    **about,
-                ),
-            ]
+            if rows.seed.nunique() >= 2:
+                findings += self._changes(lab, pair, rows, "dynamics" if place == 0 else None)
+                findings += self._around_the_drop(lab, pair, rows)
         return findings
+
+    def _changes(
+        self, lab: Lab, pair: Pair, rows: pd.DataFrame, decides: str | None
+    ) -> list[Finding]:
+        name, (early, last) = f"{pair.teacher} on {pair.data_name}", two_epochs(pair)
+        cmi = rows.pivot(index="seed", columns="epoch", values=CMI)
+        ll = rows.pivot(index="seed", columns="epoch", values=LL)
+        return [
+            finding(
+                lab,
+                pair,
+                f"{name}: CMI falls from epoch {early} to {last}",
+                paired_difference(cmi[early], cmi[last]),
+                quantity=f"CMI on training data, epoch {early} − epoch {last}",
+                unit="nats",
+                treatment=f"MLL at epoch {early}",
+                control=f"epoch {last}",
+                networks=pair.teacher,
+                decides=decides,
+            ),
+            finding(
+                lab,
+                pair,
+                f"{name}: LL rises from epoch {early} to {last}",
+                paired_difference(ll[last], ll[early]),
+                quantity=f"LL on training data, epoch {last} − epoch {early}",
+                unit="nats",
+                treatment=f"MLL at epoch {last}",
+                control=f"epoch {early}",
+                networks=pair.teacher,
+            ),
+        ]
+
+    def _around_the_drop(self, lab: Lab, pair: Pair, rows: pd.DataFrame) -> list[Finding]:
+        """Is it the first drop of the learning rate after which CMI falls?"""
+        (early, last), drop = two_epochs(pair), last_epoch_before_the_drop(pair)
+        if drop is None:
+            return []
+        cmi = rows.pivot(index="seed", columns="epoch", values=CMI)
+        after, before = cmi[drop] - cmi[last], cmi[early] - cmi[drop]
+        return [
+            finding(
+                lab,
+                pair,
+                f"{pair.teacher} on {pair.data_name}: CMI falls more after the first drop of the "
+                f"learning rate, epochs {drop} to {last}, than before it, epochs {early} to {drop}",
+                paired_difference(after, before),
+                quantity="fall of CMI on training data, after − before the drop",
+                unit="nats",
+                treatment=f"MLL, epochs {drop} to {last}",
+                control=f"epochs {early} to {drop}",
+                networks=pair.teacher,
+            )
+        ]
 
 
 def two_epochs(pair: Pair) -> tuple[int, int]:
-    """The epochs that are compared, fixed in advance: a tenth of the training, and its end."""
+    """The epochs that are compared, fixed in advance: a quarter of the training, and its end.
+
+    The first one is the last that was evaluated by then: a network that has learnt to classify, not
+    one that is nearly untrained, whose outputs vary with nothing.
+    """
     epochs = pair.recipe.epochs
-    return max(1, epochs // 10), epochs
+    return _last_evaluated(pair, max(1, epochs // 4)), epochs
+
+
+def last_epoch_before_the_drop(pair: Pair) -> int | None:
+    """The last evaluated epoch at the first learning rate; None if none lies between the two."""
+    recipe = pair.recipe
+    if recipe.schedule != "step" or not recipe.milestones:
+        return None
+    early, last = two_epochs(pair)
+    drop = _last_evaluated(pair, max(1, min(recipe.milestones)))
+    return drop if early < drop < last else None
+
+
+def _last_evaluated(pair: Pair, epoch: int) -> int:
+    """At or before an epoch; the first one always is."""
+    recipe = pair.mll(0).recipe
+    return next(each for each in range(epoch, 0, -1) if recipe.evaluates_after(each))
 
 
 def _name(pair: Pair) -> str:

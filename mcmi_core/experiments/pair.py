@@ -22,6 +22,9 @@ class Pair:
     """A teacher and its student on one data set, and how they are trained.
 
     Components are written as on the command line: ``mlp:width=512``.
+
+    Raises:
+        ValueError: a λ that is not above 0.
     """
 
     data: str
@@ -41,6 +44,11 @@ class Pair:
     """For every student, where that is not ``recipe``."""
     distillers: tuple[str, ...] = ()
     """Frameworks with other options for this pair than by default, such as ``dkd:beta=2``."""
+
+    def __post_init__(self) -> None:
+        for lam in (self.lam, self.tracked_lam):
+            if lam is not None and lam <= 0:
+                raise ValueError(f"λ must be above 0, which is the control's, got {lam:g}")
 
     def mll(self, seed: int) -> Teacher:
         """The MLL teacher, both splits evaluated as it is trained: its dynamics are a result.
@@ -85,7 +93,11 @@ class Pair:
     def teachers(self, seed: int) -> list[Teacher | BayesTeacher]:
         """All that are compared: MLL, fine-tuned without CMI, MCMI; last the truth, if known."""
         truth = [self.bayes(seed)] if self.posterior_is_known else []
-        return [self.mll(seed), self.untreated(seed), *self.mcmi_teachers(seed), *truth]
+        return [*self.trained_teachers(seed), *truth]
+
+    def trained_teachers(self, seed: int) -> list[Teacher]:
+        """All networks that are compared: MLL, its fine-tuning without CMI, MCMI."""
+        return [self.mll(seed), self.untreated(seed), *self.mcmi_teachers(seed)]
 
     def fine_tuned(self, seed: int, objective: str | Component) -> Teacher:
         """The MLL teacher of the same seed, fine-tuned by any objective, as MCMI does it."""

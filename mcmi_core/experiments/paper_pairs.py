@@ -102,7 +102,13 @@ IMAGENET_FRAMEWORKS = ("kd", "at", "dkd", "reviewkd")
 """Of the paper's eleven. Not CRD, which would need about 18 GiB by its own estimate."""
 
 
-def table_pair(row: TablePair, data: str, recipe: Recipe, fine_tuning: Recipe) -> Pair:
+def table_pair(
+    row: TablePair,
+    data: str,
+    recipe: Recipe,
+    fine_tuning: Recipe,
+    tracked_lam: float | None = None,
+) -> Pair:
     """A pair of the paper's Table 1 on some data, at the learning rates of its networks."""
     rates = learning_rate(row.teacher), learning_rate(row.student)
     teacher_recipe, student_recipe = (
@@ -113,6 +119,7 @@ def table_pair(row: TablePair, data: str, recipe: Recipe, fine_tuning: Recipe) -
         teacher=row.teacher,
         student=row.student,
         lam=row.lam,
+        tracked_lam=tracked_lam,
         recipe=teacher_recipe,
         student_recipe=student_recipe,
         fine_tuning=fine_tuning.model_copy(update={"learning_rate": fine_tuning_rate(row.teacher)}),
@@ -120,7 +127,9 @@ def table_pair(row: TablePair, data: str, recipe: Recipe, fine_tuning: Recipe) -
     )
 
 
-def imagenet_pair(row: TablePair, data: str, epochs: int = 100) -> Pair:
+def imagenet_pair(
+    row: TablePair, data: str, epochs: int = 100, tracked_lam: float | None = None
+) -> Pair:
     """A pair of the paper's Table 2 on some data, with ImageNet's customary recipe."""
     recipe = IMAGENET_RECIPE.shortened(epochs)
     fine_tuning = IMAGENET_FINE_TUNING.shortened(max(1, epochs // 10))
@@ -129,6 +138,7 @@ def imagenet_pair(row: TablePair, data: str, epochs: int = 100) -> Pair:
         teacher=row.teacher,
         student=row.student,
         lam=row.lam,
+        tracked_lam=tracked_lam,
         recipe=recipe,
         fine_tuning=fine_tuning,
         distillers=row.distillers,

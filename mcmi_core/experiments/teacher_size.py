@@ -1,16 +1,19 @@
 """05 · Do larger teachers teach better? (Figure 5)
 
-One small student; MLL and MCMI teachers of growing size, λ the same for every size. A trend is the
-slope of a straight line through all sizes, one line per seed, per tenfold number of parameters.
+One small student; MLL teachers of growing size, and each of them fine-tuned by MCMI and, as a
+control, without CMI (λ = 0); λ the same for every size. A trend is the slope of a straight line
+through all sizes, one line per seed, per tenfold number of parameters.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from mcmi_core.base.statistics import (
+    Interval,
     mean_interval,
     paired_difference,
     slopes,
@@ -36,7 +39,7 @@ TRENDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherSize(Experiment):
-    """Students of MLL and MCMI teachers, by the number of the teacher's parameters."""
+    """Students of every kind of trained teacher, by the number of the teacher's parameters."""
 
     name: ClassVar[str] = "05_teacher_size"
 
@@ -47,10 +50,10 @@ class TeacherSize(Experiment):
     def __post_init__(self) -> None:
         if len(students := {pair.student for pair in self.pairs}) > 1:
             raise ValueError(f"there must be one student, got {', '.join(sorted(students))}")
-        labels = {pair.mcmi(0).label for pair in self.pairs}
+        labels = {" and ".join(by_label(pair.mcmi_teachers(0))) for pair in self.pairs}
         if len(labels) > 1:
             raise ValueError(
-                f"MCMI must be the same at every size, got {', '.join(sorted(labels))}"
+                f"MCMI must be the same at every size, got {'; '.join(sorted(labels))}"
             )
 
     def runs(self) -> list[Run]:
@@ -58,21 +61,12 @@ class TeacherSize(Experiment):
         return [*self.sizes(), *self.students()]
 
     def teachers(self) -> list[Teacher]:
-        """MLL and MCMI, size by size and seed by seed."""
-        teachers = []
-        for pair in self.pairs:
-            for seed in self.seeds:
-                teachers += [pair.mll(seed), pair.mcmi(seed)]
-        return teachers
+        """MLL, its fine-tuning without CMI, and MCMI: size by size and seed by seed."""
+        return [teacher for _, teacher in self._teachers()]
 
     def students(self) -> list[Student]:
         """One of each teacher, in the same order."""
-        students = []
-        for pair in self.pairs:
-            for seed in self.seeds:
-                for teacher in (pair.mll(seed), pair.mcmi(seed)):
-                    students.append(pair.distill(teacher, seed))
-        return students
+        return [pair.distill(teacher, teacher.seed) for pair, teacher in self._teachers()]
 
     def sizes(self) -> list[Measurement]:
         """The number of parameters of each teacher, in the same order."""
@@ -86,7 +80,7 @@ class TeacherSize(Experiment):
         """
         students = lab.collect(self.students())
         return lab.collect(self.teachers(), METRICS[1:]).assign(
-            network=np.repeat([pair.teacher for pair in self.pairs], 2 * len(self.seeds)),
+            network=[pair.teacher for pair, _ in self._teachers()],
             status=students.status,
             student_accuracy_percent=students.get("test_accuracy_percent", float("nan")),
         )
@@ -95,7 +89,7 @@ class TeacherSize(Experiment):
         """One row per teacher, as :meth:`all_teachers`, with ``parameters`` and ``decades``.
 
         ``decades`` is log10 of the number of parameters. A size of which any run collapsed is left
-        out for both methods, so that their trends are over the same sizes.
+        out for all methods, so that their trends are over the same sizes.
         """
         table = self.all_teachers(lab)
         whole = (table.status == "done").groupby(table.network).transform("all")
@@ -133,54 +127,106 @@ class TeacherSize(Experiment):
     def findings(self, lab: Lab) -> list[Finding]:
         """Trends with size, and the step to the largest teacher.
 
-        Primary: students of MCMI gain with its size, and more than those of MLL.
+        Primary, for the paper's method and for ours: students of MCMI gain with its size; and more
+        than those of the same teachers fine-tuned without CMI, with MLL's beside it.
         """
         table = self.table(lab)
         if table.parameters.nunique() < 2 or table.seed.nunique() < 2:
             return []
-        return [*self._trends(lab, table), *self._last_steps(lab, table)]
-
-    def _trends(self, lab: Lab, table: pd.DataFrame) -> list[Finding]:
-        teachers = by_label(self._teachers_of_first())
-        mll, mcmi = teachers
-        student, cmi, ll = (slopes(table, "decades", metric) for metric in (STUDENT, CMI, LL))
-        smaller = "smaller teachers"
-        mll_gains, mcmi_gains = mean_interval(student[mll]), mean_interval(student[mcmi])
-        gains_more = paired_difference(student[mcmi], student[mll])
-        falls_less = paired_difference(cmi[mcmi], cmi[mll])
-        rows = [
-            (STUDENT, f"students of {mll} gain with its size", mll_gains, mll, smaller),
-            (STUDENT, f"students of {mcmi} gain with its size", mcmi_gains, mcmi, smaller),
-            (STUDENT, "size helps MCMI's students more than MLL's", gains_more, mcmi, mll),
-            (CMI, f"CMI of {mll} falls with size", mean_interval(-cmi[mll]), mll, smaller),
-            (CMI, f"CMI of {mcmi} falls less than that of {mll}", falls_less, mcmi, mll),
-            (LL, f"LL of {mll} rises with size", mean_interval(ll[mll]), mll, smaller),
+        return [
+            *self._trends_of_mcmi(lab, table),
+            *self._trends_without_cmi(lab, table),
+            *self._last_steps(lab, table),
         ]
+
+    def _trends_of_mcmi(self, lab: Lab, table: pd.DataFrame) -> list[Finding]:
         findings = []
-        for metric, claim, difference, teacher, control in rows:
-            quantity, unit = TRENDS[metric]
-            findings.append(
-                finding(
-                    lab,
-                    self.pairs[-1],
-                    claim,
-                    difference,
-                    quantity=f"trend of the {quantity} with the teacher's size",
-                    unit=f"{unit} per tenfold size",
-                    teacher=teachers[teacher],
-                    control=control,
-                    networks=f"{' / '.join(table.network.unique())} → {self.pairs[0].student}",
-                    primary=(metric, teacher) == (STUDENT, mcmi),
-                )
+        student, cmi = slopes(table, "decades", STUDENT), slopes(table, "decades", CMI)
+        mll, untreated, *treated = by_label(self.pairs[0].trained_teachers(0))
+        for label in treated:
+            grows = self._trend(
+                lab,
+                table,
+                STUDENT,
+                label,
+                f"students of {label} gain with its size",
+                mean_interval(student[label]),
+                decides="size_mcmi",
             )
+            grows_more = self._trend(
+                lab,
+                table,
+                STUDENT,
+                label,
+                f"size helps students of {label} more than those of {untreated}",
+                paired_difference(student[label], student[untreated]),
+                control=untreated,
+                decides="size_more",
+                against_mll=paired_difference(student[label], student[mll]),
+            )
+            falls_less = self._trend(
+                lab,
+                table,
+                CMI,
+                label,
+                f"CMI of {label} falls less with size than that of {untreated}",
+                paired_difference(cmi[label], cmi[untreated]),
+                control=untreated,
+                against_mll=paired_difference(cmi[label], cmi[mll]),
+            )
+            findings += [grows, grows_more, falls_less]
         return findings
+
+    def _trends_without_cmi(self, lab: Lab, table: pd.DataFrame) -> list[Finding]:
+        """The other half of the paper's figure: MLL teachers, and fine-tuning alone."""
+        findings = []
+        student, cmi, ll = (slopes(table, "decades", metric) for metric in (STUDENT, CMI, LL))
+        for label in (self.pairs[0].mll(0).label, self.pairs[0].untreated(0).label):
+            rows = [
+                (STUDENT, f"students of {label} gain with its size", student[label]),
+                (CMI, f"CMI of {label} falls with size", -cmi[label]),
+                (LL, f"LL of {label} rises with size", ll[label]),
+            ]
+            for metric, claim, values in rows:
+                trend = mean_interval(values)
+                findings.append(self._trend(lab, table, metric, label, claim, trend))
+        return findings
+
+    def _trend(
+        self,
+        lab: Lab,
+        table: pd.DataFrame,
+        metric: str,
+        label: str,
+        claim: str,
+        difference: Interval,
+        *,
+        control: str = "smaller teachers",
+        **about,
+    ) -> Finding:
+        """About the teachers of a label, whose size grows."""
+        quantity, unit = TRENDS[metric]
+        return finding(
+            lab,
+            self.pairs[-1],
+            claim,
+            difference,
+            quantity=f"trend of the {quantity} with the teacher's size",
+            unit=f"{unit} per tenfold size",
+            teacher=by_label(self.pairs[0].mcmi_teachers(0)).get(label),
+            treatment=label,
+            control=control,
+            networks=f"{' / '.join(table.network.unique())} → {self.pairs[0].student}",
+            **about,
+        )
 
     def _last_steps(self, lab: Lab, table: pd.DataFrame) -> list[Finding]:
         """A line can hide a bend: is the largest teacher still better than the next smaller one?"""
         by_size = table.sort_values("parameters").network.unique()
         smaller, largest = by_size[-2:]
         findings = []
-        for label, teacher in by_label(self._teachers_of_first()).items():
+        mcmi = by_label(self.pairs[0].mcmi_teachers(0))
+        for label in by_label(self.pairs[0].trained_teachers(0)):
             rows = table[table.label == label]
             wide = rows.pivot(index="seed", columns="network", values=STUDENT)
             findings.append(
@@ -190,7 +236,7 @@ class TeacherSize(Experiment):
                     f"{label}: {largest} teaches better than {smaller}",
                     paired_difference(wide[largest], wide[smaller]),
                     quantity="student's test accuracy, largest teacher − the next smaller one",
-                    teacher=teacher,
+                    teacher=mcmi.get(label),
                     treatment=largest,
                     control=smaller,
                     networks=f"{smaller} / {largest} → {self.pairs[0].student}",
@@ -198,6 +244,9 @@ class TeacherSize(Experiment):
             )
         return findings
 
-    def _teachers_of_first(self) -> tuple[Teacher, Teacher]:
-        """MLL and MCMI, whose labels are those of every size."""
-        return self.pairs[0].mll(0), self.pairs[0].mcmi(0)
+    def _teachers(self) -> list[tuple[Pair, Teacher]]:
+        """With the pair: size by size and seed by seed."""
+        plan = []
+        for pair, seed in product(self.pairs, self.seeds):
+            plan += [(pair, teacher) for teacher in pair.trained_teachers(seed)]
+        return plan

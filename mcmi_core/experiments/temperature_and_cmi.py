@@ -18,8 +18,9 @@ from mcmi_core.experiments.pair import Pair, distinct_teachers
 from mcmi_core.runs.config import Measurement, Run, Student
 
 ACCURACY = "test_accuracy_percent"
-NONE, CUSTOMARY = 1.0, 4.0
-"""The temperatures that are compared: that of the network itself, and that of plain KD."""
+NONE, MODERATE, CUSTOMARY = 1.0, 2.0, 4.0
+"""The temperatures that are compared: that of the network itself, a little more, and that of plain
+KD. CMI falls again where outputs become uniform, which for an uncertain teacher may be before 4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +35,10 @@ class TemperatureAndCmi(Experiment):
     seeds: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not {NONE, CUSTOMARY} <= set(self.temperatures):
+        if not {NONE, MODERATE, CUSTOMARY} <= set(self.temperatures):
             raise ValueError(
-                f"temperatures must include {NONE:g} and {CUSTOMARY:g}, which are compared, "
-                f"got {self.temperatures}"
+                f"temperatures must include {NONE:g}, {MODERATE:g} and {CUSTOMARY:g}, which are "
+                f"compared, got {', '.join(f'{t:g}' for t in self.temperatures)}"
             )
 
     def runs(self) -> list[Run]:
@@ -95,6 +96,12 @@ class TemperatureAndCmi(Experiment):
                 intervals[pair] = within_seed_intervals(rows[whole], "temperature", ACCURACY)
         return pd.concat(intervals, names=["pair", "temperature"])
 
+    def largest_cmi(self, lab: Lab) -> pd.Series:
+        """T*, the temperature at which the teachers' mean CMI is largest, by ``pair``."""
+        means = self.cmi(lab).map(lambda interval: interval.mean)
+        peaks = {pair: rows[pair].idxmax() for pair, rows in means.groupby("pair", sort=False)}
+        return pd.Series(peaks, dtype=float).rename_axis("pair")
+
     def outcomes(self, lab: Lab) -> pd.Series:
         """Whether all students are done, or how many collapsed, by ``pair``."""
         return outcome_by(self.student_table(lab), "pair").rename_axis("pair")
@@ -105,38 +112,81 @@ class TemperatureAndCmi(Experiment):
         A description of the means, not a test. Columns: two temperatures, and the gain of the best
         one over T = 1 in points.
         """
-        cmi, accuracy = self.cmi(lab), self.accuracy(lab)
+        peaks, accuracy = self.largest_cmi(lab), self.accuracy(lab)
         rows = {}
         for pair in accuracy.index.unique("pair"):
-            cmi_means = cmi[pair].map(lambda interval: interval.mean)
             means = accuracy[pair].map(lambda interval: interval.mean)
             rows[pair] = {
-                "T of the largest CMI": cmi_means.idxmax(),
+                "T of the largest CMI": peaks[pair],
                 "T of the best student": means.idxmax(),
                 "its gain over T = 1, points": means.max() - means[NONE],
             }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("pair")
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """CMI at T = 4 above CMI at T = 1, for every teacher (primary)."""
+        """CMI of each teacher, and the accuracy of each pair's students, above T = 1?
+
+        Primary, for the first pair: CMI at T = 2 is above that at T = 1; and the student at T*, the
+        temperature that has the largest CMI, beats that at T = 1. With T* = 1 the latter cannot be
+        asked.
+        """
+        return [*self._of_teachers(lab), *self._of_students(lab)]
+
+    def _of_teachers(self, lab: Lab) -> list[Finding]:
         findings, table = [], self.cmi_table(lab)
-        for pair in distinct_teachers(self.pairs):
+        for place, pair in enumerate(distinct_teachers(self.pairs)):
             rows = table[table.pair == str(pair)]
             wide = rows.pivot(index="seed", columns="temperature", values="cmi_nats")
             if len(wide) < 2:
                 continue
-            findings.append(
-                finding(
-                    lab,
-                    pair,
-                    f"{pair.teacher} on {pair.data_name}: CMI at T = 4 is above that at T = 1",
-                    paired_difference(wide[CUSTOMARY], wide[NONE]),
-                    quantity="teacher's CMI, T = 4 − T = 1",
-                    unit="nats",
-                    treatment="T = 4",
-                    control="T = 1",
-                    networks=pair.teacher,
-                    primary=True,
+            for t in (MODERATE, CUSTOMARY):
+                primary = t == MODERATE and place == 0
+                findings.append(
+                    finding(
+                        lab,
+                        pair,
+                        f"{pair.teacher} on {pair.data_name}: CMI at T = {t:g} is above that at "
+                        f"T = {NONE:g}",
+                        paired_difference(wide[t], wide[NONE]),
+                        quantity=f"teacher's CMI on training data, T = {t:g} − T = {NONE:g}",
+                        unit="nats",
+                        treatment=f"T = {t:g}",
+                        control=f"T = {NONE:g}",
+                        networks=pair.teacher,
+                        decides="temperature" if primary else None,
+                    )
                 )
-            )
         return findings
+
+    def _of_students(self, lab: Lab) -> list[Finding]:
+        findings, peaks, table = [], self.largest_cmi(lab), self.student_table(lab)
+        for place, pair in enumerate(self.pairs):
+            rows = table[(table.pair == str(pair)) & (table.status == "done")]
+            if str(pair) not in peaks or rows.empty:
+                continue
+            wide = rows.pivot(index="seed", columns="temperature", values=ACCURACY)
+            peak = peaks[str(pair)]
+            for t in dict.fromkeys((peak, CUSTOMARY)):
+                both = wide.reindex(columns=[t, NONE]).dropna()
+                if t == NONE or len(both) < 2:
+                    continue
+                where = ", where its teacher's CMI is largest," if t == peak else ""
+                primary = t == peak and place == 0
+                findings.append(
+                    finding(
+                        lab,
+                        pair,
+                        f"{_networks(pair)}: the student at T = {t:g}{where} beats that at "
+                        f"T = {NONE:g}",
+                        paired_difference(both[t], both[NONE]),
+                        quantity="student's test accuracy",
+                        treatment=f"T = {t:g}",
+                        control=f"T = {NONE:g}",
+                        decides="temperature_student" if primary else None,
+                    )
+                )
+        return findings
+
+
+def _networks(pair: Pair) -> str:
+    return f"{pair.teacher} → {pair.student} on {pair.data_name}"

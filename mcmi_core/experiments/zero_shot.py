@@ -1,34 +1,41 @@
 """04 · Does a student recognise classes that it never saw? (Figure 4)
 
-For several sets of omitted classes: students of the MLL teacher, of MCMI teachers, of the truth
-where it is known, and, as a control, of the MLL teacher with the omitted classes struck out of its
-output. All are measured on the whole test split, which has all classes.
+For several sets of omitted classes: students of the MLL teacher, of its fine-tuning without CMI
+(λ = 0), of MCMI teachers, and of the truth where it is known. Two controls must know nothing of the
+omitted classes: a student of the MLL teacher with those classes struck out of its output, and one
+without a teacher. All are measured on the whole test split, which has all classes.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import product
 from typing import ClassVar
 
 import pandas as pd
 
 from mcmi_core.base.statistics import Interval, gains, paired_difference, summarise
+from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, by_label, finding
+from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
-from mcmi_core.experiments.outcomes import outcome, seeds_text
-from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.outcomes import outcome, outcome_by, seeds_text
+from mcmi_core.experiments.pair import FROM_SCRATCH, Pair
 from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher
 
 MASKED = "MLL masked"
-"""Label of the control: MLL's output without the omitted classes."""
+"""Label of a control: the student of MLL's output without the omitted classes."""
 
-MASKED_MAY_RECOGNISE = 1.0
-"""Percent of the samples of omitted classes, below which the control has to stay."""
+KNOW_NOTHING = (MASKED, FROM_SCRATCH)
+"""Labels of students that neither data nor teacher told of the omitted classes."""
+
+MAY_RECOGNISE = 1.0
+"""Percent of the samples of omitted classes, below which those have to stay."""
 
 SETTING = ["omitted", "label"]
+KEYS = ["seed", *SETTING]
+OVERALL = "test_accuracy_percent"
 CALIBRATION = ["probability_percent", "frequency_percent", "calibration_error_percent"]
-METRICS = ["accuracy_percent", "seen_accuracy_percent", *CALIBRATION]
+METRICS = ["accuracy_percent", "seen_accuracy_percent", OVERALL, *CALIBRATION]
+PRECISION = "precision_percent"
 CELL = [*SETTING, "true_class", "predicted_class"]
 
 
@@ -39,30 +46,23 @@ class ZeroShot(Experiment):
     name: ClassVar[str] = "04_zero_shot"
 
     pair: Pair
-    teachers: tuple[tuple[str, float], ...]
-    """Centroid policy and λ of the MCMI teachers, that of the pair among them."""
     omitted_sets: tuple[tuple[int, ...], ...]
     """Classes that the student's data omits."""
     seeds: tuple[int, ...]
+    further: tuple[tuple[str, float], ...] = ()
+    """Centroid policy and λ of more MCMI teachers, beside the pair's own."""
 
-    def __post_init__(self) -> None:
-        if (self.pair.centroids, self.pair.lam) not in self.teachers:
-            raise ValueError(
-                f"the pair's own teacher, {self.pair.centroids!r} with λ = {self.pair.lam:g}, must "
-                f"be among {self.teachers}"
-            )
-
-    def students(self) -> list[Student]:
-        """Seed by seed, set by set: of every teacher, and the control last."""
+    def students(self) -> list[Student | Teacher]:
+        """Seed by seed, set by set: of every teacher, of the masked one, and from scratch."""
         students = []
         for seed in self.seeds:
-            teachers = self._teachers(seed)
             for omitted in self.omitted_sets:
-                for teacher in teachers:
+                for teacher in self._teachers(seed):
                     students.append(self.pair.distill(teacher, seed, omit=omitted))
                 masked = f"masked_kd:classes={set_text(omitted)}"
-                mll = teachers[0]
+                mll = self.pair.mll(seed)
                 students.append(self.pair.distill(mll, seed, omit=omitted, distiller=masked))
+                students.append(self.pair.student_from_scratch(seed, omit=omitted))
         return students
 
     def runs(self) -> list[Run]:
@@ -70,16 +70,13 @@ class ZeroShot(Experiment):
         return [*self._by_class(), *self._matrices(), *self._maps()]
 
     @property
-    def lambda_of(self) -> dict[str, float]:
-        """λ of the MCMI teachers, by label."""
-        return {
-            self.pair.mcmi(0, lam=lam, centroids=name).label: lam for name, lam in self.teachers
-        }
+    def shown(self) -> list[str]:
+        """Labels of the pair's own networks, whose students are shown class by class."""
+        return [teacher.label for teacher in self.pair.trained_teachers(0)]
 
-    @property
-    def shown(self) -> tuple[str, str]:
-        """Labels of the teachers whose students are shown class by class: without and with MCMI."""
-        return self.pair.mll(0).label, self.pair.mcmi(0).label
+    def outcomes(self, lab: Lab) -> pd.Series:
+        """What became of the students of each teacher; ``not run`` where it collapsed."""
+        return outcome_by(_with_setting(lab.collect(self.students()), ""), "label")
 
     def confusion(self, lab: Lab) -> pd.Series:
         """Percent of each true class, mean over seeds, for the students of ``shown``.
@@ -87,10 +84,8 @@ class ZeroShot(Experiment):
         Returns:
             By ``omitted``, ``label``, ``true_class`` and ``predicted_class``.
         """
-        counted = ["true_class", "predicted_class", "samples"]
-        table = _with_setting(lab.collect_results(self._matrices(), counted))
-        table = table.astype({"true_class": int, "predicted_class": int})
-        counts = table.groupby(CELL, sort=False).samples.sum()
+        table = self._cells(lab)
+        counts = table[table.label.isin(self.shown)].groupby(CELL, sort=False).samples.sum()
         percent = 100 * counts / counts.groupby(CELL[:3]).transform("sum")
         return percent.rename("percent")
 
@@ -98,50 +93,53 @@ class ZeroShot(Experiment):
         """One row per student, percent; without numbers where it or its teacher collapsed.
 
         Returns:
-            ``seed``, ``omitted`` (``9+7``), ``label`` (its teacher's, or that of the control),
-            ``status``; ``accuracy_percent`` of the samples of omitted classes,
-            ``seen_accuracy_percent`` of the others; and for the omitted classes k, over all
-            samples: ``probability_percent``, the mean of P_x[k], ``frequency_percent``, how many
-            samples belong to k, and ``calibration_error_percent``, Σ over 15 bins of
-            |probability − frequency|, weighted. Means over classes.
+            ``seed``, ``omitted`` (``9+7``), ``label`` (its teacher's, or that of a control),
+            ``status``; ``test_accuracy_percent`` of all samples, ``accuracy_percent`` of those of
+            omitted classes, ``seen_accuracy_percent`` of the others; ``precision_percent``, of
+            those taken for an omitted class, how many rightly (missing: none was); and for the
+            omitted classes k, over all samples: ``probability_percent``, the mean of P_x[k],
+            ``frequency_percent``, how many samples belong to k, and ``calibration_error_percent``,
+            Σ over 15 bins of |probability − frequency|, weighted. Means over classes.
 
         Raises:
-            ValueError: the control recognises a class that neither its data nor its teacher names.
+            ValueError: a control recognises a class that neither its data nor its teacher names.
         """
-        measurements = self._by_class()
         counted = ["class_index", "accuracy_percent", *CALIBRATION]
-        classes = _with_setting(lab.collect_results(measurements, counted))
-        omitted = []
-        for index, names in zip(classes.class_index, classes.omitted, strict=True):
-            omitted.append(f"{index:g}" in names.split("+"))
-        unseen, keys = pd.Series(omitted, dtype=bool), ["seed", *SETTING]
-        means = classes[unseen].groupby(keys)[["accuracy_percent", *CALIBRATION]].mean()
-        means["seen_accuracy_percent"] = classes[~unseen].groupby(keys).accuracy_percent.mean()
-        students = lab.collect(measurement.of for measurement in measurements)
-        table = _with_setting(students, "")[[*keys, "status"]]
-        table = table.join(means, on=keys)
-        most = table.accuracy_percent[table.label == MASKED].max()
-        if most >= MASKED_MAY_RECOGNISE:
-            raise ValueError(
-                f"the control recognises {most:.1f} % of an omitted class, of which it knows "
-                f"nothing; it must stay below {MASKED_MAY_RECOGNISE:g} %"
-            )
+        classes = _with_setting(lab.collect_results(self._by_class(), counted))
+        omitted = _is_omitted(classes, "class_index")
+        means = classes[omitted].groupby(KEYS)[["accuracy_percent", *CALIBRATION]].mean()
+        means["seen_accuracy_percent"] = classes[~omitted].groupby(KEYS).accuracy_percent.mean()
+        students = _with_setting(lab.collect(self.students(), [OVERALL]), "")
+        table = students[[*KEYS, "status", OVERALL]].join(means, on=KEYS)
+        table = table.join(self._precision(lab), on=KEYS)
+        table.loc[table.status != "done", OVERALL] = float("nan")
+        for label in KNOW_NOTHING:
+            most = table.accuracy_percent[table.label == label].max()
+            if most >= MAY_RECOGNISE:
+                raise ValueError(
+                    f"the control {label!r} recognises {most:.1f} % of an omitted class, of which "
+                    f"it knows nothing; it must stay below {MAY_RECOGNISE:g} %"
+                )
         return table
 
     def summary(self, lab: Lab) -> pd.DataFrame:
-        """Each metric of :meth:`table`, and ``gain_points``: accuracy − that of MLL's student.
+        """Each metric of :meth:`table`, and the gain in accuracy over both controls' students.
 
         Returns:
             :class:`~mcmi_core.base.statistics.Interval` over the seeds left, by ``omitted``,
             ``label`` and ``status`` (``done``, or how many students are not, and why); missing
-            where fewer than two are left.
+            where fewer than two are left. Precision is over the seeds that have one.
         """
         table = self.table(lab)
         done = table[table.status == "done"]
         statuses = table.groupby(SETTING, sort=False).status.agg(outcome).to_frame()
         summary = statuses.join(summarise(done, SETTING, METRICS))
-        gain = gains(done, "accuracy_percent", control="MLL", by=["omitted"])
-        summary.insert(2, "gain_points", gain)
+        with_precision = done.dropna(subset=PRECISION)
+        summary = summary.join(summarise(with_precision, SETTING, [PRECISION]))
+        controls = {"fine_tuned": self.pair.untreated(0), "mll": self.pair.mll(0)}
+        for place, (name, control) in enumerate(controls.items()):
+            gain = gains(done, "accuracy_percent", control=control.label, by=["omitted"])
+            summary.insert(2 + place, f"gain_over_{name}_points", gain)
         return summary.set_index("status", append=True)
 
     def seeds_text(self, lab: Lab) -> str:
@@ -155,8 +153,7 @@ class ZeroShot(Experiment):
             ``omitted``, ``label``, ``metric``, ``mean``, ``low``, ``high``, ``n``.
         """
         summary = self.summary(lab).droplevel("status").reset_index()
-        long = summary.melt(SETTING, ["gain_points", *METRICS], "metric").dropna()
-        long = long.reset_index(drop=True)
+        long = summary.melt(SETTING, None, "metric").dropna().reset_index(drop=True)
         return long.join(pd.DataFrame(long.pop("value").tolist(), columns=Interval._fields))
 
     def features(self, lab: Lab) -> pd.DataFrame:
@@ -169,27 +166,33 @@ class ZeroShot(Experiment):
         return lab.collect_results(self._maps(), columns)[["label", *columns]]
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """Are omitted classes recognised and believed in, and more so with larger λ?
+        """Are omitted classes recognised, and at what cost? Are they believed in as they occur?
 
         Primary: the accuracy on the first omitted set, with the pair's own MCMI.
         """
         table = self.table(lab)
         done = table[table.status == "done"].assign(trust=-table.calibration_error_percent)
-        gain = gains(done, "accuracy_percent", control="MLL", by=["omitted"])
-        trust = gains(done, "trust", control="MLL", by=["omitted"])
+        questions = (
+            ("accuracy_percent", "recognises more", "student's accuracy on the omitted classes"),
+            (OVERALL, "is better on all classes", "student's test accuracy"),
+            ("trust", "is better calibrated", "− calibration error for the omitted classes"),
+        )
         findings = []
-        for omitted, label in table[SETTING].drop_duplicates().itertuples(index=False):
-            if label == MASKED or (omitted, label) not in gain:
-                continue
-            own = (omitted, label) == (set_text(self.omitted_sets[0]), self.pair.mcmi(0).label)
-            claim = f"omitted {omitted}, {label}: the student recognises more than MLL's"
-            difference = gain[omitted, label]
-            findings.append(self._finding(lab, label, claim, difference, primary=own))
-            claim = f"omitted {omitted}, {label}: the student is better calibrated than MLL's"
-            quantity = "calibration error for the omitted classes, MLL − other"
-            difference = trust[omitted, label]
-            findings.append(self._finding(lab, label, claim, difference, quantity=quantity))
         for omitted, rows in done.groupby("omitted", sort=False):
+            first = omitted == set_text(self.omitted_sets[0])
+            for metric, does, quantity in questions:
+                decides = "zero_shot" if first and metric == "accuracy_percent" else None
+                findings += compared_with_controls(
+                    lab,
+                    self.pair,
+                    rows,
+                    metric,
+                    f"omitted {omitted}: the student of {{treatment}} {does} than that of "
+                    "{control}",
+                    quantity=quantity,
+                    decides=decides,
+                    further=self._mcmi(0),
+                )
             findings += self._rise_with_lambda(lab, omitted, rows)
         return findings
 
@@ -198,61 +201,69 @@ class ZeroShot(Experiment):
         findings = []
         wide = rows.pivot(index="seed", columns="label", values="accuracy_percent")
         wide = wide.loc[:, wide.count() >= 2]
-        for policy in dict.fromkeys(policy for policy, _ in self.teachers):
-            own = [label for label in self.lambda_of if label.startswith(f"MCMI {policy} ")]
-            tried = sorted(set(own) & set(wide), key=self.lambda_of.get)
-            if len(tried) < 2:
+        for policy in ("fixed", "tracked"):
+            teachers = [each for each in self._mcmi(0) if _policy(each) == policy]
+            left = sorted((each for each in teachers if each.label in wide), key=_lambda)
+            if len(left) < 2:
                 continue
-            small, large = tried[0], tried[-1]
+            small, large = left[0].label, left[-1].label
             both = wide[[small, large]].dropna()
-            if len(both) >= 2:
-                claim = f"omitted {omitted}: {large} recognises more than {small}"
-                rise = paired_difference(both[large], both[small])
-                findings.append(self._finding(lab, large, claim, rise, control=small))
+            if len(both) < 2:
+                continue
+            findings.append(
+                finding(
+                    lab,
+                    self.pair,
+                    f"omitted {omitted}: the student of {large} recognises more than that of "
+                    f"{small}",
+                    paired_difference(both[large], both[small]),
+                    quantity="student's accuracy on the omitted classes",
+                    teacher=left[-1],
+                    control=small,
+                )
+            )
         return findings
 
-    def _finding(self, lab: Lab, label: str, claim: str, difference: Interval, **about) -> Finding:
-        networks = f"{label} → {self.pair.student}" if label not in self.lambda_of else None
-        quantity = about.pop("quantity", "student's accuracy on the omitted classes")
-        return finding(
-            lab,
-            self.pair,
-            claim,
-            difference,
-            quantity=quantity,
-            teacher=by_label(self._teachers(0))[label],
-            networks=networks,
-            **about,
-        )
+    def _mcmi(self, seed: int) -> list[Teacher]:
+        """The pair's own MCMI teachers, and further ones; each once."""
+        further = [self.pair.mcmi(seed, lam=lam, centroids=policy) for policy, lam in self.further]
+        teachers = [*self.pair.mcmi_teachers(seed), *further]
+        return list({teacher.key: teacher for teacher in teachers}.values())
 
     def _teachers(self, seed: int) -> list[Teacher | BayesTeacher]:
-        """MLL, MCMI in the order of the settings, and the truth where it is known."""
-        teachers = [self.pair.mll(seed)]
-        for policy, lam in self.teachers:
-            teachers.append(self.pair.mcmi(seed, lam=lam, centroids=policy))
-        if self.pair.posterior_is_known:
-            teachers.append(self.pair.bayes(seed))
-        return teachers
+        """MLL, fine-tuned with λ = 0, MCMI, and the truth where it is known."""
+        truth = [self.pair.bayes(seed)] if self.pair.posterior_is_known else []
+        return [self.pair.mll(seed), self.pair.untreated(seed), *self._mcmi(seed), *truth]
 
     def _by_class(self) -> list[Measurement]:
         return [Measurement(of=each, what="by_class", split="test") for each in self.students()]
 
     def _matrices(self) -> list[Measurement]:
-        students = self._shown_students(self.seeds, self.omitted_sets)
-        return [Measurement(of=each, what="confusion_matrix", split="test") for each in students]
+        what = "confusion_matrix"
+        return [Measurement(of=each, what=what, split="test") for each in self.students()]
 
     def _maps(self) -> list[Measurement]:
-        students = self._shown_students(self.seeds[:1], self.omitted_sets[:1])
-        return [Measurement(of=each, what="tsne", split="test") for each in students]
+        seed, omitted = self.seeds[0], self.omitted_sets[0]
+        students = [
+            self.pair.distill(teacher, seed, omit=omitted)
+            for teacher in self.pair.trained_teachers(seed)
+        ]
+        return [Measurement(of=student, what="tsne", split="test") for student in students]
 
-    def _shown_students(
-        self, seeds: tuple[int, ...], omitted_sets: tuple[tuple[int, ...], ...]
-    ) -> list[Student]:
-        students = []
-        for seed, omitted in product(seeds, omitted_sets):
-            for teacher in (self.pair.mll(seed), self.pair.mcmi(seed)):
-                students.append(self.pair.distill(teacher, seed, omit=omitted))
-        return students
+    def _cells(self, lab: Lab) -> pd.DataFrame:
+        """All students' confusion matrices: a row per cell, with its number of ``samples``."""
+        counted = ["true_class", "predicted_class", "samples"]
+        table = _with_setting(lab.collect_results(self._matrices(), counted))
+        return table.astype({"true_class": int, "predicted_class": int})
+
+    def _precision(self, lab: Lab) -> pd.Series:
+        """Percent of the samples taken for an omitted class that are of it, by ``KEYS``."""
+        cells = self._cells(lab)
+        taken = cells[_is_omitted(cells, "predicted_class")]
+        right = taken[taken.true_class == taken.predicted_class]
+        samples = taken.groupby(KEYS).samples.sum()
+        precision = 100 * right.groupby(KEYS).samples.sum() / samples.where(samples > 0)
+        return precision.rename(PRECISION)
 
 
 def set_text(omitted: Collection[int]) -> str:
@@ -260,16 +271,34 @@ def set_text(omitted: Collection[int]) -> str:
     return "+".join(map(str, omitted))
 
 
+def _is_omitted(table: pd.DataFrame, column: str) -> pd.Series:
+    """Whether the class of a column is among those that the row's ``omitted`` names."""
+    among = []
+    for index, omitted in zip(table[column], table.omitted, strict=True):
+        among.append(f"{index:g}" in omitted.split("+"))
+    return pd.Series(among, table.index, dtype=bool)
+
+
+def _policy(teacher: Teacher) -> str:
+    return teacher.objective.options["centroids"]
+
+
+def _lambda(teacher: Teacher) -> float:
+    return teacher.objective.options["lam"]
+
+
 def _with_setting(table: pd.DataFrame, of: str = "of_") -> pd.DataFrame:
-    """With columns ``seed``, ``omitted`` and the control's own ``label``.
+    """With columns ``seed``, ``omitted`` and the controls' own ``label``.
 
     Args:
         table: one row per student, or per line of what was measured on it.
         of: what the names of the student's columns begin with.
     """
-    masked = table[f"{of}distiller_name"] == "masked_kd"
+    distiller = f"{of}distiller_name"  # which no row has if all but students from scratch collapsed
+    masked = table.reindex(columns=[distiller])[distiller] == "masked_kd"
+    label = table.label.mask(masked, MASKED)
     return table.assign(
         seed=table[f"{of}seed"],
         omitted=table[f"{of}part_omit"].map(set_text),
-        label=table.label.mask(masked, MASKED),
+        label=label.mask(table[f"{of}stage"] == "teacher", FROM_SCRATCH),
     )

@@ -1,10 +1,13 @@
 """Measurements of a network's outputs: at other temperatures, class by class, on unseen samples."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from mcmi_core.base.errors import NonFiniteLogits
 from mcmi_core.data.split import Dataset, Split
+from mcmi_core.losses import times_log
 from mcmi_core.measures.evaluation import evaluate, predict_logits
 
 
@@ -90,6 +93,58 @@ def by_class(
     names = ("class_index", "accuracy_percent", "frequency_percent", "probability_percent")
     columns = zip(*rows, strict=True)
     return dict(zip((*names, "calibration_error_percent"), map(list, columns), strict=True))
+
+
+def raised_share(
+    *,
+    model: nn.Module,
+    dataset: Dataset,
+    split: Split,
+    device: torch.device,
+    lambdas: tuple[float, ...],
+) -> dict[str, list[float]]:
+    """On how many samples MCMI would raise the probability of some wrong class, by λ.
+
+    The MCMI loss of a sample x of class y, Q_y held constant, has in the logit of a wrong class k
+    the gradient
+
+        d/dz_k [CE − λ · KL(P_x ‖ Q_y)] = P_x[k] · (1 − λ · (log(P_x[k] / Q_y[k]) − KL(P_x ‖ Q_y)))
+
+    so a step raises k only where P_x[k] > Q_y[k] · exp(1/λ + KL(P_x ‖ Q_y)): 55 times the centroid
+    at λ = 0.25, 4.2 times at λ = 0.7, even without the KL. On all other samples MCMI lowers every
+    wrong class, as cross-entropy does.
+
+    Args:
+        model: network from inputs to logits (N, C).
+        dataset: the data set that ``split`` belongs to.
+        split: what to look at. Q_y is the mean of its P_x, class by class.
+        device: where.
+        lambdas: each finite and above 0.
+
+    Returns:
+        ``lam``, and ``raised_percent``, the share of samples with at least one such class: a row
+        for each λ, in the order given. Computed in float64, from logarithms.
+
+    Raises:
+        ValueError: a λ out of range.
+    """
+    if not lambdas or not all(0 < lam < math.inf for lam in lambdas):
+        raise ValueError(f"lambdas must be finite numbers above 0, got {lambdas}")
+    logits = _predict(model, dataset, split, device)
+    labels = split.labels.to(device)
+    largest = []  # by class: each sample's largest log(P[k] / Q[k]) − KL over wrong classes k
+    for label in labels.unique().tolist():
+        log_probs = logits[labels == label].double().log_softmax(dim=1)  # (N_y, C)
+        log_centroid = log_probs.logsumexp(dim=0) - math.log(len(log_probs))  # (C,)
+        # An excluded class, of probability 0, has no ratio and cannot be raised.
+        excluded = log_probs == -math.inf
+        log_ratios = (log_probs - log_centroid).masked_fill(excluded, -math.inf)
+        divergence = times_log(log_probs.exp(), log_ratios).sum(dim=1)  # (N_y,)
+        log_ratios[:, label] = -math.inf
+        largest.append(log_ratios.amax(dim=1) - divergence)
+    excess = torch.cat(largest)
+    shares = [100 * (excess > 1 / lam).double().mean().item() for lam in lambdas]
+    return {"lam": list(lambdas), "raised_percent": shares}
 
 
 def _predict(model: nn.Module, dataset: Dataset, split: Split, device: torch.device) -> Tensor:

@@ -4,7 +4,9 @@ A profile holds the settings of every experiment: pairs of networks, their data,
 """
 
 from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.paths import records_root
 from mcmi_core.experiments.experiment import Experiment
+from mcmi_core.experiments.finding import TIERS
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.profiles.cpu import CPU
 from mcmi_core.profiles.gpu import GPU
@@ -45,4 +47,33 @@ def open_experiments(name: str, profile: str, train: bool = False) -> tuple[list
     return found, lab
 
 
-__all__ = ["PROFILES", "Profile", "get_profile", "open_experiments"]
+def open_evidence(
+    profile: str, train: bool = False
+) -> list[tuple[tuple[Experiment, ...], Lab]]:
+    """All experiments of a profile with their lab, then those of the others that have records.
+
+    Args:
+        profile: its name. If it is no evidence (``smoke``), no other stands beside it.
+        train: whether to train all its runs that are missing, now; the others' records answer.
+
+    Returns:
+        Experiments and lab: of the profile, then of every other tier of evidence with a folder of
+        records.
+
+    Raises:
+        CompanionError: unknown profile.
+        RunsFailed: training failed.
+    """
+    settings = get_profile(profile)
+    lab = settings.lab(train)
+    for experiment in settings.experiments:
+        lab.ensure(experiment.runs(), experiment.workers)
+    sources = [(settings.experiments, lab)]
+    others = [name for name in TIERS if profile in TIERS and name != profile]
+    for other in others:
+        if (records_root() / other).is_dir():
+            sources.append((get_profile(other).experiments, get_profile(other).lab()))
+    return sources
+
+
+__all__ = ["PROFILES", "Profile", "get_profile", "open_evidence", "open_experiments"]

@@ -23,9 +23,11 @@ _PALETTE = sns.color_palette("colorblind")
 _BLUE, _RED = _PALETTE[0], _PALETTE[3]
 _METHODS = {
     "MLL": (_PALETTE[7], "o"),
+    "fine-tuned": (_PALETTE[8], "p"),
     "MCMI fixed": (_PALETTE[0], "s"),
     "MCMI tracked": (_PALETTE[1], "^"),
     "true BCPD": (_PALETTE[2], "D"),
+    "from scratch": (_PALETTE[6], "h"),
     "temperature": (_PALETTE[3], "v"),
     "label smoothing": (_PALETTE[4], "P"),
     "entropy bonus": (_PALETTE[9], "X"),
@@ -36,7 +38,7 @@ _METHODS = {
 
 def use_house_style() -> None:
     """Set the style of figures and of printed tables for this session."""
-    pd.set_option("display.width", 120, "display.max_colwidth", None)
+    pd.set_option("display.width", 120, "display.max_colwidth", None, "display.max_rows", None)
     sns.set_theme(
         context="notebook",
         style="ticks",
@@ -225,35 +227,6 @@ def plot_gains(axes: Axes, comparison: pd.DataFrame, *, label: str) -> None:
         axes.legend(fontsize="small")
     axes.set_yticks(positions, comparison.framework)
     axes.set_ylim(len(comparison) - 0.5, -0.5)
-
-
-def plot_claims(axes: Axes, board: pd.DataFrame) -> None:
-    """Draw every difference of the scoreboard in units of its interval's half width.
-
-    A point beyond +1 holds, one beyond −1 does not, whatever its unit; in between the seeds do not
-    decide.
-
-    Args:
-        axes: where; claims from top to bottom.
-        board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
-    """
-    positions = range(len(board))
-    half = (board.high - board["mean"]).clip(lower=1e-12)
-    styles = {"holds": (0, "o"), "partly": (1, "s"), "open": (7, "D"), "does not hold": (3, "X")}
-    for word, (color, marker) in styles.items():
-        chosen = board.decision == word
-        places = [at for at in positions if chosen.iloc[at]]
-        values = (board["mean"] / half)[chosen]
-        axes.plot(values, places, linestyle="", color=_PALETTE[color], marker=marker, label=word)
-    axes.axvspan(-1, 1, color="0.9", zorder=0)
-    axes.axvline(0, color="0.4", linestyle="--")
-    axes.set_xscale("symlog", linthresh=1)
-    axes.margins(x=0.1)
-    axes.set_xlabel("Difference / half width of its 95 % interval (grey: not decided)")
-    asked = (board.claim + board.n.map(", n = {:.0f}".format)).fillna("not measured")
-    axes.set_yticks(positions, board.statement + "\n" + asked, fontsize="x-small")
-    axes.invert_yaxis()
-    axes.legend(title="claim", fontsize="x-small", title_fontsize="x-small", loc="best")
 
 
 def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, note: str) -> None:

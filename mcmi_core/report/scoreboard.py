@@ -1,76 +1,86 @@
-"""The scoreboard as text: for its notebook, and as the README's table."""
+"""The scoreboard as text: the long form for its notebook, the short one for the README."""
 
 import pandas as pd
 
+from mcmi_core.base.registry import Component
 from mcmi_core.base.statistics import Interval
+from mcmi_core.experiments.claims import NOT_MEASURED, counted
+from mcmi_core.report.tables import difference_text
 
 
 def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
-    """One row per claim and primary finding, with all that a verdict depends on.
+    """One row per claim, tier and primary finding, with all that a verdict depends on.
 
     Args:
         board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
 
     Returns:
-        Text, by what the paper says, its figure and the verdict: what is asked here, the
-        difference with interval and unit, n, what a replicate varies, which teachers are compared,
-        on what, and the notebook.
+        Text, by what is claimed, the paper's figure and the tier: the data, networks and recipe,
+        what is compared with which control, n, what a replicate varies, the difference, the same
+        against the MLL teacher, the verdict and the notebook.
     """
     columns = {
-        "asked here": board.claim.fillna("–"),
+        "data": board.data,
+        "networks": board.networks,
+        "recipe": board.recipe,
+        "method": board.treatment,
+        "control": board.control,
+        "n": board.n.map("{:.0f}".format, "ignore"),
+        "replicate varies": board.replicate,
         "difference [95 %]": board.apply(_difference, axis="columns"),
-        "n": board.n.map(lambda n: "–" if pd.isna(n) else f"{n:.0f}"),
-        "replicate varies": board.replicate.fillna("–"),
-        "compared": board.apply(_compared, axis="columns"),
-        "measured on": board.apply(_measured_on, axis="columns"),
+        "against MLL [95 %]": board.apply(_difference, axis="columns", prefix="mll_"),
+        "verdict": board.verdict,
         "notebook": board.notebook,
     }
-    index = board[["statement", "paper", "decision"]]
-    index = index.set_axis(["what the paper says", "in", "verdict"], axis="columns")
-    return pd.DataFrame(columns).set_index(pd.MultiIndex.from_frame(index))
+    index = board[["statement", "paper", "tier"]]
+    index = index.set_axis(["claim", "paper", "tier"], axis="columns")
+    table = pd.DataFrame(columns).set_index(pd.MultiIndex.from_frame(index))
+    return table.astype(object).fillna("–")
 
 
 def markdown_scoreboard(board: pd.DataFrame) -> str:
-    """One row per claim as a Markdown table, its findings one below the other."""
-    lines = ["| claim | paper | here | compared | measured on | verdict | decided in |"]
-    lines.append("|---|" + "---|" * 6)
+    """One row per claim and one column per tier as a Markdown table, and a line that counts.
+
+    A cell has a line for the paper's method (``fixed``) and one for our variant (``tracked``), each
+    with its λ, verdict and difference, in points where it names no unit; where a tier has several
+    data sets, a line for each of them.
+    """
+    tiers = list(board.tier.unique())
+    lines = ["| claim | paper | " + " | ".join(tiers) + " |", "|---|---|" + "---|" * len(tiers)]
     for (statement, paper), rows in board.groupby(["statement", "paper"], sort=False):
-        found = []
-        for _, row in rows.dropna(subset=["mean"]).iterrows():
-            found.append(f"{row.claim}: {_difference(row)}, n = {row.n:.0f}")
-        decision, notebook = rows.iloc[0][["decision", "notebook"]]
-        cells = (
-            statement,
-            paper,
-            _lines(found),
-            _lines(rows.apply(_compared, axis="columns")),
-            _lines(rows.apply(_measured_on, axis="columns")),
-            f"**{decision}**",
-            f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)",
-        )
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+        notebook = rows.notebook.iloc[0]
+        link = f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)"
+        cells = [_cell(rows[rows.tier == tier]) for tier in tiers]
+        escaped = [cell.replace("|", "\\|") for cell in (f"{statement} ({link})", paper, *cells)]
+        lines.append("| " + " | ".join(escaped) + " |")
+    control = "MCMI's control is the same teacher, fine-tuned as long without CMI (λ = 0)."
+    return "\n".join(lines) + f"\n\n{counted(board)}. {control}\n"
 
 
-def _difference(row: pd.Series) -> str:
-    if pd.isna(row["mean"]):
-        return "–"
-    return f"{Interval(row['mean'], row.low, row.high, row.n):+.2f} {row.unit}"
+def _cell(rows: pd.DataFrame) -> str:
+    """The findings of a claim in one tier, a line each."""
+    measured = rows[rows.verdict != NOT_MEASURED]
+    titles = measured.data.map(_title)
+    lines = []
+    for (_, row), title in zip(measured.iterrows(), titles, strict=True):
+        on = f"{title}, " if titles.nunique() > 1 else ""
+        digits, unit = (1, "") if row.unit == "points" else (2, f" {row.unit}")
+        difference = f"{_interval(row):+.{digits}f}{unit}"
+        lines.append(f"{on}{row.treatment.removeprefix('MCMI ')}: **{row.verdict}** {difference}")
+    return "<br>".join(lines) or "–"
 
 
-def _compared(row: pd.Series) -> str:
-    """Treatment and control: ``MCMI tracked λ=0.7 against MLL``."""
-    if pd.isna(row["mean"]):
-        return "–"
-    return f"{row.treatment} against {row.control}"
+def _title(data: str) -> str:
+    """The data set in a word: the folder of images, or its name."""
+    component = Component.model_validate(data)
+    return component.options.get("folder", component.name)
 
 
-def _measured_on(row: pd.Series) -> str:
-    if pd.isna(row["mean"]):
-        return "–"
-    return f"{row.networks} on {row.data}; {row.recipe}"
+def _interval(row: pd.Series, prefix: str = "") -> Interval:
+    return Interval(*(row[f"{prefix}{part}"] for part in ("mean", "low", "high")), row.n)
 
 
-def _lines(texts) -> str:
-    """Each text once, one below the other."""
-    return "<br>".join(dict.fromkeys(texts)) or "–"
+def _difference(row: pd.Series, prefix: str = "") -> str | None:
+    if pd.isna(row[f"{prefix}mean"]):
+        return None
+    return difference_text(_interval(row, prefix), row.unit)

@@ -1,43 +1,71 @@
 """Tables as a notebook shows them: intervals, comparisons and findings as text."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import product
 
 import pandas as pd
 
-from mcmi_core.base.statistics import Interval
-from mcmi_core.experiments.comparison import SETTING
-from mcmi_core.experiments.finding import Finding
+from mcmi_core.base.statistics import Interval, holm, p_value
+from mcmi_core.experiments.finding import SIGNIFICANT, Finding, adjusted_verdicts
+from mcmi_core.experiments.framework_table import CONTROLS, KINDS, POLICIES, SETTING, gain_of
 from mcmi_core.report.plots import save_text
 
 
-def readable_findings(findings: Iterable[Finding]) -> pd.DataFrame:
-    """One row per finding: the claim, its difference with unit and interval, n and verdict.
+def readable_findings(findings: Sequence[Finding]) -> pd.DataFrame:
+    """One row per finding: its differences with unit and interval, n, control, verdict and kind.
 
     What all findings of a table share (data, replicate) is for the text around it.
+
+    Args:
+        findings: all of one experiment. Verdicts on exploratory ones are adjusted for the number of
+            them (:func:`~mcmi_core.experiments.finding.adjusted_verdicts`).
     """
     claim = "claim, true if the difference is positive"
-    columns = [claim, "difference [95 %]", "n", "control", "verdict", "kind"]
+    columns = [claim, "difference [95 %]", "n", "control", "against MLL [95 %]", "verdict", "kind"]
     rows = []
-    for finding in findings:
-        decimals = 3 if finding.unit == "nats" else 2
+    for finding, verdict in zip(findings, adjusted_verdicts(findings), strict=True):
+        beside = finding.against_mll
         rows.append(
             (
                 finding.claim,
-                f"{finding.difference:+.{decimals}f} {finding.unit}",
+                difference_text(finding.difference, finding.unit),
                 finding.difference.n,
                 finding.control,
-                finding.verdict,
-                "primary" if finding.primary else "exploratory",
+                "–" if beside is None else difference_text(beside, finding.unit),
+                verdict,
+                f"primary: {finding.decides}" if finding.primary else "exploratory",
             )
         )
     return pd.DataFrame(rows, columns=columns).set_index(claim)
 
 
-def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
-    """A comparison as text: ``mean ± sd`` of both teachers' students, and the gain's interval.
+def difference_text(difference: Interval, unit: str) -> str:
+    """``+1.23 [-0.50, +2.97] points``; three decimals of nats, whose differences are smaller."""
+    decimals = 3 if unit.startswith("nats") else 2
+    return f"{difference:+.{decimals}f} {unit}"
+
+
+def count_text(findings: Sequence[Finding]) -> str:
+    """``2 primary comparisons, 14 exploratory: 5 exclude zero, 3 after Holm's adjustment``.
 
     Args:
-        comparison: of :func:`~mcmi_core.experiments.comparison.compare_teachers`; columns before
+        findings: all of one experiment.
+    """
+    exploratory = [finding for finding in findings if not finding.primary]
+    p_values = [p_value(finding.difference) for finding in exploratory]
+    before, after = (sum(p < SIGNIFICANT for p in ps) for ps in (p_values, holm(p_values)))
+    primary = len(findings) - len(exploratory)
+    return (
+        f"{primary} primary comparison{'' if primary == 1 else 's'}, {len(exploratory)} "
+        f"exploratory: {before} exclude zero, {after} after Holm's adjustment"
+    )
+
+
+def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
+    """A comparison as text: ``mean ± sd`` of each kind of teacher's students, and MCMI's gains.
+
+    Args:
+        comparison: of :meth:`~mcmi_core.experiments.comparison.Comparison.compared`; columns before
             ``pair`` and ``framework`` stay as they are.
         digits: behind the decimal point.
     """
@@ -48,17 +76,26 @@ def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     def spread(row: pd.Series, name: str) -> str:
         return f"{number(row[f'{name}_mean'])} ± {number(row[f'{name}_sd'])}"
 
-    def gain(row: pd.Series) -> str:
-        low, high = number(row.gain_low, "+"), number(row.gain_high, "+")
-        return f"{number(row.gain_mean, '+')} [{low}, {high}]"
+    def gain(row: pd.Series, policy: str, control: str) -> str:
+        mean, low, high, _ = gain_of(row, policy, control)
+        return f"{number(mean, '+')} [{number(low, '+')}, {number(high, '+')}]"
 
-    columns = {
-        "MLL, %": comparison.apply(spread, axis="columns", name="mll"),
-        "MCMI, %": comparison.apply(spread, axis="columns", name="mcmi"),
-        "gain, points": comparison.apply(gain, axis="columns"),
-        "n": comparison.n,
-        "status": comparison.status,
-    }
+    def seeds(row: pd.Series) -> str:
+        return " / ".join(str(gain_of(row, policy, "untreated").n) for policy in policies)
+
+    def status(row: pd.Series) -> str:
+        return row.status if row.trains else f"{row.status}; below from scratch"
+
+    kinds = {kind: name for kind, name in KINDS.items() if f"{kind}_mean" in comparison}
+    policies = [kind for kind in kinds if kind in POLICIES]
+    columns = {}
+    for kind, name in {"scratch": "from scratch", **kinds}.items():
+        columns[f"{name}, %"] = comparison.apply(spread, axis="columns", name=kind)
+    for policy, control in product(policies, CONTROLS):
+        texts = comparison.apply(gain, axis="columns", policy=policy, control=control)
+        columns[f"{policy} − {'λ=0' if control == 'untreated' else 'MLL'}, points"] = texts
+    columns["n"] = comparison.apply(seeds, axis="columns")
+    columns["status"] = comparison.apply(status, axis="columns")
     setting = comparison.loc[:, : SETTING[-1]]
     return pd.concat([setting, pd.DataFrame(columns)], axis="columns")
 

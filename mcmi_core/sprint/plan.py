@@ -11,7 +11,7 @@ from mcmi_core.experiments import Cifar100Distillation, FewShot, ZeroShot
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
-from mcmi_core.runs.config import Part, Run, Teacher
+from mcmi_core.runs.config import Run
 from mcmi_core.training.recipe import Recipe
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -23,6 +23,7 @@ PAIR = Pair(
     teacher="resnet56",
     student="resnet20",
     lam=LAM,
+    tracked_lam=LAM,
     recipe=Recipe(precision="bf16", evaluate_every=0).shortened(80),
     fine_tuning=Recipe(precision="bf16", evaluate_every=0, epochs=20, schedule="cosine"),
 )
@@ -43,20 +44,13 @@ TABLE_PAIR = Pair(
 
 MORE_OMITTED = ((9, 7), (9, 7, 5), (9, 7, 5, 3, 1), (9, 7, 5, 3, 1, 0))
 
-TEACHERS = (("fixed", 0.0), ("fixed", LAM), ("tracked", LAM))
-"""Centroid policies and λ of fine-tuned teachers; with λ = 0, the control."""
-
 
 def decisive(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experiment]:
-    """Zero-shot, and few-shot for each way of fine-tuning."""
-    zero_shot = ZeroShot(pair=pair, teachers=TEACHERS, omitted_sets=((9,),), seeds=seeds)
-    few_shot = [
-        FewShot(
-            pair=replace(pair, centroids=policy, lam=lam), fractions={"kd": (FEW,)}, seeds=seeds
-        )
-        for policy, lam in TEACHERS
+    """Zero-shot and few-shot: both kinds of MCMI, with their controls."""
+    return [
+        ZeroShot(pair=pair, omitted_sets=((9,),), seeds=seeds),
+        FewShot(pair=pair, fractions={"kd": (FEW,)}, seeds=seeds),
     ]
-    return [zero_shot, *few_shot]
 
 
 def further(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experiment]:
@@ -73,36 +67,17 @@ def further(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experimen
             FewShot(pair=TABLE_PAIR, fractions={"kd": (FEW,)}, seeds=seeds),
             Cifar100Distillation(pairs=(TABLE_PAIR,), frameworks=FRAMEWORKS, seeds=seeds[:3]),
         ]
-    zero_shot = ZeroShot(pair=pair, teachers=TEACHERS, omitted_sets=MORE_OMITTED, seeds=seeds)
-    return [*on_tiny_imagenet, zero_shot]
-
-
-def from_scratch(
-    pair: Pair = PAIR,
-    seeds: tuple[int, ...] = SEEDS,
-    fraction: float = 1.0,
-    precision: str = "bf16",
-) -> list[Run]:
-    """The student without a teacher, on all or few of the samples."""
-    return [
-        Teacher(
-            data=pair.data,
-            model=pair.student,
-            objective="mll",
-            part=Part(fraction=fraction, seed=seed),
-            recipe=pair.recipe.model_copy(update={"precision": precision}),
-            seed=seed,
-        )
-        for seed in seeds
-    ]
+    return [*on_tiny_imagenet, ZeroShot(pair=pair, omitted_sets=MORE_OMITTED, seeds=seeds)]
 
 
 def controls(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> dict[str, list[Run]]:
-    """Students without a teacher; and on all samples in float32 too, to see what bf16 costs."""
+    """Students without a teacher on all samples; in float32 too, to see what bf16 costs."""
+    float32 = replace(pair, recipe=pair.recipe.model_copy(update={"precision": "float32"}))
     return {
-        f"from scratch, {FEW:.0%} of the samples, bf16": from_scratch(pair, seeds, FEW),
-        "from scratch, all samples, bf16": from_scratch(pair, seeds),
-        "from scratch, all samples, float32": from_scratch(pair, seeds, precision="float32"),
+        f"from scratch, all samples, {each.recipe.precision}": [
+            each.student_from_scratch(seed) for seed in seeds
+        ]
+        for each in (pair, float32)
     }
 
 

@@ -10,13 +10,14 @@ from scipy import stats
 from mcmi_core.base.statistics import (
     Interval,
     gains,
+    holm,
     mean_interval,
+    p_value,
     paired_difference,
     partial_correlation,
     selection_effects,
     slopes,
     summarise,
-    verdict,
     within_seed_intervals,
 )
 
@@ -111,12 +112,62 @@ def test_differences_are_over_seeds_that_both_have():
     assert gains(DONE[:0], "accuracy", control="MLL").empty
 
 
-@pytest.mark.parametrize(
-    ("interval", "expected"),
-    [((1, 0.1, 2), "holds"), ((-1, -2, -0.1), "does not hold"), ((1, -0.1, 2), "open")],
-)
-def test_verdict(interval, expected):
-    assert verdict(Interval(*interval, n=5)) == expected
+def test_p_value_equals_scipys_paired_test():
+    treatment, control = [3.0, 5.0, 4.5, 2.0], [2.0, 4.8, 4.0, 2.5]
+    expected = stats.ttest_rel(treatment, control).pvalue
+    for confidence in (0.95, 0.9):
+        difference = paired_difference(treatment, control, confidence)
+        assert p_value(difference, confidence) == pytest.approx(expected)
+    negative = paired_difference(control, treatment)
+    assert p_value(negative) == pytest.approx(expected)
+
+
+def test_p_value_is_below_five_percent_where_the_interval_excludes_zero():
+    random = np.random.default_rng(5)
+    decided = set()
+    for _ in range(200):
+        difference = mean_interval(random.normal(1, 1, size=5))
+        excludes = difference.low > 0 or difference.high < 0
+        assert (p_value(difference) < 0.05) == excludes
+        decided.add(excludes)
+    assert decided == {True, False}
+
+
+def test_p_value_of_equal_replicates():
+    assert p_value(mean_interval([0, 0, 0])) == 1
+    assert p_value(mean_interval([2, 2])) == 0
+
+
+def stepwise_rejections(p_values, level):
+    """Holm's procedure as it is told: compare the smallest with level / m, and so on, and stop."""
+    left, rejected = sorted(range(len(p_values)), key=lambda i: p_values[i]), set()
+    while left and p_values[left[0]] <= level / len(left):
+        rejected.add(left.pop(0))
+    return rejected
+
+
+def test_holm_rejects_what_its_steps_reject():
+    random = np.random.default_rng(6)
+    for number in (1, 2, 5, 12):
+        p_values = list(random.uniform(0, 0.1, size=number))
+        adjusted = holm(p_values)
+        for level in random.uniform(0, 0.3, size=20):
+            rejected = {i for i, p in enumerate(adjusted) if p <= level}
+            assert rejected == stepwise_rejections(p_values, level)
+
+
+def test_holm_by_hand():
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.5, 0.9]) == [1, 1]
+    assert holm([0.02, 0.02]) == pytest.approx([0.04, 0.04])
+    assert holm([]) == []
+
+
+def test_holm_keeps_false_alarms_rare():
+    """Of ten true null hypotheses, any is rejected in 5 % of all cases: 1 − (1 − 0.05 / 10)¹⁰."""
+    random = np.random.default_rng(7)
+    alarms = [min(holm(list(random.uniform(size=10)))) < 0.05 for _ in range(4000)]
+    assert np.mean(alarms) == pytest.approx(1 - (1 - 0.005) ** 10, abs=0.012)
 
 
 def test_within_seed_intervals_ignore_what_a_seed_adds_to_all_settings():

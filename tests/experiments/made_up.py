@@ -23,8 +23,8 @@ PAIR = Pair(
     data="oracle",
     teacher="mlp:width=64",
     student="mlp:width=8",
-    lam=0.7,
-    centroids="tracked",
+    lam=0.4,
+    tracked_lam=0.7,
     recipe=Recipe().shortened(20),
     fine_tuning=Recipe(epochs=5, schedule="cosine"),
     resample=True,
@@ -32,7 +32,10 @@ PAIR = Pair(
 """Every seed has data of its own."""
 
 FIXED_DATA = replace(PAIR, data="digits", resample=False)
-"""Every seed has the same data."""
+"""Every seed has the same data; P* is unknown."""
+
+LABELS = ("MLL", "fine-tuned λ=0", "MCMI fixed λ=0.4", "MCMI tracked λ=0.7", "true BCPD")
+"""Of the teachers of `PAIR`; those of `FIXED_DATA` are all but the last."""
 
 
 class MadeUpRecords:

@@ -1,23 +1,31 @@
 from dataclasses import replace
 
 import pytest
-from made_up import FIXED_DATA, PAIR, made_up_lab
+from made_up import FIXED_DATA, LABELS, PAIR, made_up_lab
 
 from mcmi_core.experiments.bayes_oracle import TEACHER_METRICS, BayesOracle
 from mcmi_core.experiments.lab import Lab
 
-EXPERIMENT = BayesOracle(pair=PAIR, lam_fixed=0.4, lam_tracked=0.7, seeds=(0, 1, 2))
-MLL, FIXED, TRACKED, TRUTH = EXPERIMENT.labels
-DISTANCE = {MLL: 1.0, FIXED: 0.75, TRACKED: 0.5, TRUTH: 0.0}
-"""KL(P* ‖ P) on training inputs; on test inputs MCMI is farther away by as much as it is nearer."""
-GAIN = {MLL: 0, FIXED: 1, TRACKED: 2, TRUTH: 4}
-"""Points of a student on all the data; twice as many on 5 %."""
+EXPERIMENT = BayesOracle(pair=PAIR, seeds=(0, 1, 2))
+MLL, UNTREATED, FIXED, TRACKED, TRUTH = LABELS
+ALONE = "from scratch"
+DISTANCE = {MLL: 1.0, UNTREATED: 0.875, FIXED: 0.75, TRACKED: 0.5, TRUTH: 0.0}
+"""KL(P* ‖ P) on training inputs; on test inputs a network is as much farther away as it is nearer
+here."""
+GAIN = {MLL: 0, UNTREATED: 0.5, FIXED: 1, TRACKED: 2, TRUTH: 4}
+"""Points of a student on all the data, 8 for every nat that is less far from the truth; twice as
+many on 5 %. Without a teacher it has 10 points less than MLL's."""
+
+
+def is_alone(run):
+    return run.stage == "teacher" and run.model == PAIR.student_from_scratch(0).model
 
 
 def answer(run):
+    if is_alone(run):
+        return percent(50 + run.seed)
     if run.stage == "student":
-        gain = GAIN[run.label] * (2 if run.part.fraction == 0.05 else 1)
-        return {"metrics": {"test": {"accuracy_percent": 60 + run.seed + gain}}}
+        return percent(60 + run.seed + GAIN[run.label] * (2 if run.part.fraction == 0.05 else 1))
     metrics = {"ll_nats": -0.1, "cmi_nats": 0.2, "accuracy_percent": 70}
     train = DISTANCE[run.label]
     test = 2 - train if run.stage == "teacher" else 0.0
@@ -29,73 +37,149 @@ def answer(run):
     }
 
 
-def collapsing(*seeds) -> Lab:
-    """Teachers with ``fixed`` centroids collapsed for some seeds; their students did not run."""
+def percent(accuracy):
+    return {"metrics": {"test": {"accuracy_percent": accuracy}}}
 
-    def collapses(run):
-        return run.label == FIXED and run.seed in seeds
+
+def collapsing(label, *seeds) -> Lab:
+    """A teacher collapsed for some seeds; its students did not run."""
 
     def collapsing_answer(run):
-        if not collapses(run):
+        if run.label != label or is_alone(run) or run.seed not in seeds:
             return answer(run)
         return None if run.stage == "student" else {"status": "collapsed"}
 
     return made_up_lab(collapsing_answer)
 
 
+def by_claim(findings):
+    return {finding.claim: finding for finding in findings}
+
+
 def test_all_students_and_so_all_teachers_are_asked_for():
     runs = EXPERIMENT.runs()
-    assert len({run.key for run in runs}) == len(runs) == 2 * 3 * 4
-    teachers = {run.teacher.key for run in runs}
-    assert teachers == {t.key for seed in (0, 1, 2) for t in EXPERIMENT.teachers_of(seed)}
-    assert [run.part.fraction for run in runs] == [1.0] * 12 + [0.05] * 12
-    assert [run.seed for run in runs[:5]] == [0, 0, 0, 0, 1]
+    assert len({run.key for run in runs}) == len(runs) == 2 * 3 * 6
+    taught = [run for run in runs if run.stage == "student"]
+    teachers = {run.teacher.key for run in taught}
+    assert teachers == {t.key for seed in (0, 1, 2) for t in PAIR.teachers(seed)}
+    assert [run.part.fraction for run in runs] == [1.0] * 18 + [0.05] * 18
+    assert [run.seed for run in runs[:7]] == [0] * 6 + [1]
 
 
 def test_findings():
     findings = EXPERIMENT.findings(made_up_lab(answer))
     means = {finding.claim: finding.difference.mean for finding in findings}
-    assert means == pytest.approx(
-        {
-            f"{FIXED} is closer to P* than MLL on training inputs": 0.25,
-            f"{TRACKED} is closer to P* than MLL on training inputs": 0.5,
-            f"{FIXED} is closer to P* than MLL on test inputs": -0.25,
-            f"{TRACKED} is closer to P* than MLL on test inputs": -0.5,
-            f"100% of the data: the student of {FIXED} beats MLL's": 1,
-            f"5% of the data: the student of {FIXED} beats MLL's": 2,
-            f"100% of the data: the student of {TRACKED} beats MLL's": 2,
-            f"5% of the data: the student of {TRACKED} beats MLL's": 4,
-            f"100% of the data: the student of {TRUTH} beats MLL's": 4,
-            f"5% of the data: the student of {TRUTH} beats MLL's": 8,
-        }
+    expected = {}
+    for inputs, sign in (("training", 1), ("test", -1)):
+        for treatment, control, nats in (
+            (FIXED, UNTREATED, 0.125),
+            (TRACKED, UNTREATED, 0.375),
+            (UNTREATED, MLL, 0.125),
+        ):
+            expected[f"{treatment} is closer to P* than {control} on {inputs} inputs"] = sign * nats
+    predicts = (
+        "the closer a teacher is to P* on training inputs, the better its student on 5% of the data"
     )
+    expected[predicts] = 1
+    for fraction, times in (("100%", 1), ("5%", 2)):
+        for treatment, control, points in (
+            (FIXED, UNTREATED, 0.5),
+            (TRACKED, UNTREATED, 1.5),
+            (UNTREATED, MLL, 0.5),
+            (TRUTH, MLL, 4),
+        ):
+            claim = f"{fraction} of the data: the student of {treatment} beats that of {control}"
+            expected[claim] = times * points
+        expected[f"{fraction} of the data: the student of {MLL} beats that of no teacher"] = 10
+    assert means == pytest.approx(expected)
+
+
+def test_what_decides():
+    findings = EXPERIMENT.findings(made_up_lab(answer))
     primary = [finding for finding in findings if finding.primary]
-    assert [finding.claim for finding in primary] == [
-        f"{TRACKED} is closer to P* than MLL on {split} inputs" for split in ("training", "test")
+    assert [(f.decides, f.policy, f.lam) for f in primary] == [
+        ("bcpd_train", "fixed", 0.4),
+        ("bcpd_train", "tracked", 0.7),
+        ("bcpd_test", "fixed", 0.4),
+        ("bcpd_test", "tracked", 0.7),
+        ("bcpd_predicts", "–", None),
     ]
-    assert [finding.verdict for finding in primary] == ["holds", "does not hold"]
-    assert {(finding.policy, finding.lam, finding.unit) for finding in primary} == {
-        ("tracked", 0.7, "nats")
-    }
-    assert {finding.networks for finding in primary} == {PAIR.teacher}
-    assert {(finding.replicate, finding.control) for finding in findings} == {
-        ("data and weights", "MLL")
-    }
-    students_of_the_truth = findings[-1]
-    assert (students_of_the_truth.policy, students_of_the_truth.lam) == ("–", None)
-    assert (students_of_the_truth.treatment, students_of_the_truth.unit) == (TRUTH, "points")
+    assert [f.verdict for f in primary] == ["holds", "holds", "opposite", "opposite", "holds"]
+    assert {f.unit for f in primary[:4]} == {"nats"}
+    assert {f.networks for f in primary[:4]} == {PAIR.teacher}
+    assert {f.control for f in primary[:4]} == {UNTREATED}
+    assert primary[1].against_mll.mean == 0.5
+    assert {finding.replicate for finding in findings} == {"data and weights"}
+    predicts = primary[-1]
+    assert (predicts.treatment, predicts.control, predicts.unit) == (
+        "teachers closer to P*",
+        "teachers farther from it",
+        "r",
+    )
+    truth = next(finding for finding in findings if finding.treatment == TRUTH)
+    assert (truth.policy, truth.lam, truth.unit) == ("–", None, "points")
 
 
 def test_the_few_samples_of_fixed_data_are_drawn_by_seed():
     experiment = replace(EXPERIMENT, pair=replace(PAIR, resample=False))
     for finding in experiment.findings(made_up_lab(answer)):
-        few = finding.claim.startswith("5% of the data")
+        few = "5% of the data" in finding.claim
         assert finding.replicate == ("weights and the few samples" if few else "weights")
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "r"),
+    [
+        ([50, 51, 52, 54], 1),  # as the distances are: 1, 0.875, 0.75, 0.5
+        ([54, 53, 52, 50], -1),
+        (
+            [51, 50, 50, 51],
+            0.0625 / 0.13671875**0.5,
+        ),  # Σ xy / √(Σ x² · Σ y²), from the means; Σ y² = 1
+    ],
+)
+def test_correlation_of_closeness_and_student(accuracies, r):
+    few = dict(zip(LABELS[:4], accuracies, strict=True))
+
+    def other(run):
+        known = run.stage == "student" and run.part.fraction == 0.05 and run.label in few
+        return percent(few[run.label]) if known else answer(run)
+
+    correlations = EXPERIMENT.correlations(made_up_lab(other))
+    assert correlations.to_dict() == pytest.approx(dict.fromkeys((0, 1, 2), r), abs=1e-4)
+
+
+def test_the_truth_takes_no_part_in_the_correlation():
+    def bad_student_of_the_truth(run):
+        return percent(1) if run.stage == "student" and run.label == TRUTH else answer(run)
+
+    assert list(EXPERIMENT.correlations(made_up_lab(bad_student_of_the_truth))) == pytest.approx(
+        [1, 1, 1]
+    )
+
+
+def test_seeds_without_a_correlation_are_left_out():
+    """Of seed 1 all students are equal; of seed 2 two teachers are left."""
+
+    def other(run):
+        if run.stage == "student" and run.seed == 1:
+            return percent(60)
+        if run.label in (FIXED, TRACKED) and run.seed == 2:
+            return None if run.stage == "student" else {"status": "collapsed"}
+        return answer(run)
+
+    lab = made_up_lab(other)
+    assert list(EXPERIMENT.correlations(lab).index) == [0]
+    assert "bcpd_predicts" not in {finding.decides for finding in EXPERIMENT.findings(lab)}
+
+
+def test_three_teachers_are_enough_for_a_correlation():
+    assert list(EXPERIMENT.correlations(collapsing(TRACKED, 1)).index) == [0, 1, 2]
 
 
 def test_tables():
     lab = made_up_lab(answer)
-    assert list(EXPERIMENT.teacher_table(lab).seed) == [0] * 4 + [1] * 4 + [2] * 4
+    assert list(EXPERIMENT.teacher_table(lab).seed) == [0] * 5 + [1] * 5 + [2] * 5
     distances = EXPERIMENT.distances(lab)
     assert list(distances.columns) == list(TEACHER_METRICS)
     assert {label: x.mean for label, x in distances.train_bcpd_kl_nats.items()} == DISTANCE
@@ -107,12 +191,14 @@ def test_tables():
         ("gain over MLL, points", "5% of the data"),
         ("runs", ""),
     ]
+    assert list(text.index) == [*LABELS, ALONE]
     assert list(text.loc[MLL])[2:] == ["", "", "done"]
     assert list(text.loc[TRUTH])[:3] == [
         "65.0 [62.5, 67.5]",
         "69.0 [66.5, 71.5]",
         "+4.0 [+4.0, +4.0]",
     ]
+    assert list(text.loc[ALONE])[2:4] == ["-10.0 [-10.0, -10.0]"] * 2
 
 
 def test_the_figures_numbers_are_those_that_other_tables_are_made_of():
@@ -125,26 +211,28 @@ def test_the_figures_numbers_are_those_that_other_tables_are_made_of():
         "few_shot_student_accuracy_percent",
         "few_shot_student_gain_points",
     ]
-    assert list(intervals["student_accuracy_percent"].index) == [MLL, FIXED, TRACKED, TRUTH]
-    assert list(intervals["student_gain_points"].index) == [FIXED, TRACKED, TRUTH]
+    assert list(intervals["train_cmi_nats"].index) == list(LABELS)
+    assert list(intervals["student_accuracy_percent"].index) == [*LABELS, ALONE]
+    assert list(intervals["student_gain_points"].index) == [*LABELS[1:], ALONE]
     assert intervals["few_shot_student_gain_points", TRACKED].mean == pytest.approx(4)
 
 
 def test_a_collapsed_teacher_leaves_the_other_seeds():
-    lab = collapsing(1)
-    by_claim = {finding.claim: finding.difference for finding in EXPERIMENT.findings(lab)}
-    assert len(by_claim) == 10
-    assert by_claim[f"{FIXED} is closer to P* than MLL on training inputs"].n == 2
-    assert by_claim[f"{TRACKED} is closer to P* than MLL on training inputs"].n == 3
+    lab = collapsing(FIXED, 1)
+    found = by_claim(EXPERIMENT.findings(lab))
+    assert len(found) == 6 + 1 + 2 * 5
+    about = f"is closer to P* than {UNTREATED} on training inputs"
+    assert found[f"{FIXED} {about}"].difference.n == 2
+    assert found[f"{TRACKED} {about}"].difference.n == 3
     assert EXPERIMENT.students_as_text(lab).loc[FIXED, "runs"] == "2 of 6 not run"
 
 
 def test_of_too_few_seeds_there_is_no_finding_but_a_count():
-    lab = collapsing(1, 2)
+    lab = collapsing(FIXED, 1, 2)
     claims = [finding.claim for finding in EXPERIMENT.findings(lab)]
-    assert len(claims) == 6
+    assert len(claims) == 4 + 1 + 2 * 4
     assert not any(FIXED in claim for claim in claims)
-    assert list(EXPERIMENT.distances(lab).index) == [MLL, TRACKED, TRUTH]
+    assert list(EXPERIMENT.distances(lab).index) == [MLL, UNTREATED, TRACKED, TRUTH]
     text = EXPERIMENT.students_as_text(lab).loc[FIXED]
     assert list(text) == ["", "", "", "", "4 of 6 not run"]
 
@@ -160,8 +248,6 @@ def test_a_truth_that_is_not_the_truth_is_a_bug():
         EXPERIMENT.findings(made_up_lab(wrong))
 
 
-def test_wrong_settings():
+def test_data_whose_truth_is_not_known():
     with pytest.raises(ValueError, match="P\\* must be known, as on oracle data; got digits"):
         replace(EXPERIMENT, pair=FIXED_DATA)
-    with pytest.raises(ValueError, match="must be among .*λ=0.9.*; got 'MCMI tracked λ=0.7'"):
-        replace(EXPERIMENT, lam_tracked=0.9)

@@ -3,24 +3,39 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import pandas as pd
 import pytest
-from made_up import PAIR, made_up_lab
+from made_up import FIXED_DATA, PAIR, MadeUpRecords
+from plausible import plausible
 
 from mcmi_core.base.errors import NotMeasured
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments import claims
-from mcmi_core.experiments.claims import CLAIMS, Claim, judge, scoreboard
+from mcmi_core.experiments.claims import CLAIMS, Claim, counted, scoreboard, verdicts_by_tier
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding, findings_table
+from mcmi_core.experiments.finding import TIERS, TRUTH_KNOWN, Finding, finding, findings_table
+from mcmi_core.experiments.lab import Lab
 from mcmi_core.profiles import PROFILES
 
 ABOVE, BELOW, ACROSS = Interval(2, 1, 3, 5), Interval(-2, -3, -1, 5), Interval(0.5, -1, 2, 5)
-LAB = made_up_lab(lambda run: None)
+ALL_TIERS = [TRUTH_KNOWN, *TIERS.values()]
 
 
-def found(claim: str, difference: Interval, *, primary: bool = True, **about) -> Finding:
-    about = {"quantity": "accuracy", **about}
-    return finding(LAB, PAIR, claim, difference, primary=primary, **about)
+def lab_of(profile: str) -> Lab:
+    return Lab(profile, MadeUpRecords(lambda run: None))
+
+
+def found(
+    difference: Interval,
+    *,
+    decides: str | None = "first",
+    profile: str = "cpu",
+    pair=PAIR,
+    centroids: str = "fixed",
+    **about,
+) -> Finding:
+    about = {"quantity": "accuracy", "teacher": pair.mcmi(0, centroids=centroids), **about}
+    return finding(lab_of(profile), pair, "it is better", difference, decides=decides, **about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,89 +57,148 @@ class Other(MadeUp):
 
 @pytest.fixture
 def two_claims(monkeypatch):
-    asked = (Claim("first", "+1", "12_b"), Claim("second", "Figure 2", "13_c"))
+    asked = (Claim("first", "It is.", "+1", "12_b"), Claim("second", "So?", "Figure 2", "13_c"))
     monkeypatch.setattr(claims, "CLAIMS", asked)
 
 
-@pytest.mark.parametrize(
-    ("differences", "word"),
-    [
-        ([ABOVE], "holds"),
-        ([ABOVE, ABOVE], "holds"),
-        ([ABOVE, ACROSS], "partly"),
-        ([BELOW, ABOVE], "partly"),
-        ([ACROSS], "open"),
-        ([BELOW], "does not hold"),
-        ([ACROSS, BELOW], "does not hold"),
-    ],
-)
-def test_verdicts(differences, word):
-    assert judge(found("a", difference) for difference in differences) == word
+def board_of(*given: Finding, profile: str = "cpu", others=()):
+    return scoreboard([([MadeUp(given=given), Other(given=None)], lab_of(profile)), *others])
 
 
-@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
-def test_every_claim_names_an_experiment_of_every_profile(profile):
+def test_claims_have_different_keys_and_statements():
+    assert len({claim.key for claim in CLAIMS}) == len(CLAIMS)
+    assert len({claim.statement for claim in CLAIMS}) == len(CLAIMS)
+
+
+def test_every_claim_names_an_experiment():
+    assert {claim.experiment for claim in CLAIMS} <= {e.name for e in PROFILES["smoke"].experiments}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_claim_that_a_profile_measures_has_one_primary_finding_of_each_kind(name):
+    """Every experiment says what it decides; together they decide every claim."""
+    profile, decided = PROFILES[name], set()
+    lab = Lab(name, MadeUpRecords(plausible))
+    for experiment in profile.experiments:
+        primary = [each for each in experiment.findings(lab) if each.primary]
+        kinds = [(each.decides, each.policy) for each in primary]
+        assert len(set(kinds)) == len(kinds), experiment
+        for key in {each.decides for each in primary}:
+            policies = {policy for decides, policy in kinds if decides == key}
+            assert policies in ({"fixed"}, {"fixed", "tracked"}, {"–"}), (key, experiment)
+        decided |= {(experiment.name, each.decides) for each in primary}
     names = {experiment.name for experiment in profile.experiments}
-    assert {claim.experiment for claim in CLAIMS} <= names
+    assert decided <= {(claim.experiment, claim.key) for claim in CLAIMS}
+    expected = {(c.experiment, c.key) for c in CLAIMS if c.experiment in names}
+    assert decided == expected
 
 
-def test_without_records_nothing_is_measured():
-    board = scoreboard(PROFILES["smoke"].experiments, LAB)
-    assert list(board.statement) == [claim.statement for claim in CLAIMS]
-    assert set(board.decision) == {"not measured"}
-    assert board[["mean", "low", "high", "n", "lam", "claim", "verdict"]].isna().all(axis=None)
+@pytest.mark.parametrize(("profile", "tiers"), [("smoke", ["smoke"]), ("cpu", ALL_TIERS)])
+def test_without_records_nothing_is_measured(profile, tiers):
+    board = scoreboard([(PROFILES[profile].experiments, lab_of(profile))])
+    assert list(board.key) == [claim.key for claim in CLAIMS for _ in tiers]
+    assert list(board.tier) == tiers * len(CLAIMS)
+    assert set(board.verdict) == {"not measured"}
+    numbers = ["mean", "low", "high", "n", "lam", "mll_mean", "mll_low", "mll_high"]
+    assert board[[*numbers, "claim", "treatment"]].isna().all(axis=None)
+    assert all(board[column].dtype == float for column in numbers)
+    assert counted(board) == "0 primary comparisons"
+    assert verdicts_by_tier(board).empty
 
 
-def test_one_row_per_primary_finding(two_claims):
-    first = (
-        found("a", ABOVE),
-        found("b", BELOW, primary=False),
-        found("c", ACROSS, unit="nats", treatment="T = 4", control="T = 1"),
-    )
-    board = scoreboard([MadeUp(given=first), Other(given=None)], LAB)
-    assert list(board.statement) == ["first", "first", "second"]
-    assert list(board.paper) == ["+1", "+1", "Figure 2"]
-    assert list(board.notebook) == ["12_b", "12_b", "13_c"]
-    assert list(board.decision) == ["partly", "partly", "not measured"]
-    assert list(board.claim[:2]) == ["a", "c"]
+def test_one_row_for_each_claim_tier_and_kind(two_claims):
+    known = (found(ABOVE, against_mll=ACROSS), found(BELOW, centroids="tracked"))
+    photographs = found(ACROSS, pair=FIXED_DATA, unit="nats", control="T = 1")
+    exploratory = found(ABOVE, decides=None)
+    board = board_of(*known, photographs, exploratory)
+    assert list(board.key) == ["first"] * 5 + ["second"] * 4
+    assert list(board.tier[:5]) == [TRUTH_KNOWN, *ALL_TIERS]
+    assert list(board.tier[5:]) == ALL_TIERS
+    assert list(board.statement[4:6]) == ["It is.", "So?"]
+    assert list(board.paper[4:6]) == ["+1", "Figure 2"]
+    assert list(board.notebook[4:6]) == ["12_b", "13_c"]
+    assert list(board.verdict) == ["holds against λ=0 only", "opposite", "open"] + [
+        "not measured"
+    ] * 6
+    assert list(board.policy[:3]) == ["fixed", "tracked", "fixed"]
+    assert list(board.lam[:3]) == [0.4, 0.7, 0.4]
     assert board.loc[0, ["mean", "low", "high", "n"]].tolist() == [2, 1, 3, 5]
-    assert board.loc[0, ["policy", "lam", "control", "kind"]].tolist() == [
-        "tracked",
-        0.7,
-        "MLL",
-        "primary",
-    ]
-    assert board.loc[1, ["unit", "policy", "treatment"]].tolist() == ["nats", "–", "T = 4"]
-    assert board.loc[2, ["mean", "claim", "policy", "n"]].isna().all()
+    assert board.loc[0, ["mll_mean", "mll_low", "mll_high"]].tolist() == [0.5, -1, 2]
+    assert board.loc[2, ["unit", "control", "data"]].tolist() == ["nats", "T = 1", "digits"]
+    assert board.loc[3:, ["mean", "claim", "policy", "n"]].isna().all(axis=None)
 
 
-def test_what_a_claim_decides_is_what_its_experiment_finds(two_claims):
-    """The board has the findings' columns as they are, and adds four."""
-    given = (found("a", ABOVE), found("b", ACROSS))
-    board = scoreboard([MadeUp(given=given), Other(given=(found("c", BELOW),))], LAB)
-    table = findings_table([*given, found("c", BELOW)])
-    added = ["statement", "paper", "notebook", "decision"]
+def test_the_board_has_what_the_findings_say(two_claims):
+    """Their columns as they are, and four more."""
+    given = [found(ABOVE, against_mll=BELOW), found(ACROSS, centroids="tracked", against_mll=ABOVE)]
+    board, table = board_of(*given), findings_table(given)
+    added = ["key", "statement", "paper", "notebook"]
     assert list(board.columns) == [*added, *table.columns]
-    assert board[table.columns].to_dict("list") == table.to_dict("list")
-    assert list(board.decision) == ["partly", "partly", "does not hold"]
+    pd.testing.assert_frame_equal(board.loc[:1, table.columns], table, check_dtype=False)
+
+
+def test_several_data_sets_of_a_tier_have_rows_of_their_own(two_claims):
+    other = replace(FIXED_DATA, data="cifar10")
+    board = board_of(found(ABOVE, pair=FIXED_DATA), found(BELOW, pair=other))
+    photographs = board[(board.tier == TIERS["cpu"]) & (board.key == "first")]
+    assert list(photographs.data) == ["digits", "cifar10"]
+
+
+def test_a_profile_that_is_no_evidence_is_one_tier(two_claims):
+    given = (found(ABOVE, profile="smoke"), found(BELOW, profile="smoke", pair=FIXED_DATA))
+    board = board_of(*given, profile="smoke")
+    assert list(board.tier) == ["smoke"] * 3
+    assert list(board.verdict) == ["holds", "opposite", "not measured"]
+
+
+def test_tiers_come_from_several_profiles_and_the_same_question_counts_once(two_claims):
+    """Where the truth is known, a profile for a GPU asks what that for a CPU asks."""
+    again = MadeUp(given=(found(BELOW, profile="gpu"), found(BELOW, profile="gpu", pair=FIXED_DATA)))
+    cpu = found(ABOVE), found(ACROSS, pair=FIXED_DATA)
+    board = board_of(*cpu, others=[([again], lab_of("gpu"))])
+    first = board[board.key == "first"]
+    assert list(first.tier) == ALL_TIERS
+    assert list(first.verdict) == ["holds", "open", "opposite", "not measured"]
+    assert first.profile.tolist()[:3] == ["cpu", "cpu", "gpu"]
 
 
 def test_a_claim_whose_runs_collapsed_stays_on_the_board(two_claims):
-    exploratory = (found("a", ABOVE, primary=False),)
-    board = scoreboard([MadeUp(given=exploratory), Other(given=())], LAB)
-    assert list(board.statement) == ["first", "second"]
-    assert list(board.decision) == ["not measured", "not measured"]
+    board = board_of(found(ABOVE, decides=None))
+    assert list(board.key) == ["first"] * 4 + ["second"] * 4
+    assert set(board.verdict) == {"not measured"}
 
 
-def test_a_claim_that_nobody_asks(two_claims):
-    with pytest.raises(KeyError, match="13_c"):
-        scoreboard([MadeUp(given=None)], LAB)
+def test_verdicts_are_counted(two_claims):
+    known = [found(each, centroids=c) for each in (ABOVE, BELOW) for c in ("fixed", "tracked")]
+    board = board_of(*known, found(ACROSS, pair=FIXED_DATA), found(ABOVE, pair=FIXED_DATA))
+    assert counted(board) == "6 primary comparisons: 3 holds, 2 opposite, 1 open"
+    table = verdicts_by_tier(board)
+    assert list(table.columns) == ["holds", "opposite", "open"]  # the most frequent first
+    assert table.to_dict("index") == {
+        (TRUTH_KNOWN, "fixed"): {"holds": 1, "opposite": 1, "open": 0},
+        (TRUTH_KNOWN, "tracked"): {"holds": 1, "opposite": 1, "open": 0},
+        (TIERS["cpu"], "fixed"): {"holds": 1, "opposite": 0, "open": 1},
+    }
+
+
+@pytest.mark.parametrize("key", ["second", "third"])
+def test_an_experiment_decides_its_own_claims(two_claims, key):
+    with pytest.raises(ValueError, match=f"12_b cannot decide '{key}'; it decides first"):
+        board_of(found(ABOVE, decides=key))
+
+
+def test_an_experiment_without_a_claim(two_claims):
+    class Third(MadeUp):
+        name = "14_d"
+
+    with pytest.raises(ValueError, match="14_d cannot decide 'first'; it decides no claim"):
+        scoreboard([([Third(given=(found(ABOVE),))], lab_of("cpu"))])
 
 
 def test_other_errors_are_not_taken_for_missing_records(two_claims):
     class Broken(MadeUp):
         def findings(self, lab):
-            return [replace(found("a", ABOVE), no_such_field=1)]
+            return [replace(found(ABOVE), no_such_field=1)]
 
     with pytest.raises(TypeError):
-        scoreboard([Broken(given=None), Other(given=None)], LAB)
+        scoreboard([([Broken(given=None)], lab_of("cpu"))])

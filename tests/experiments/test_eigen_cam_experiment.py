@@ -1,16 +1,16 @@
 from dataclasses import replace
 
 import pytest
-from made_up import FIXED_DATA, made_up_lab
+from made_up import FIXED_DATA, LABELS, made_up_lab
 
 from mcmi_core.base.errors import NotMeasured
 from mcmi_core.experiments.eigen_cam import EigenCam
 
 EXPERIMENT = EigenCam(pair=FIXED_DATA, stage=1, seeds=(0, 1, 2))
-MLL, UNTREATED, MCMI = "MLL", "MCMI tracked λ=0", "MCMI tracked λ=0.7"
-COVERAGE = {MLL: 40, UNTREATED: 45, MCMI: 42}
+MLL, UNTREATED, FIXED, TRACKED, _ = LABELS
+COVERAGE = {MLL: 40, UNTREATED: 45, FIXED: 42, TRACKED: 48}
 """Percent at stage 1 of maps as drawn; centred ones have a tenth of it, stage 2 twice."""
-INFORMATION = {MLL: 0.5, UNTREATED: 0.2, MCMI: 0.3}
+INFORMATION = {MLL: 0.5, UNTREATED: 0.2, FIXED: 0.3, TRACKED: 0.4}
 """Nats at stage 1; likewise."""
 
 
@@ -18,7 +18,7 @@ def answer(run):
     """Every seed adds a point of coverage and a hundredth of a nat to MCMI."""
     if run.stage != "measurement":
         return {"metrics": {"train": {"cmi_nats": 0.1 + run.seed}, "test": {}}}
-    label, extra = run.of.label, run.of.seed * (run.of.label == MCMI)
+    label, extra = run.of.label, run.of.seed * ("MCMI" in run.of.label)
     if run.what.name == "eigen_cam_maps":
         return {"result": {"class_index": [0, 1], "picture": ["p", "q"], "heat": [[[0]], [[1]]]}}
     share = 0.1 if run.what.options.get("centred") else 1
@@ -33,30 +33,36 @@ def answer(run):
     }
 
 
-def test_eight_findings_of_which_one_is_primary():
+def test_findings():
     findings = EXPERIMENT.findings(made_up_lab(answer))
     means = {finding.claim: finding.difference.mean for finding in findings}
-    assert means == pytest.approx(
-        {
-            "MCMI's maps of stage 1 cover more of the image than MLL's": 3,
-            "MCMI's maps of stage 1 cover more of the image than MCMI tracked λ=0's": -2,
-            "MCMI's maps of stage 1 differ more within a class than MLL's": -0.19,
-            "MCMI's maps of stage 1 differ more within a class than MCMI tracked λ=0's": 0.11,
-            "MCMI's centred maps of stage 1 cover more of the image than MLL's": 0.3,
-            "MCMI's centred maps of stage 1 cover more of the image than MCMI tracked λ=0's": -0.2,
-            "MCMI's centred maps of stage 1 differ more within a class than MLL's": -0.019,
-            "MCMI's centred maps of stage 1 differ more within a class than MCMI tracked λ=0's": (
-                0.011
-            ),
-        }
-    )
-    first = findings[0]
-    assert [finding.primary for finding in findings] == [True] + [False] * 7
-    assert (first.unit, findings[2].unit) == ("points", "nats")
-    assert {(f.policy, f.lam, f.replicate, f.networks) for f in findings} == {
-        ("tracked", 0.7, "weights", "mlp:width=64")
-    }
-    assert [f.control for f in findings[:2]] == [MLL, UNTREATED]
+    expected = {}
+    for kind, share in (("maps", 1), ("centred maps", 0.1)):
+        for treatment, control, coverage, information in (
+            (FIXED, UNTREATED, -2, 0.11),  # a seed adds 1 and 0.01 on average
+            (TRACKED, UNTREATED, 4, 0.21),
+            (UNTREATED, MLL, 5, -0.3),
+        ):
+            of = f"{kind} of stage 1: those of {treatment}"
+            expected[f"{of} cover more of the image than those of {control}"] = share * coverage
+            expected[f"{of} differ more within a class than those of {control}"] = (
+                share * information
+            )
+    assert means == pytest.approx(expected)
+
+
+def test_the_coverage_of_maps_as_drawn_is_primary():
+    findings = EXPERIMENT.findings(made_up_lab(answer))
+    fixed, tracked = (finding for finding in findings if finding.primary)
+    assert fixed.claim.startswith(f"maps of stage 1: those of {FIXED} cover more")
+    assert [f.decides for f in (fixed, tracked)] == ["eigen_cam"] * 2
+    assert [(f.policy, f.lam, f.control) for f in (fixed, tracked)] == [
+        ("fixed", 0.4, UNTREATED),
+        ("tracked", 0.7, UNTREATED),
+    ]
+    assert tracked.against_mll.mean == pytest.approx(9)
+    assert (fixed.unit, findings[3].unit) == ("points", "nats")
+    assert {(f.replicate, f.networks) for f in findings} == {("weights", "mlp:width=64")}
 
 
 def test_one_row_per_kind_of_map_teacher_and_stage():
@@ -70,10 +76,10 @@ def test_one_row_per_kind_of_map_teacher_and_stage():
         "coverage_percent",
         "place_information_nats",
     ]
-    assert len(table) == 2 * 9 * 2
-    assert list(table.label[:6:2]) == [MLL, UNTREATED, MCMI]
+    assert len(table) == 2 * 12 * 2
+    assert list(table.label[:8:2]) == [MLL, UNTREATED, FIXED, TRACKED]
     drawn = EXPERIMENT.drawn(table)
-    assert len(drawn) == 9
+    assert len(drawn) == 12
     assert not drawn.centred.any()
     assert set(drawn.stage_index) == {1}
 
@@ -112,39 +118,35 @@ def test_a_stage_that_there_is_not():
         replace(EXPERIMENT, stage=3).coverage_table(made_up_lab(answer))
 
 
-def test_a_treatment_that_is_the_control():
-    with pytest.raises(ValueError, match="λ must be above 0, which is the control's, got 0"):
-        replace(EXPERIMENT, pair=replace(FIXED_DATA, lam=0.0))
-
-
 def test_all_runs_are_asked_for_once():
     asked = [run.key for run in EXPERIMENT.runs()]
-    assert len(asked) == len(set(asked)) == 9 + 9 + 9 + 3
+    assert len(asked) == len(set(asked)) == 12 + 12 + 12 + 4
     assert {run.of.seed for run in EXPERIMENT.maps()} == {0}
 
 
 def test_the_maps_of_the_first_seeds_teachers():
     pictures = EXPERIMENT.pictures(made_up_lab(answer))
-    assert list(pictures.label) == [MLL, MLL, UNTREATED, UNTREATED, MCMI, MCMI]
+    assert list(pictures.label[::2]) == [MLL, UNTREATED, FIXED, TRACKED]
     assert list(pictures.picture[:2]) == ["p", "q"]
 
 
-@pytest.mark.parametrize(("seeds", "left"), [((1,), 2), ((1, 2), None), ((0, 1, 2), None)])
+@pytest.mark.parametrize(("seeds", "left"), [((1,), {2}), ((1, 2), set()), ((0, 1, 2), set())])
 def test_mcmi_teachers_that_collapsed(seeds, left):
     def answer_or_collapse(run):
         teacher = run.of if run.stage == "measurement" else run
-        if teacher.label != MCMI or teacher.seed not in seeds:
+        if teacher.label != TRACKED or teacher.seed not in seeds:
             return answer(run)
         return {"status": "collapsed"} if teacher is run else None
 
     lab = made_up_lab(answer_or_collapse)
     findings = EXPERIMENT.findings(lab)
-    assert [finding.difference.n for finding in findings] == ([left] * 8 if left else [])
-    assert EXPERIMENT.outcomes(lab)[MCMI] == f"{len(seeds)} of 3 collapsed"
-    assert (MCMI in EXPERIMENT.teacher_summary(lab, ["train_cmi_nats"]).index) == bool(left)
+    assert {f.difference.n for f in findings if f.treatment == TRACKED} == left
+    assert {f.difference.n for f in findings if f.treatment == FIXED} == {3}
+    assert EXPERIMENT.outcomes(lab)[TRACKED] == f"{len(seeds)} of 3 collapsed"
+    assert (TRACKED in EXPERIMENT.teacher_summary(lab, ["train_cmi_nats"]).index) == bool(left)
     shown = EXPERIMENT.coverage_summary(lab).index.get_level_values("label")
-    assert (MCMI in shown) == bool(left)
-    assert {MLL, UNTREATED} <= set(shown)
+    assert (TRACKED in shown) == bool(left)
+    assert {MLL, UNTREATED, FIXED} <= set(shown)
 
 
 def test_nothing_is_concluded_from_missing_records():

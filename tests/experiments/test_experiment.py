@@ -45,6 +45,14 @@ def test_all_pairs_of_the_settings():
     assert list(Made(pair=PAIR).all_pairs()) == [PAIR]
 
 
+def test_a_figure_is_named_after_experiment_part_and_data():
+    """Of its first pair; data that is a folder of images has the folder's name."""
+    assert Made(pair=PAIR).figure_name() == "15_made_oracle"
+    photographs = replace(PAIR, data="imagefolder:folder=cifar10-jpeg,image_size=16")
+    made = Made(pair=photographs, pairs=(OTHER,))
+    assert made.figure_name("confusion") == "15_made_confusion_cifar10-jpeg"
+
+
 def test_an_experiment_says_its_runs_and_findings_itself():
     with pytest.raises(NotImplementedError):
         Made(pair=PAIR).runs()

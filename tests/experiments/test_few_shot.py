@@ -2,39 +2,103 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from made_up import FIXED_DATA, PAIR, accuracy, made_up_lab
+from made_up import FIXED_DATA, LABELS, PAIR, accuracy, made_up_lab
 
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.few_shot import FewShot, authors_accuracy, beside_authors
 from mcmi_core.experiments.reference import authors_few_shot
 
 EXPERIMENT = FewShot(
-    pair=PAIR, seeds=(0, 1, 2), fractions={"kd": (0.05, 0.5), "crd:num_negatives=8": (0.05,)}
+    pair=PAIR,
+    seeds=(0, 1, 2),
+    fractions={"kd": (0.05, 0.5, 1.0), "crd:num_negatives=8": (0.05,)},
 )
+MLL, UNTREATED, FIXED, TRACKED, TRUTH = LABELS
+GAIN = {MLL: 0, UNTREATED: 1, FIXED: 2, TRACKED: 5, TRUTH: 9}
+"""Points at 5 %; half of it at 50 %, nothing with all the data. A seed adds a tenth to MCMI's."""
 
 
 def answer(run):
-    """MCMI's students gain 4 points at 5 % and 1 at 50 %, give or take a tenth by seed."""
+    """Without a teacher students have 10 points less than MLL's, whatever they see."""
+    if run.stage == "bayes":
+        return accuracy(80)
     if run.stage == "teacher":
-        return accuracy(70)
-    gain = {0.05: 4, 0.5: 1, 1.0: 0}[run.part.fraction] + run.seed / 10
-    return accuracy(50 + gain * ("MCMI" in run.label))
+        alone = run.model == PAIR.student_from_scratch(0).model
+        return accuracy(40 if alone else 70)
+    share = {0.05: 1, 0.5: 0.5, 1.0: 0}[run.part.fraction]
+    return accuracy(50 + share * GAIN[run.label] + run.seed / 10 * ("MCMI" in run.label))
 
 
-def test_gain_at_every_fraction_and_between_fractions():
-    findings = EXPERIMENT.findings(made_up_lab(answer))
-    means = {finding.claim: finding.difference.mean for finding in findings}
+def losing(label, seeds):
+    """Some teachers collapsed, so that their students were not run."""
+
+    def some_collapse(run):
+        if run.label == label and run.seed in seeds:
+            return {"status": "collapsed"} if run.stage == "teacher" else None
+        return answer(run)
+
+    return made_up_lab(some_collapse)
+
+
+def by_claim(findings):
+    return {finding.claim: finding for finding in findings}
+
+
+def test_mcmi_against_its_controls_at_every_fraction():
+    found = by_claim(EXPERIMENT.findings(made_up_lab(answer)))
+    means = {claim: finding.difference.mean for claim, finding in found.items()}
+    expected = {}
+    for distiller, fraction, share in (
+        ("kd", "5%", 1),
+        ("kd", "50%", 0.5),
+        ("kd", "100%", 0),
+        ("crd", "5%", 1),
+    ):
+        about = f"{distiller}, {fraction} of the data: the student of"
+        expected[f"{about} {FIXED} beats that of {UNTREATED}"] = share * 1 + 0.1
+        expected[f"{about} {TRACKED} beats that of {UNTREATED}"] = share * 4 + 0.1
+        expected[f"{about} {UNTREATED} beats that of {MLL}"] = share * 1
+        if distiller != "crd":  # which cannot compare the truth's features
+            expected[f"{about} {TRUTH} beats that of {MLL}"] = share * 9
+        expected[f"{about} {MLL} beats that of no teacher"] = 10
+    assert {claim: mean for claim, mean in means.items() if "gains" not in claim} == pytest.approx(
+        expected
+    )
+    first = found[f"kd, 5% of the data: the student of {TRACKED} beats that of {UNTREATED}"]
+    assert first.against_mll.mean == pytest.approx(5.1)
+
+
+def test_is_the_gain_larger_where_there_is_less():
+    found = by_claim(EXPERIMENT.findings(made_up_lab(answer)))
+    means = {c: finding.difference.mean for c, finding in found.items() if "gains" in c}
+    at = "at 5% than at 50% of the data"
     assert means == pytest.approx(
         {
-            "crd, 5% of the data: MCMI's student beats MLL's": 4.1,
-            "kd, 5% of the data: MCMI's student beats MLL's": 4.1,
-            "kd, 50% of the data: MCMI's student beats MLL's": 1.1,
-            "kd: the gain is larger at 5% than at 50%": 3.0,
+            f"kd: {FIXED} gains more over {UNTREATED} {at}": 0.5,
+            f"kd: {TRACKED} gains more over {UNTREATED} {at}": 2,
+            f"kd: {UNTREATED} gains more over {MLL} {at}": 0.5,
+            f"kd: {TRUTH} gains more over {MLL} {at}": 4.5,
+            f"kd: {MLL} gains more over no teacher {at}": 0,
         }
     )
-    assert [finding.claim for finding in findings if finding.primary] == [
-        "kd, 5% of the data: MCMI's student beats MLL's"
-    ]
+    tracked = found[f"kd: {TRACKED} gains more over {UNTREATED} {at}"]
+    assert tracked.against_mll.mean == pytest.approx(2.5)
+
+
+def test_which_comparison_decides_which_claim():
+    findings = EXPERIMENT.findings(made_up_lab(answer))
+    primary = [(f.decides, f.treatment, f.control) for f in findings if f.primary]
+    keys = ("few_shot", "all_data", "few_shot_crd", "fewer_more")
+    assert sorted(primary) == sorted(
+        (key, treatment, UNTREATED) for key in keys for treatment in (FIXED, TRACKED)
+    )
+    few_shot = [f.claim for f in findings if f.decides == "few_shot"]
+    assert all(claim.startswith("kd, 5% of the data") for claim in few_shot)
+
+
+def test_other_frameworks_and_all_the_data_by_crd_decide_nothing():
+    experiment = replace(EXPERIMENT, fractions={"dkd": (0.05, 0.5), "crd": (1.0,)})
+    assert not any(finding.primary for finding in experiment.findings(made_up_lab(answer)))
 
 
 @pytest.mark.parametrize(
@@ -42,33 +106,44 @@ def test_gain_at_every_fraction_and_between_fractions():
     [("stratified", "weights and the few samples"), ("first", "weights")],
 )
 def test_samples_that_every_seed_draws_are_part_of_a_replicate(sampling, replicate):
-    fractions = {"kd": (0.05, 1.0)}
-    experiment = replace(EXPERIMENT, pair=FIXED_DATA, sampling=sampling, fractions=fractions)
-    few, everything, larger = experiment.findings(made_up_lab(answer))
-    assert (few.replicate, larger.replicate) == (replicate, replicate)
-    assert everything.replicate == "weights"
+    experiment = replace(EXPERIMENT, pair=FIXED_DATA, sampling=sampling)
+    for finding in experiment.findings(made_up_lab(answer)):
+        everything = finding.claim.startswith("kd, 100%")
+        assert finding.replicate == ("weights" if everything else replicate)
 
 
-@pytest.mark.parametrize(("lost", "left"), [({2}, 2), ({1, 2}, 0)])
-def test_seeds_whose_teacher_collapsed_do_not_count(lost, left):
-    def some_collapse(run):
-        if "MCMI" in run.label and run.seed in lost:
-            return {"status": "collapsed"} if run.stage == "teacher" else None
-        return answer(run)
-
-    lab = made_up_lab(some_collapse)
+def test_seeds_whose_teacher_collapsed_do_not_count():
+    lab = losing(TRACKED, {2})
     findings = EXPERIMENT.findings(lab)
-    assert {finding.difference.n for finding in findings} == ({left} if left else set())
-    assert len(findings) == (4 if left else 0)
-    collapsed = EXPERIMENT.outcomes(lab)["MCMI tracked λ=0.7"]
-    assert collapsed == f"{3 * len(lost)} of 9 not run"
+    n = {
+        treatment: {f.difference.n for f in findings if f.treatment == treatment}
+        for treatment in (FIXED, TRACKED)
+    }
+    assert n == {FIXED: {3}, TRACKED: {2}}
+    assert EXPERIMENT.outcomes(lab)[TRACKED] == "4 of 12 not run"
+    assert EXPERIMENT.outcomes(lab)[FIXED] == "done"
+
+
+def test_of_one_seed_there_is_no_finding():
+    findings = EXPERIMENT.findings(losing(TRACKED, {1, 2}))
+    assert TRACKED not in {finding.treatment for finding in findings}
+    assert FIXED in {finding.treatment for finding in findings}
 
 
 def test_all_students_of_a_seed_are_asked_for():
     runs = EXPERIMENT.runs()
-    assert len(runs) == len({run.key for run in runs}) == 3 * 2 * 3
+    of_kd, of_crd, alone = 3 * 3 * 5, 3 * 4, 3 * 3  # a student from scratch serves both frameworks
+    assert len(runs) == len({run.key for run in runs}) == of_kd + of_crd + alone
     assert {run.part.seed for run in runs} == {0, 1, 2}
     assert {run.part.sampling for run in runs} == {"stratified"}
+
+
+def test_a_student_from_scratch_stands_beside_each_framework():
+    table = EXPERIMENT.table(made_up_lab(answer))
+    alone = table[table.label == "from scratch"]
+    seeds = alone.groupby(["distiller", "fraction"]).seed.apply(tuple)
+    settings = [("crd", 0.05), ("kd", 0.05), ("kd", 0.5), ("kd", 1.0)]
+    assert seeds.to_dict() == dict.fromkeys(settings, (0, 1, 2))
 
 
 def test_authors_trials_become_intervals_where_they_were_repeated():
@@ -80,29 +155,37 @@ def test_authors_trials_become_intervals_where_they_were_repeated():
 
 
 def test_ours_stand_beside_the_authors_at_equal_fractions():
-    def index(*rows):
-        return pd.MultiIndex.from_tuples(rows, names=["distiller", "fraction", "label"])
+    def intervals(rows):
+        names = ["distiller", "fraction", "label"]
+        index = pd.MultiIndex.from_tuples(rows, names=names)
+        return pd.Series([Interval(*numbers) for numbers in rows.values()], index)
 
-    ours = pd.Series(
-        [Interval(60, 59, 61, 3), Interval(64, 63, 65, 3)],
-        index(("kd", 0.05, "MLL"), ("kd", 0.05, "MCMI tracked λ=0.7")),
+    ours = intervals(
+        {
+            ("kd", 0.05, MLL): (60, 59, 61, 3),
+            ("kd", 0.05, TRACKED): (64, 63, 65, 3),
+            ("kd", 0.05, TRUTH): (70, 69, 71, 3),
+            ("crd", 0.05, MLL): (50, 49, 51, 3),
+        }
     )
-    intervals = [(52, 51, 53, 5), (58, 57, 59, 5), (1, 0, 2, 5), (3, 2, 4, 5)]
-    authors = pd.Series(
-        [Interval(*interval) for interval in intervals],
-        index(
-            ("kd", 0.05, "MLL"),
-            ("kd", 0.05, "MCMI fixed λ=0.15"),
-            ("kd", 0.5, "MLL"),
-            ("kd", 0.5, "MCMI fixed λ=0.15"),
-        ),
+    authors = intervals(
+        {
+            ("kd", 0.05, MLL): (52, 51, 53, 5),
+            ("kd", 0.05, "MCMI fixed λ=0.15"): (58, 57, 59, 5),
+            ("kd", 0.5, MLL): (1, 0, 2, 5),
+            ("kd", 0.5, "MCMI fixed λ=0.15"): (3, 2, 4, 5),
+        }
     )
-    gain = pd.Series([Interval(4, 3, 5, 3)], ours.index.droplevel("label").unique())
+    gain = intervals({("kd", 0.05, TRUTH): (10, 9, 11, 3), ("kd", 0.05, TRACKED): (4, 3, 5, 3)})
     table = beside_authors(ours, gain, authors)
-    assert list(table.loc[("kd", 0.05)]) == [
-        "64.0 [63.0, 65.0]",
-        "60.0 [59.0, 61.0]",
-        "+4.0 [+3.0, +5.0]",
-        "+6.0",
-    ]
-    assert list(table.loc[("kd", 0.5)]) == ["", "", "", "+2.0"]
+    assert table.loc[("kd", 0.05)].to_dict() == {
+        MLL: "60.0 [59.0, 61.0]",
+        TRACKED: "64.0 [63.0, 65.0]",
+        TRUTH: "70.0 [69.0, 71.0]",
+        f"gain of {TRACKED}": "+4.0 [+3.0, +5.0]",
+        f"gain of {TRUTH}": "+10.0 [+9.0, +11.0]",
+        "authors' gain": "+6.0",
+    }
+    assert list(table.loc[("crd", 0.05)]) == ["50.0 [49.0, 51.0]", "", "", "", "", ""]
+    assert list(table.loc[("kd", 0.5)]) == ["", "", "", "", "", "+2.0"]
+    assert list(table.index) == [("kd", 0.05), ("crd", 0.05), ("kd", 0.5)]

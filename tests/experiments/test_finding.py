@@ -1,37 +1,49 @@
 import pytest
-from made_up import FIXED_DATA, PAIR, made_up_lab
+from made_up import FIXED_DATA, PAIR, MadeUpRecords, made_up_lab
 
-from mcmi_core.base.statistics import Interval
-from mcmi_core.experiments.finding import finding, findings_table
+from mcmi_core.base.statistics import Interval, mean_interval
+from mcmi_core.experiments.finding import (
+    TIERS,
+    TRUTH_KNOWN,
+    adjusted_verdicts,
+    by_label,
+    finding,
+    findings_table,
+)
+from mcmi_core.experiments.lab import Lab
 
 LAB = made_up_lab(lambda run: None)
-HOLDS, OPEN, FAILS = Interval(2, 1, 3, 5), Interval(1, -1, 3, 5), Interval(-2, -3, -1, 5)
+ABOVE, ACROSS, BELOW = Interval(2, 1, 3, 5), Interval(1, -1, 3, 5), Interval(-2, -3, -1, 5)
+SMALL = Interval(0.1, -0.7, 0.9, 5)
 
 
-def made(pair=PAIR, difference=HOLDS, **changes):
+def made(pair=PAIR, difference=ABOVE, lab=LAB, **changes):
     settings = {"quantity": "student's test accuracy"} | changes
-    return finding(LAB, pair, "MCMI's student beats MLL's", difference, **settings)
+    if not {"teacher", "treatment"} & set(settings):
+        settings["teacher"] = pair.mcmi(0)
+    return finding(lab, pair, "MCMI's student beats MLL's", difference, **settings)
 
 
 def test_what_the_pair_says():
     result = made()
     assert (result.data, result.networks) == ("oracle", "mlp:width=64 → mlp:width=8")
     assert result.recipe == "teacher 20 epochs, fine-tuning 5, student 20"
-    assert (result.policy, result.lam, result.control) == ("tracked", 0.7, "MLL")
+    assert (result.policy, result.lam, result.control) == ("fixed", 0.4, "MLL")
     assert (result.unit, result.primary, result.profile) == ("points", False, "made up")
+    assert (result.decides, result.against_mll) == (None, None)
 
 
 @pytest.mark.parametrize(
     ("teacher", "policy", "lam", "treatment"),
     [
-        (PAIR.mcmi(3, lam=0.25, centroids="fixed"), "fixed", 0.25, "MCMI fixed λ=0.25"),
-        (PAIR.mcmi(0, lam=1.0), "tracked", 1.0, "MCMI tracked λ=1"),
-        (PAIR.mcmi(0, lam=1e-5), "tracked", 1e-5, "MCMI tracked λ=1e-05"),
-        (PAIR.mcmi(0, lam=1.23456789), "tracked", 1.23456789, "MCMI tracked λ=1.23457"),
+        (PAIR.mcmi(3), "fixed", 0.4, "MCMI fixed λ=0.4"),
+        (PAIR.mcmi(3, centroids="tracked"), "tracked", 0.7, "MCMI tracked λ=0.7"),
+        (PAIR.mcmi(0, lam=1.0), "fixed", 1.0, "MCMI fixed λ=1"),
+        (PAIR.mcmi(0, lam=1e-5), "fixed", 1e-5, "MCMI fixed λ=1e-05"),
+        (PAIR.mcmi(0, lam=1.23456789), "fixed", 1.23456789, "MCMI fixed λ=1.23457"),
         (PAIR.mll(0), "–", None, "MLL"),
         (PAIR.bayes(0), "–", None, "true BCPD"),
         (PAIR.fine_tuned(0, "label_smoothing:share=0.1"), "–", None, "label_smoothing:share=0.1"),
-        (None, "tracked", 0.7, "MCMI tracked λ=0.7"),
     ],
 )
 def test_policy_and_lambda_are_the_teachers(teacher, policy, lam, treatment):
@@ -46,7 +58,12 @@ def test_a_treatment_that_is_no_teacher_has_no_policy():
 
 def test_a_treatment_of_a_teachers_students():
     result = made(treatment="all labels", teacher=PAIR.mcmi(0))
-    assert (result.treatment, result.policy, result.lam) == ("all labels", "tracked", 0.7)
+    assert (result.treatment, result.policy, result.lam) == ("all labels", "fixed", 0.4)
+
+
+def test_something_is_compared():
+    with pytest.raises(ValueError, match="a finding needs a teacher, or a treatment in words"):
+        made(teacher=None)
 
 
 def test_what_a_replicate_varies():
@@ -57,23 +74,102 @@ def test_what_a_replicate_varies():
 
 
 def test_what_is_said_instead():
-    result = made(control="T = 1", unit="nats", networks="mlp:width=64", primary=True)
-    assert (result.control, result.unit, result.networks) == ("T = 1", "nats", "mlp:width=64")
-    assert result.primary
+    said = {"control": "T = 1", "unit": "nats", "networks": "mlp:width=64"}
+    result = made(**said, decides="few_shot", against_mll=SMALL)
+    assert (result.control, result.unit, result.networks) == tuple(said.values())
+    assert (result.primary, result.decides, result.against_mll) == (True, "few_shot", SMALL)
 
 
-def test_verdict():
-    verdicts = [made(difference=difference).verdict for difference in (HOLDS, OPEN, FAILS)]
-    assert verdicts == ["holds", "open", "does not hold"]
+@pytest.mark.parametrize("profile", TIERS)
+def test_evidence_has_a_tier(profile):
+    lab = Lab(profile, MadeUpRecords(lambda run: None))
+    assert made(FIXED_DATA, lab=lab).tier == TIERS[profile]
+    assert made(PAIR, lab=lab).tier == TRUTH_KNOWN
+
+
+@pytest.mark.parametrize("pair", [PAIR, FIXED_DATA])
+def test_what_is_no_evidence_is_a_tier_of_its_own(pair):
+    assert made(pair).tier == "made up"
+
+
+@pytest.mark.parametrize(
+    ("difference", "against_mll", "word"),
+    [
+        (ABOVE, None, "holds"),
+        (ABOVE, ABOVE, "holds"),
+        (ABOVE, ACROSS, "holds against λ=0 only"),
+        (ABOVE, BELOW, "holds against λ=0 only"),
+        (BELOW, None, "opposite"),
+        (BELOW, ABOVE, "opposite"),
+        (ACROSS, None, "open"),
+        (ACROSS, ABOVE, "no more than fine-tuning"),
+        (ACROSS, ACROSS, "open"),
+        (ACROSS, BELOW, "open"),
+        (SMALL, None, "negligible"),
+        (SMALL, ABOVE, "no more than fine-tuning"),
+        (SMALL, ACROSS, "negligible"),
+        (Interval(0, -1, 0.5, 5), None, "open"),  # 1 point is not negligible
+        (Interval(1, 0, 2, 5), None, "open"),  # above zero is above zero
+        (Interval(-1, -2, 0, 5), None, "open"),
+    ],
+)
+def test_verdict(difference, against_mll, word):
+    assert made(difference=difference, against_mll=against_mll).verdict == word
+
+
+def test_only_points_of_accuracy_can_be_negligible():
+    assert made(difference=SMALL, unit="nats").verdict == "open"
+
+
+BARELY = mean_interval([0.2, 1.9, 1.1, 1.3, 0.4])
+"""p = 0.035: it excludes zero alone, but not among three."""
+CLEARLY = mean_interval([1.9, 2.1, 2.0, 2.2, 1.8])
+
+
+def test_exploratory_verdicts_are_adjusted_for_their_number():
+    assert made(difference=BARELY).verdict == "holds"
+    assert adjusted_verdicts([made(difference=BARELY)]) == ["holds"]
+    three = [made(difference=each) for each in (BARELY, ACROSS, CLEARLY)]
+    assert adjusted_verdicts(three) == ["open", "open", "holds"]
+    negative = Interval(-BARELY.mean, -BARELY.high, -BARELY.low, 5)
+    both = [made(difference=negative), made(difference=BARELY)]
+    assert [each.verdict for each in both] == ["opposite", "holds"]
+    assert adjusted_verdicts(both) == ["open", "open"]
+
+
+def test_what_does_not_decide_keeps_its_word():
+    mixed = [made(difference=SMALL), made(difference=ACROSS, against_mll=ABOVE)]
+    assert adjusted_verdicts(mixed) == ["negligible", "no more than fine-tuning"]
+    assert adjusted_verdicts([]) == []
+
+
+def test_primary_findings_are_neither_adjusted_nor_counted():
+    primary = made(difference=BARELY, decides="few_shot")
+    assert adjusted_verdicts([primary] * 9) == ["holds"] * 9
+    assert adjusted_verdicts([primary, made(difference=BARELY), primary]) == ["holds"] * 3
 
 
 def test_table_of_findings():
-    table = findings_table([made(), made(difference=FAILS, teacher=PAIR.mll(0), primary=True)])
-    columns = "claim quantity mean low high n unit replicate treatment control policy lam data"
-    rest = ["networks", "recipe", "verdict", "kind", "profile"]
-    assert list(table.columns) == [*columns.split(), *rest]
-    assert list(table.treatment) == ["MCMI tracked λ=0.7", "MLL"]
+    mll = made(difference=BELOW, teacher=PAIR.mll(0), decides="few_shot", against_mll=SMALL)
+    table = findings_table([made(), mll])
+    columns = "claim quantity mean low high n unit replicate treatment control mll_mean mll_low"
+    rest = "mll_high policy lam data networks recipe verdict decides profile tier"
+    assert list(table.columns) == f"{columns} {rest}".split()
+    assert list(table.treatment) == ["MCMI fixed λ=0.4", "MLL"]
     assert list(table["mean"]) == [2, -2]
-    assert list(table.kind) == ["exploratory", "primary"]
-    assert list(table.verdict) == ["holds", "does not hold"]
+    assert table.loc[1, ["mll_mean", "mll_low", "mll_high"]].tolist() == [0.1, -0.7, 0.9]
+    assert table.loc[0, ["mll_mean", "mll_low", "mll_high"]].isna().all()
+    assert table.decides.fillna("–").tolist() == ["–", "few_shot"]
+    assert list(table.verdict) == ["holds", "opposite"]
     assert list(table.lam.isna()) == [False, True]
+
+
+def test_a_table_has_adjusted_verdicts():
+    table = findings_table([made(difference=BARELY)] * 3)
+    assert list(table.verdict) == ["open"] * 3
+
+
+def test_a_teacher_of_each_label():
+    teachers = by_label([PAIR.mll(0), PAIR.untreated(0), PAIR.mll(1)])
+    assert list(teachers) == ["MLL", "fine-tuned λ=0"]
+    assert teachers["fine-tuned λ=0"] == PAIR.untreated(0)

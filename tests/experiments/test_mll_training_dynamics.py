@@ -4,40 +4,52 @@ import pytest
 from made_up import FIXED_DATA, PAIR, made_up_lab
 
 from mcmi_core.base.errors import NotMeasured
-from mcmi_core.experiments.mll_training_dynamics import MllTrainingDynamics, two_epochs
+from mcmi_core.experiments.mll_training_dynamics import (
+    MllTrainingDynamics,
+    last_epoch_before_the_drop,
+    two_epochs,
+)
 from mcmi_core.training.recipe import Recipe
 
 EXPERIMENT = MllTrainingDynamics(pairs=(PAIR, FIXED_DATA), seeds=(0, 1, 2))
-"""Teachers of 20 epochs: compared are epochs 2 and 20."""
+"""Teachers of 20 epochs, whose learning rate drops after epoch 12: compared are 5 and 20."""
 
 
 def answer(run):
-    """CMI goes from 0.9 down by 0.02 an epoch, LL from −2.1 up by 0.1 and a hundredth by seed."""
+    """CMI goes from 0.9 down, by 0.02 an epoch to epoch 12 and by 0.05 from there; LL goes up.
+
+    LL goes from −2.1 up by 0.1 an epoch and a hundredth by seed.
+    """
     epochs = list(range(1, run.recipe.epochs + 1))
     history = {
         "epoch": epochs,
-        "train_cmi_nats": [0.9 - 0.02 * epoch for epoch in epochs],
+        "train_cmi_nats": [0.9 - 0.02 * epoch - 0.03 * max(0, epoch - 12) for epoch in epochs],
         "train_ll_nats": [-2.1 + (0.1 + run.seed / 100) * epoch for epoch in epochs],
-        "train_accuracy_percent": [50.0] * len(epochs),
+        "train_accuracy_percent": [50.0 + epoch for epoch in epochs],
     }
     return {"history": history}
 
 
 def test_cmi_falls_and_ll_rises():
     findings = EXPERIMENT.findings(made_up_lab(answer))
+    drop = "CMI falls more after the first drop of the learning rate, epochs 12 to 20, than before"
     means = {finding.claim: finding.difference.mean for finding in findings}
     assert means == pytest.approx(
         {
-            "mlp:width=64 on oracle: CMI falls from epoch 2 to 20": 0.36,
-            "mlp:width=64 on oracle: LL rises from epoch 2 to 20": 1.98,
-            "mlp:width=64 on digits: CMI falls from epoch 2 to 20": 0.36,
-            "mlp:width=64 on digits: LL rises from epoch 2 to 20": 1.98,
+            f"mlp:width=64 on {data}: {claim}": mean
+            for data in ("oracle", "digits")
+            for claim, mean in (
+                ("CMI falls from epoch 5 to 20", 0.3 + 0.24),
+                ("LL rises from epoch 5 to 20", 1.65),
+                (f"{drop} it, epochs 5 to 12", 0.4 - 0.14),
+            )
         }
     )
-    assert [finding.primary for finding in findings] == [True, False, True, False]
-    assert [(finding.treatment, finding.control) for finding in findings[:2]] == [
-        ("MLL at epoch 2", "epoch 20"),
-        ("MLL at epoch 20", "epoch 2"),
+    assert [finding.decides for finding in findings] == ["dynamics", *[None] * 5]
+    assert [(finding.treatment, finding.control) for finding in findings[:3]] == [
+        ("MLL at epoch 5", "epoch 20"),
+        ("MLL at epoch 20", "epoch 5"),
+        ("MLL, epochs 12 to 20", "epochs 5 to 12"),
     ]
     assert {(f.policy, f.lam, f.unit, f.networks) for f in findings} == {
         ("–", None, "nats", "mlp:width=64")
@@ -51,23 +63,47 @@ def test_a_rise_of_cmi_is_no_fall():
         return fields
 
     first, *_ = EXPERIMENT.findings(made_up_lab(upside_down))
-    assert first.difference.mean == pytest.approx(-0.36)
-    assert first.verdict == "does not hold"
+    assert first.difference.mean == pytest.approx(-(0.02 * 15 + 0.03 * 4))  # epochs 16 and 1
+    assert first.verdict == "opposite"
 
 
-def test_two_moments():
+def test_two_moments_with_the_accuracy_that_the_network_had():
     table = EXPERIMENT.two_moments(made_up_lab(answer))
     names = ("mlp:width=64 on oracle", "mlp:width=64 on digits")
-    assert list(table.index) == [(name, epoch) for name in names for epoch in (2, 20)]
-    assert list(table.columns) == ["train_cmi_nats", "train_ll_nats"]
-    assert table.loc[(names[0], 2), "train_cmi_nats"].mean == pytest.approx(0.86)
+    assert list(table.index) == [(name, epoch) for name in names for epoch in (5, 20)]
+    assert list(table.columns) == ["train_accuracy_percent", "train_cmi_nats", "train_ll_nats"]
+    assert table.loc[(names[0], 5), "train_cmi_nats"].mean == pytest.approx(0.8)
     assert table.loc[(names[0], 20), "train_ll_nats"].mean == pytest.approx(0.1)
+    assert table.loc[(names[0], 5), "train_accuracy_percent"].mean == 55
 
 
-@pytest.mark.parametrize(("epochs", "early"), [(60, 6), (10, 1), (4, 1), (240, 24)])
-def test_the_early_moment_is_a_tenth_and_at_least_one_epoch(epochs, early):
-    recipe = Recipe(epochs=epochs, milestones=())
-    assert two_epochs(replace(PAIR, recipe=recipe)) == (early, epochs)
+@pytest.mark.parametrize(
+    ("epochs", "every", "early"),
+    [(60, 20, 15), (60, 0, 12), (20, 0, 5), (240, 0, 48), (240, 1, 60), (5, 1, 1), (3, 1, 1)],
+)
+def test_the_early_moment_is_the_last_evaluated_epoch_of_the_first_quarter(epochs, every, early):
+    recipe = Recipe(evaluate_every=every).shortened(epochs)
+    pair = replace(PAIR, recipe=recipe)
+    assert two_epochs(pair) == (early, epochs)
+    assert pair.mll(0).recipe.evaluates_after(early)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "drop"),
+    [
+        (Recipe(evaluate_every=0).shortened(20), 12),
+        (Recipe(evaluate_every=0).shortened(60), 36),  # drops after 38; evaluated every 6th
+        (Recipe(epochs=20, schedule="cosine"), None),
+        (Recipe(epochs=20, milestones=()), None),
+        (Recipe(epochs=20, milestones=(5,)), None),  # not after the early moment
+        (Recipe(epochs=20, milestones=(20,)), None),
+    ],
+)
+def test_the_drop_must_lie_between_the_two_moments(recipe, drop):
+    pair = replace(PAIR, recipe=recipe)
+    assert last_epoch_before_the_drop(pair) == drop
+    experiment = replace(EXPERIMENT, pairs=(pair,))
+    assert len(experiment.findings(made_up_lab(answer))) == (2 if drop is None else 3)
 
 
 def test_history_has_every_epoch_of_every_teacher_once():

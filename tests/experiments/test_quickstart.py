@@ -1,67 +1,105 @@
 import pytest
-from made_up import FIXED_DATA, PAIR, accuracy, made_up_lab
+from made_up import FIXED_DATA, LABELS, PAIR, accuracy, made_up_lab
 
 from mcmi_core.base.errors import NotMeasured
 from mcmi_core.experiments.quickstart import Quickstart
 
 EXPERIMENT = Quickstart(pair=PAIR, seeds=(0, 1, 2))
+MLL, UNTREATED, FIXED, TRACKED, _ = LABELS
+TEACHER = {MLL: 70, UNTREATED: 69.5, FIXED: 69, TRACKED: 68}
+"""Percent; MCMI loses another tenth with every seed."""
+STUDENT = {MLL: 50, UNTREATED: 51, FIXED: 53, TRACKED: 55}
+"""Percent; MCMI's gain another point with every seed. One without a teacher has 40."""
 
 
 def answer(run):
-    """MLL's teacher is better by 1 + seed/10 points, MCMI's student by 5 + seed."""
     mcmi = "MCMI" in run.label
-    if run.stage == "teacher":
-        return accuracy(70 - mcmi * (1 + run.seed / 10))
-    return accuracy(50 + mcmi * (5 + run.seed))
+    if run.stage == "student":
+        return accuracy(STUDENT[run.label] + mcmi * run.seed)
+    if run.model == PAIR.student_from_scratch(0).model:
+        return accuracy(40)
+    return accuracy(TEACHER[run.label] - mcmi * run.seed / 10)
 
 
 def test_findings():
-    own, student = EXPERIMENT.findings(made_up_lab(answer))
-    assert own.difference.mean == pytest.approx(1.1)
-    assert (own.verdict, own.primary, own.control, own.difference.n) == ("holds", True, "MLL", 3)
-    assert student.difference.mean == pytest.approx(6)
-    assert (student.policy, student.lam, student.primary) == ("tracked", 0.7, False)
-    assert student.networks == "mlp:width=64 → mlp:width=8"
+    findings = EXPERIMENT.findings(made_up_lab(answer))
+    means = {finding.claim: finding.difference.mean for finding in findings}
+    student = "5% of the data: the student of"
+    assert means == pytest.approx(
+        {
+            f"the teacher {FIXED} itself is less accurate than {UNTREATED}": 0.6,
+            f"the teacher {TRACKED} itself is less accurate than {UNTREATED}": 1.6,
+            f"the teacher {UNTREATED} itself is less accurate than {MLL}": 0.5,
+            f"{student} {FIXED} beats that of {UNTREATED}": 3,
+            f"{student} {TRACKED} beats that of {UNTREATED}": 5,
+            f"{student} {UNTREATED} beats that of {MLL}": 1,
+            f"{student} {MLL} beats that of no teacher": 10,
+        }
+    )
+    assert [finding.decides for finding in findings] == ["teacher_accuracy"] * 2 + [None] * 5
+    own, student = findings[1], findings[4]
+    assert (own.verdict, own.control, own.difference.n) == ("holds", UNTREATED, 3)
+    assert own.against_mll.mean == pytest.approx(2.1)
+    assert (own.networks, student.networks) == ("mlp:width=64", "mlp:width=64 → mlp:width=8")
+    assert (student.policy, student.lam) == ("tracked", 0.7)
     assert student.recipe == "teacher 20 epochs, fine-tuning 5, student 20"
     assert student.profile == "made up"
 
 
 @pytest.mark.parametrize(
-    ("pair", "replicates"),
-    [(PAIR, ["data and weights"] * 2), (FIXED_DATA, ["weights", "weights and the few samples"])],
+    ("pair", "teachers", "students"),
+    [
+        (PAIR, "data and weights", "data and weights"),
+        (FIXED_DATA, "weights", "weights and the few samples"),
+    ],
 )
-def test_what_a_replicate_varies(pair, replicates):
-    """The teachers' accuracy, then that of their few-shot students."""
+def test_what_a_replicate_varies(pair, teachers, students):
     findings = Quickstart(pair=pair, seeds=(0, 1)).findings(made_up_lab(answer))
-    assert [finding.replicate for finding in findings] == replicates
+    assert [finding.replicate for finding in findings] == [teachers] * 3 + [students] * 4
 
 
 def test_a_student_stands_beside_its_own_teacher():
     def cmi_is_the_teachers_seed(run):
         if run.stage == "student":
             return accuracy(50)
-        mcmi = "MCMI" in run.label
-        return {"metrics": {"train": {"cmi_nats": run.seed + mcmi / 2}, "test": {}}}
+        place = LABELS.index(run.label)
+        return {"metrics": {"train": {"cmi_nats": run.seed + place / 4}, "test": {}}}
 
     table = EXPERIMENT.student_table(made_up_lab(cmi_is_the_teachers_seed))
-    assert list(table.train_cmi_nats) == [0, 0.5, 1, 1.5, 2, 2.5]
-    assert list(table.seed) == [0, 0, 1, 1, 2, 2]
+    assert list(table.label[:5]) == [MLL, UNTREATED, FIXED, TRACKED, "from scratch"]
+    taught = table[table.label != "from scratch"]
+    assert list(taught.train_cmi_nats) == [quarters / 4 for quarters in range(12)]
+    assert list(taught.seed) == [0] * 4 + [1] * 4 + [2] * 4
+    assert table.train_cmi_nats[table.label == "from scratch"].isna().all()
+
+
+def test_all_runs_are_asked_for_once():
+    runs = EXPERIMENT.runs()
+    assert len(runs) == len({run.key for run in runs}) == 3 * (4 + 5)
+    assert {run.part.fraction for run in EXPERIMENT.students()} == {0.05}
+    assert not any(run.stage == "bayes" for run in runs)
 
 
 def test_nothing_is_concluded_from_missing_records():
-    with pytest.raises(NotMeasured, match="6 of 6 runs have no record in the 'made up' records"):
+    with pytest.raises(NotMeasured, match="12 of 12 runs have no record in the 'made up' records"):
         EXPERIMENT.findings(made_up_lab(lambda run: None))
 
 
 def test_a_teacher_that_collapsed_leaves_its_seed_out():
     def collapse(run, seeds):
-        if "MCMI" in run.label and run.seed in seeds:
+        if run.label == TRACKED and run.seed in seeds:
             return {"status": "collapsed"} if run.stage == "teacher" else None
         return answer(run)
 
     lab = made_up_lab(lambda run: collapse(run, {0}))
-    assert [finding.difference.n for finding in EXPERIMENT.findings(lab)] == [2, 2]
+    n = [f.difference.n for f in EXPERIMENT.findings(lab) if f.treatment == TRACKED]
+    assert n == [2, 2]
+    outcomes = EXPERIMENT.outcomes(lab)
+    assert outcomes.to_dict() == dict.fromkeys((*LABELS[:4], "from scratch"), "done") | {
+        TRACKED: "1 of 3 not run"
+    }
     for table in (EXPERIMENT.teacher_table(lab), EXPERIMENT.student_table(lab)):
-        assert list(table.seed) == [0, 1, 1, 2, 2]
-        assert table.train_cmi_nats.notna().all()
-    assert EXPERIMENT.findings(made_up_lab(lambda run: collapse(run, {0, 1}))) == []
+        assert list(table.seed[table.label == TRACKED]) == [1, 2]
+        assert list(table.seed[table.label == FIXED]) == [0, 1, 2]
+    lab = made_up_lab(lambda run: collapse(run, {0, 1}))
+    assert {f.treatment for f in EXPERIMENT.findings(lab)} == {MLL, UNTREATED, FIXED}

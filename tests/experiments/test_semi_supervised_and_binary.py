@@ -1,49 +1,59 @@
 from dataclasses import replace
 
 import pytest
-from made_up import FIXED_DATA, PAIR, made_up_lab
+from made_up import FIXED_DATA, LABELS, PAIR, made_up_lab
 
 from mcmi_core.experiments.semi_supervised_and_binary import SemiSupervisedAndBinary
 from mcmi_core.report.tables import interval_columns
-from mcmi_core.runs.config import BayesTeacher
 
 BINARY = replace(PAIR, data="oracle:classes=2")
 EXPERIMENT = SemiSupervisedAndBinary(
-    pair=PAIR,
-    seeds=(0, 1, 2),
-    binary_pair=BINARY,
-    binary_lambdas=(0.7, 1.5),
-    binary_seeds=(0, 1, 2),
+    pair=PAIR, seeds=(0, 1, 2), binary_pair=BINARY, binary_seeds=(0, 1, 2)
 )
+MLL, UNTREATED, FIXED, TRACKED, TRUTH = LABELS
+ALONE = "from scratch"
 FEW, FEW_LABELS = "5% of samples, labelled", "all samples, 5% labelled"
 NO_LABEL, EVERYTHING = "all samples, no label", "all samples, labelled"
-ACCURACY = {FEW: (60, 64), FEW_LABELS: (66, 67), NO_LABEL: (69, 70), EVERYTHING: (68, 71)}
-"""Percent, of students of MLL and of MCMI; MCMI's grows by a tenth with every seed."""
-BINARY_GAIN = {"MLL": 0, "MCMI tracked λ=0.7": -2, "MCMI tracked λ=1.5": 3, "true BCPD": 6}
-BINARY_KL = {"MLL": 0.8, "MCMI tracked λ=0.7": 1.0, "MCMI tracked λ=1.5": 0.5, "true BCPD": 0.0}
+ACCURACY = {FEW: 60, FEW_LABELS: 66, NO_LABEL: 69, EVERYTHING: 68}
+"""Percent, of students of MLL; those without a teacher have 10 points less."""
+GAIN = {MLL: 0, UNTREATED: 1, FIXED: 2, TRACKED: 4, TRUTH: 6}
+"""Points over MLL's student; of MCMI's it grows by a tenth with every seed."""
+MORE_OF_FEW = 1
+"""Points more for all students with a teacher but MLL's, where there are few samples."""
+BINARY_GAIN = {MLL: 0, UNTREATED: -1, FIXED: -2, TRACKED: 3, TRUTH: 6}
+BINARY_KL = {MLL: 0.8, UNTREATED: 0.9, FIXED: 1.0, TRACKED: 0.5, TRUTH: 0.0}
 
 
 def regime_of(run):
     if run.part.fraction == 0.05:
         return FEW
+    if run.stage == "teacher":
+        return EVERYTHING
     if run.distiller.name == "semi_kd":
         return FEW_LABELS
     return NO_LABEL if run.distiller.options["cross_entropy_weight"] == 0 else EVERYTHING
 
 
+def is_alone(run):
+    return run.stage == "teacher" and run.model == PAIR.student_from_scratch(0).model
+
+
 def answer(run):
     """A seed adds a point to whatever it is asked."""
+    binary = run.data.options.get("classes") == 2
+    if is_alone(run):
+        return percent(run.seed - 10 + (75 if binary else ACCURACY[regime_of(run)]))
     if run.stage != "student":
-        binary = run.data.options["classes"] == 2
-        seed = run.data.options["seed"]
-        numbers = {"ll_nats": -0.1, "cmi_nats": 0.2, "bcpd_kl_nats": 0.0}
-        if binary and not isinstance(run, BayesTeacher):
-            numbers["bcpd_kl_nats"] = BINARY_KL[run.label] + seed / 100 * (run.label != "MLL")
+        seed, mcmi = run.data.options["seed"], "MCMI" in run.label
+        distance = BINARY_KL[run.label] + seed / 100 * mcmi if binary else 0.0
+        numbers = {"ll_nats": -0.1, "cmi_nats": 0.2, "bcpd_kl_nats": distance}
         return {"metrics": {"train": numbers, "test": {"accuracy_percent": 80 + seed}}}
-    spread = run.seed / 10 * (run.label != "MLL")
-    if run.data.options.get("classes") == 2:
-        return percent(75 + run.seed + BINARY_GAIN[run.label] + spread)
-    return percent(ACCURACY[regime_of(run)]["MCMI" in run.label] + run.seed + spread)
+    spread = run.seed + run.seed / 10 * ("MCMI" in run.label)
+    if binary:
+        return percent(75 + BINARY_GAIN[run.label] + spread)
+    regime = regime_of(run)
+    more = MORE_OF_FEW * (regime == FEW and run.label != MLL)
+    return percent(ACCURACY[regime] + GAIN[run.label] + more + spread)
 
 
 def percent(value):
@@ -69,104 +79,144 @@ def by_claim(findings):
 
 def test_all_students_are_asked_for_once():
     runs = EXPERIMENT.runs()
-    assert len(runs) == len({run.key for run in runs}) == 3 * (2 * 4 + 4 + 4)
+    regimes, binary = 4 * 5 + 2, 5 + 6
+    assert len(runs) == len({run.key for run in runs}) == 3 * (regimes + binary)
     labelled = [s.distiller.options for s in EXPERIMENT.students()[FEW_LABELS]]
-    assert [options["labelled_fraction"] for options in labelled] == [0.05] * 6
-    assert [options["seed"] for options in labelled] == [0, 0, 1, 1, 2, 2]
+    assert [options["labelled_fraction"] for options in labelled] == [0.05] * 15
+    assert [options["seed"] for options in labelled] == [0] * 5 + [1] * 5 + [2] * 5
+
+
+def test_without_a_teacher_there_are_students_where_all_samples_have_labels():
+    alone = {
+        regime: [run.part.fraction for run in students if run.stage == "teacher"]
+        for regime, students in EXPERIMENT.students().items()
+    }
+    assert alone == {FEW: [0.05] * 3, FEW_LABELS: [], NO_LABEL: [], EVERYTHING: [1.0] * 3}
 
 
 def test_findings():
     findings = EXPERIMENT.findings(made_up_lab(answer))
-    mcmi = less = "MCMI tracked λ=0.7"
-    more = "MCMI tracked λ=1.5"
-    assert by_claim(findings) == pytest.approx(
-        {
-            f"{FEW}: MCMI's student beats MLL's": 4.1,
-            f"{FEW_LABELS}: MCMI's student beats MLL's": 1.1,
-            f"{NO_LABEL}: MCMI's student beats MLL's": 1.1,
-            f"{EVERYTHING}: MCMI's student beats MLL's": 3.1,
-            "unlabelled samples help the student of MLL": 6,
-            "labels help the student of MLL": -1,
-            f"unlabelled samples help the student of {mcmi}": 3,
-            f"labels help the student of {mcmi}": 1,
-            f"two classes: students of {less} beat MLL's": -1.9,
-            f"two classes: students of {more} beat MLL's": 3.1,
-            "two classes: students of true BCPD beat MLL's": 6.1,
-            f"two classes: {less} is closer to P* than MLL": -0.21,
-            f"two classes: {more} is closer to P* than MLL": 0.29,
-        }
-    )
+    expected = {}
+    for regime in ACCURACY:
+        more, of = MORE_OF_FEW * (regime == FEW), f"{regime}: the student of"
+        expected[f"{of} {FIXED} beats that of {UNTREATED}"] = 1.1
+        expected[f"{of} {TRACKED} beats that of {UNTREATED}"] = 3.1
+        expected[f"{of} {UNTREATED} beats that of {MLL}"] = 1 + more
+        expected[f"{of} {TRUTH} beats that of {MLL}"] = 6 + more
+        if regime in (FEW, EVERYTHING):
+            expected[f"{of} {MLL} beats that of no teacher"] = 10
+    for label in LABELS:
+        expected[f"unlabelled samples help the student of {label}"] = 6 if label == MLL else 5
+        expected[f"labels help the student of {label}"] = -1
+    two = "two classes: the student of"
+    expected |= {
+        f"{two} {FIXED} beats that of {UNTREATED}": -0.9,
+        f"{two} {TRACKED} beats that of {UNTREATED}": 4.1,
+        f"{two} {UNTREATED} beats that of {MLL}": -1,
+        f"{two} {TRUTH} beats that of {MLL}": 6,
+        f"{two} {MLL} beats that of no teacher": 10,
+        f"two classes: {FIXED} is closer to P* than {UNTREATED}": -0.11,
+        f"two classes: {TRACKED} is closer to P* than {UNTREATED}": 0.39,
+        f"two classes: {UNTREATED} is closer to P* than {MLL}": -0.1,
+    }
+    assert by_claim(findings) == pytest.approx(expected)
     assert not any(finding.primary for finding in findings)
     assert {finding.difference.n for finding in findings} == {3}
 
 
 def test_a_finding_says_what_it_is_about():
     findings = {each.claim: each for each in EXPERIMENT.findings(made_up_lab(answer))}
-    mll = findings["labels help the student of MLL"]
+    few = findings[f"{FEW}: the student of {TRACKED} beats that of {UNTREATED}"]
+    assert few.against_mll.mean == pytest.approx(5.1)
+    mll = findings[f"labels help the student of {MLL}"]
     assert (mll.policy, mll.lam, mll.control) == ("–", None, NO_LABEL)
-    mcmi = findings["unlabelled samples help the student of MCMI tracked λ=0.7"]
+    mcmi = findings[f"unlabelled samples help the student of {TRACKED}"]
     assert (mcmi.policy, mcmi.lam, mcmi.control) == ("tracked", 0.7, FEW)
-    truth = findings["two classes: students of true BCPD beat MLL's"]
-    assert (truth.policy, truth.networks) == ("–", "true BCPD → mlp:width=8")
-    near = findings["two classes: MCMI tracked λ=1.5 is closer to P* than MLL"]
-    assert (near.unit, near.lam, near.networks) == ("nats", 1.5, "mlp:width=64")
-    assert near.data == "oracle:classes=2"
+    near = findings[f"two classes: {TRACKED} is closer to P* than {UNTREATED}"]
+    assert (near.unit, near.lam, near.networks) == ("nats", 0.7, "mlp:width=64")
+    assert (near.data, near.against_mll.mean) == ("oracle:classes=2", pytest.approx(0.29))
 
 
 def test_accuracy_without_what_a_seed_adds():
     accuracy = EXPERIMENT.accuracy(made_up_lab(answer))
-    assert list(accuracy) == ["MLL", "MCMI tracked λ=0.7"]
+    assert list(accuracy) == [*LABELS, ALONE]
     assert list(accuracy.index) == [FEW, FEW_LABELS, NO_LABEL, EVERYTHING]
-    interval = accuracy.loc[FEW, "MCMI tracked λ=0.7"]
-    assert interval.mean == pytest.approx(60 + 4 + 1 + 0.1)
+    interval = accuracy.loc[FEW, TRACKED]
+    assert interval.mean == pytest.approx(60 + 4 + 1 + 1 + 0.1)
     assert interval.high - interval.low < 0.5  # seeds are a point apart
+    assert accuracy.loc[EVERYTHING, ALONE].mean == pytest.approx(59)
+    assert accuracy[ALONE].isna().tolist() == [False, True, True, False]
+
+
+def test_gain_by_regime_and_teacher():
+    gain = EXPERIMENT.gain(made_up_lab(answer))
+    assert list(gain) == [*LABELS[1:], ALONE]
+    assert gain.loc[FEW, TRACKED].mean == pytest.approx(5.1)
+    assert gain.loc[NO_LABEL, TRACKED].mean == pytest.approx(4.1)
+    assert gain[ALONE].isna().tolist() == [False, True, True, False]
 
 
 def test_numbers_of_both_parts():
     numbers = interval_columns(EXPERIMENT.numbers(made_up_lab(answer)))
     columns = ["experiment", "setting", "label", "mean", "low", "high", "n"]
     assert list(numbers) == columns
-    assert len(numbers) == 2 * 4 + 4 * 6 - 1  # MLL has no gain over itself
+    # Of two classes: four numbers of 5 teachers, the accuracy of 6 students, the gain of 5.
+    assert len(numbers) == 4 * 5 + 2 + 5 * 4 + 6 + 5
     two = numbers[numbers.experiment == "two classes"].set_index(["setting", "label"])["mean"]
-    assert two["train_bcpd_kl_nats", "MLL"] == pytest.approx(0.8)
-    assert two["student_gain_points", "true BCPD"] == pytest.approx(6.1)
-    assert two["student_accuracy_percent", "MLL"] == pytest.approx(76)
+    assert two["train_bcpd_kl_nats", MLL] == pytest.approx(0.8)
+    assert two["student_gain_points", TRUTH] == pytest.approx(6)
+    assert two["student_accuracy_percent", MLL] == pytest.approx(76)
+    assert two["student_accuracy_percent", ALONE] == pytest.approx(66)
+
+
+def test_a_teacher_stands_beside_its_own_student():
+    table = EXPERIMENT.binary_table(made_up_lab(answer)).set_index(["label", "seed"])
+    assert table.train_bcpd_kl_nats[TRACKED, 2] == pytest.approx(0.52)
+    assert table.student_accuracy_percent[TRACKED, 2] == pytest.approx(80.2)
+    assert table.test_accuracy_percent[ALONE].isna().all()  # of the teacher, which it has not
 
 
 def test_seeds_that_are_left_count():
-    lab = without("MCMI tracked λ=0.7", seeds=(1,), classes=10)
+    lab = without(TRACKED, seeds=(1,), classes=10)
     n = {finding.claim: finding.difference.n for finding in EXPERIMENT.findings(lab)}
-    assert n[f"{FEW}: MCMI's student beats MLL's"] == 2
-    assert n["labels help the student of MLL"] == 3
-    assert EXPERIMENT.accuracy(lab).loc[FEW, "MLL"].n == 2
+    assert n[f"{FEW}: the student of {TRACKED} beats that of {UNTREATED}"] == 2
+    assert n[f"labels help the student of {MLL}"] == 3
+    assert EXPERIMENT.accuracy(lab).loc[FEW, MLL].n == 2
     outcomes = EXPERIMENT.outcomes(lab)
-    assert outcomes["oracle", "MCMI tracked λ=0.7"] == "4 of 12 collapsed"
-    assert outcomes["oracle", "MLL"] == "done"
+    assert outcomes["oracle", TRACKED] == "4 of 12 collapsed"
+    assert outcomes["oracle", ALONE] == "done"
 
 
 def test_one_seed_is_none():
-    lab = without("MCMI tracked λ=0.7", seeds=(0, 1), classes=10)
-    assert list(EXPERIMENT.accuracy(lab)) == ["MLL"]
-    assert len(EXPERIMENT.gain(lab)) == 0
-    assert "labels help the student of MLL" in by_claim(EXPERIMENT.findings(lab))
-    lab = without("MCMI tracked λ=1.5", seeds=(0, 2), classes=2)
-    left = list(EXPERIMENT.binary_summary(lab).index)
-    assert left == ["MLL", "MCMI tracked λ=0.7", "true BCPD"]
-    assert not [c for c in by_claim(EXPERIMENT.findings(lab)) if "λ=1.5" in c]
+    lab = without(TRACKED, seeds=(0, 1), classes=10)
+    others = [MLL, UNTREATED, FIXED, TRUTH, ALONE]
+    assert list(EXPERIMENT.accuracy(lab)) == others
+    assert list(EXPERIMENT.gain(lab)) == others[1:]
+    assert f"labels help the student of {MLL}" in by_claim(EXPERIMENT.findings(lab))
+    lab = without(TRACKED, seeds=(0, 2), classes=2)
+    assert list(EXPERIMENT.binary_summary(lab).index) == others
+    claims = by_claim(EXPERIMENT.findings(lab))
+    assert not [c for c in claims if c.startswith("two classes") and TRACKED in c]
+
+
+def test_no_seed_that_all_students_have():
+    lab = without(*LABELS, seeds=(0, 1), classes=10)
+    assert list(EXPERIMENT.accuracy(lab)) == [ALONE]
+    assert EXPERIMENT.gain(lab).empty
 
 
 @pytest.mark.parametrize(
     ("label", "metric", "value", "words"),
     [
-        ("MLL", "cmi_nats", 0.7, r"log 2 = 0.693 nats, got \[0.7, 0.7, 0.7\]"),
-        ("MLL", "cmi_nats", -0.1, r"between 0 and .*, got \[-0.1, -0.1, -0.1\]"),
-        ("true BCPD", "bcpd_kl_nats", 0.1, r"must be 0 nats, got \[0.1, 0.1, 0.1\]"),
+        (MLL, "cmi_nats", 0.7, r"log 2 = 0.693 nats, got \[0.7, 0.7, 0.7\]"),
+        (MLL, "cmi_nats", -0.1, r"between 0 and .*, got \[-0.1, -0.1, -0.1\]"),
+        (TRUTH, "bcpd_kl_nats", 0.1, r"must be 0 nats, got \[0.1, 0.1, 0.1\]"),
     ],
 )
 def test_what_two_classes_cannot_have(label, metric, value, words):
     def other(run):
         fields = answer(run)
-        if run.stage != "student" and run.label == label:
+        if run.stage != "student" and not is_alone(run) and run.label == label:
             fields["metrics"]["train"][metric] = value
         return fields
 
@@ -177,28 +227,20 @@ def test_what_two_classes_cannot_have(label, metric, value, words):
 def test_each_part_has_replicates_of_its_own():
     def on_images(run):
         if run.data.name == "digits":
-            return percent(50 + 4 * ("MCMI" in run.label) + run.seed)
+            return percent(50 + run.seed)
         return answer(run)
 
     experiment = replace(EXPERIMENT, pair=FIXED_DATA)
     findings = experiment.findings(made_up_lab(on_images))
-    of_few, of_all = "weights and the few samples", "weights"
-    digits = [finding for finding in findings if finding.data == "digits"]
-    assert {finding.claim: finding.replicate for finding in digits} == {
-        "5% of samples, labelled: MCMI's student beats MLL's": of_few,
-        "all samples, 5% labelled: MCMI's student beats MLL's": of_few,
-        "all samples, no label: MCMI's student beats MLL's": of_all,
-        "all samples, labelled: MCMI's student beats MLL's": of_all,
-        "unlabelled samples help the student of MLL": of_few,
-        "labels help the student of MLL": of_all,
-        "unlabelled samples help the student of MCMI tracked λ=0.7": of_few,
-        "labels help the student of MCMI tracked λ=0.7": of_all,
-    }
-    others = {(f.data, f.replicate) for f in findings if f not in digits}
+    for each in findings:
+        if each.data == "digits":
+            of_few = each.claim.startswith((FEW, FEW_LABELS, "unlabelled"))
+            assert each.replicate == ("weights and the few samples" if of_few else "weights")
+    others = {(f.data, f.replicate) for f in findings if f.data != "digits"}
     assert others == {("oracle:classes=2", "data and weights")}
-    labels_help = digits[-1]
+    labels_help = next(f for f in findings if f.claim == f"labels help the student of {TRACKED}")
     assert (labels_help.treatment, labels_help.control, labels_help.lam) == (
-        "all samples, labelled",
-        "all samples, no label",
+        EVERYTHING,
+        NO_LABEL,
         0.7,
     )

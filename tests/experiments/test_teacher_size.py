@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up import PAIR, accuracy, made_up_lab
+from made_up import LABELS, PAIR, accuracy, made_up_lab
 
 from mcmi_core.base.errors import NotMeasured
 from mcmi_core.experiments.teacher_size import TeacherSize
@@ -11,8 +11,10 @@ from mcmi_core.report.tables import interval_columns
 WIDTHS = (8, 64, 512)
 PAIRS = tuple(replace(PAIR, teacher=f"mlp:width={width}") for width in WIDTHS)
 EXPERIMENT = TeacherSize(pairs=PAIRS, seeds=(0, 2))
-MLL, MCMI = "MLL", "MCMI tracked λ=0.7"
+MLL, UNTREATED, FIXED, TRACKED = ARMS = LABELS[:4]
 PARAMETERS = {8: 100, 64: 1000, 512: 10_000}
+SLOPES = {MLL: (-1, 0.3), UNTREATED: (-0.5, 0.35), FIXED: (1, 0.2), TRACKED: (2, 0.1)}
+"""Per tenfold size: the points that students gain, and the nats by which CMI falls."""
 
 
 def decades(run):
@@ -20,17 +22,13 @@ def decades(run):
 
 
 def answer(run):
-    """Per tenfold size, MLL's students lose a point and MCMI's gain two (and a tenth by seed).
-
-    MLL's CMI falls by 0.3 nats, MCMI's by 0.1; both LL rise by 0.2.
-    """
+    """By `SLOPES`; students of MCMI gain a tenth more by seed. Every LL rises by 0.2."""
     if run.stage == "measurement":
         return {"result": {"parameters": [PARAMETERS[run.of.model.options["width"]]]}}
+    gain, fall = SLOPES[run.label]
     if run.stage == "student":
-        mcmi = run.label == MCMI
-        slope = 2 + run.seed / 10 if mcmi else -1
-        return accuracy(60 + slope * decades(run.teacher))
-    fall = 0.1 if run.label == MCMI else 0.3
+        gain += run.seed / 10 * ("MCMI" in run.label)
+        return accuracy(60 + gain * decades(run.teacher))
     train = {"cmi_nats": 2 - fall * decades(run), "ll_nats": -2 + 0.2 * decades(run)}
     return {"metrics": {"test": {"accuracy_percent": 70}, "train": train}}
 
@@ -38,35 +36,45 @@ def answer(run):
 def test_trends_and_last_steps():
     findings = EXPERIMENT.findings(made_up_lab(answer))
     means = {finding.claim: finding.difference.mean for finding in findings}
-    assert means == pytest.approx(
-        {
-            "students of MLL gain with its size": -1,
-            f"students of {MCMI} gain with its size": 2.1,
-            "size helps MCMI's students more than MLL's": 3.1,
-            "CMI of MLL falls with size": 0.3,
-            f"CMI of {MCMI} falls less than that of MLL": 0.2,
-            "LL of MLL rises with size": 0.2,
-            "MLL: mlp:width=512 teaches better than mlp:width=64": -1,
-            f"{MCMI}: mlp:width=512 teaches better than mlp:width=64": 2.1,
-        }
-    )
-    assert [finding.claim for finding in findings if finding.primary] == [
-        f"students of {MCMI} gain with its size",
-        "size helps MCMI's students more than MLL's",
+    expected = {}
+    for label, slope in ((FIXED, 1.1), (TRACKED, 2.1)):
+        expected[f"students of {label} gain with its size"] = slope
+        expected[f"size helps students of {label} more than those of {UNTREATED}"] = slope + 0.5
+        fall = f"CMI of {label} falls less with size than that of {UNTREATED}"
+        expected[fall] = 0.35 - SLOPES[label][1]
+    for label in (MLL, UNTREATED):
+        expected[f"students of {label} gain with its size"] = SLOPES[label][0]
+        expected[f"CMI of {label} falls with size"] = SLOPES[label][1]
+        expected[f"LL of {label} rises with size"] = 0.2
+    for label, step in ((MLL, -1), (UNTREATED, -0.5), (FIXED, 1.1), (TRACKED, 2.1)):
+        expected[f"{label}: mlp:width=512 teaches better than mlp:width=64"] = step
+    assert means == pytest.approx(expected)
+
+
+def test_each_kind_of_mcmi_has_two_primary_comparisons():
+    findings = EXPERIMENT.findings(made_up_lab(answer))
+    primary = [f for f in findings if f.primary]
+    assert [(f.decides, f.policy, f.lam, f.control) for f in primary] == [
+        ("size_mcmi", "fixed", 0.4, "smaller teachers"),
+        ("size_more", "fixed", 0.4, UNTREATED),
+        ("size_mcmi", "tracked", 0.7, "smaller teachers"),
+        ("size_more", "tracked", 0.7, UNTREATED),
     ]
+    own, more = primary[:2]
+    assert own.against_mll is None
+    assert more.against_mll.mean == pytest.approx(2.1)
+    assert own.unit == "points per tenfold size"
+    assert own.networks == "mlp:width=8 / mlp:width=64 / mlp:width=512 → mlp:width=8"
 
 
 def test_what_a_trend_compares():
     about = {f.claim: f for f in EXPERIMENT.findings(made_up_lab(answer))}
-    own, more = (f for f in about.values() if f.primary)
-    assert (own.control, more.control) == ("smaller teachers", "MLL")
-    assert {(f.policy, f.lam) for f in (own, more)} == {("tracked", 0.7)}
-    assert own.unit == "points per tenfold size"
-    assert own.networks == "mlp:width=8 / mlp:width=64 / mlp:width=512 → mlp:width=8"
-    mll = about["CMI of MLL falls with size"]
-    assert (mll.policy, mll.lam, mll.unit) == ("–", None, "nats per tenfold size")
-    step = about["MLL: mlp:width=512 teaches better than mlp:width=64"]
-    assert (step.control, step.unit) == ("mlp:width=64", "points")
+    for label in (MLL, UNTREATED):
+        trend = about[f"CMI of {label} falls with size"]
+        assert (trend.policy, trend.lam, trend.treatment) == ("–", None, label)
+        assert (trend.unit, trend.control) == ("nats per tenfold size", "smaller teachers")
+    step = about[f"{TRACKED}: mlp:width=512 teaches better than mlp:width=64"]
+    assert (step.control, step.unit, step.policy) == ("mlp:width=64", "points", "tracked")
 
 
 def test_the_largest_is_told_by_its_parameters_not_by_its_place():
@@ -77,10 +85,10 @@ def test_the_largest_is_told_by_its_parameters_not_by_its_place():
 
 def test_one_row_per_teacher():
     table = EXPERIMENT.table(made_up_lab(answer))
-    assert len(table) == 3 * 2 * 2
+    assert len(table) == 3 * 2 * 4
     assert list(table.parameters.unique()) == [100, 1000, 10_000]
     assert list(table.decades.unique()) == [2, 3, 4]
-    row = table[(table.label == MCMI) & (table.seed == 2) & (table.parameters == 1000)].iloc[0]
+    row = table[(table.label == TRACKED) & (table.seed == 2) & (table.parameters == 1000)].iloc[0]
     assert row.student_accuracy_percent == pytest.approx(60 + 2.2 * 3)
     assert row.train_cmi_nats == pytest.approx(1.7)
 
@@ -89,14 +97,14 @@ def test_intervals_by_size_and_method():
     lab = made_up_lab(answer)
     summary = EXPERIMENT.summary(lab)
     sizes = PARAMETERS.values()
-    assert list(summary.index) == [(size, label) for size in sizes for label in (MLL, MCMI)]
-    assert summary.loc[(1000, MCMI), "student_accuracy_percent"].mean == pytest.approx(66.3)
+    assert list(summary.index) == [(size, label) for size in sizes for label in ARMS]
+    assert summary.loc[(1000, TRACKED), "student_accuracy_percent"].mean == pytest.approx(66.3)
     assert summary.loc[(10_000, MLL), "train_cmi_nats"].mean == pytest.approx(0.8)
     numbers = interval_columns(EXPERIMENT.numbers(lab))
     columns = ["parameters", "label", "metric", "mean", "low", "high", "n"]
     assert list(numbers.columns) == columns
     assert list(numbers.metric.unique()) == list(summary.columns)
-    assert list(numbers.label[:3]) == [MLL, MCMI, MLL]
+    assert list(numbers.label[:5]) == [*ARMS, MLL]
 
 
 def test_what_a_seed_adds_to_all_settings_is_left_out_of_the_students_interval():
@@ -111,7 +119,7 @@ def test_what_a_seed_adds_to_all_settings_is_left_out_of_the_students_interval()
 
 def test_all_runs_are_asked_for_once():
     keys = [run.key for run in EXPERIMENT.runs()]
-    assert len(keys) == len(set(keys)) == 2 * 3 * 2 * 2
+    assert len(keys) == len(set(keys)) == 2 * 3 * 2 * 4
 
 
 def collapse(width, stage):
@@ -120,7 +128,11 @@ def collapse(width, stage):
             teacher = run.of
         else:
             teacher = run.teacher if run.stage == "student" else run
-        if teacher.label == MCMI and teacher.seed == 2 and teacher.model.options["width"] == width:
+        if (
+            teacher.label == TRACKED
+            and teacher.seed == 2
+            and teacher.model.options["width"] == width
+        ):
             if run.stage == stage:
                 return {"status": "collapsed"}
             if stage == "teacher":
@@ -131,18 +143,18 @@ def collapse(width, stage):
 
 
 @pytest.mark.parametrize(
-    ("stage", "outcome"), [("teacher", "1 of 4 not run"), ("student", "1 of 4 collapsed")]
+    ("stage", "outcome"), [("teacher", "1 of 8 not run"), ("student", "1 of 8 collapsed")]
 )
-def test_a_size_of_which_a_run_collapsed_is_left_out_for_both_methods(stage, outcome):
+def test_a_size_of_which_a_run_collapsed_is_left_out_for_all_methods(stage, outcome):
     lab = made_up_lab(collapse(512, stage))
     table = EXPERIMENT.table(lab)
-    assert table.groupby("label").parameters.unique().map(list).to_dict() == {
-        MLL: [100, 1000],
-        MCMI: [100, 1000],
+    sizes = table.groupby("label").parameters.unique()
+    assert {label: list(left) for label, left in sizes.items()} == {
+        arm: [100, 1000] for arm in ARMS
     }
     assert list(EXPERIMENT.outcomes(lab)) == ["done", "done", outcome]
     findings = {f.claim: f.difference for f in EXPERIMENT.findings(lab)}
-    assert findings["size helps MCMI's students more than MLL's"].mean == pytest.approx(3.1)
+    assert findings[f"students of {TRACKED} gain with its size"].mean == pytest.approx(2.1)
     assert "MLL: mlp:width=64 teaches better than mlp:width=8" in findings
     assert {difference.n for difference in findings.values()} == {2}
 
@@ -165,7 +177,8 @@ def test_no_size_left():
     ("changed", "message"),
     [
         ({"student": "mlp:width=4"}, "there must be one student, got mlp:width=4, mlp:width=8"),
-        ({"lam": 0.2}, "MCMI must be the same at every size, got MCMI tracked λ=0.2, MCMI trac"),
+        ({"lam": 0.2}, "MCMI must be the same at every size, got MCMI fixed λ=0.2 and MCMI trac"),
+        ({"tracked_lam": None}, "same at every size, got MCMI fixed λ=0.4; MCMI fixed λ=0.4 and"),
     ],
 )
 def test_more_than_size_varies(changed, message):

@@ -25,22 +25,57 @@ def answer(run):
     return accuracy(70)
 
 
-def test_cmi_at_the_customary_temperature_against_that_at_1():
-    oracle, digits = EXPERIMENT.findings(made_up_lab(answer))
-    assert oracle.claim == "mlp:width=64 on oracle: CMI at T = 4 is above that at T = 1"
-    assert oracle.difference.mean == pytest.approx(0.21)
-    assert digits.difference.mean == pytest.approx(-0.19)
-    assert (oracle.verdict, digits.verdict) == ("holds", "does not hold")
-    assert {(f.treatment, f.control) for f in (oracle, digits)} == {("T = 4", "T = 1")}
-    assert (oracle.policy, oracle.lam, oracle.unit, oracle.primary) == ("–", None, "nats", True)
-    assert oracle.networks == "mlp:width=64"
-    assert (oracle.replicate, digits.replicate) == ("data and weights", "weights")
+def test_primary_are_two_comparisons_of_the_first_pair():
+    findings = EXPERIMENT.findings(made_up_lab(answer))
+    first = "mlp:width=64 → mlp:width=8 on oracle: the student at T = "
+    means = {f.claim: (f.difference.mean, f.decides) for f in findings if f.data == "oracle"}
+    assert {claim: mean for claim, (mean, _) in means.items()} == pytest.approx(
+        {
+            "mlp:width=64 on oracle: CMI at T = 2 is above that at T = 1": 0.4,
+            "mlp:width=64 on oracle: CMI at T = 4 is above that at T = 1": 0.21,
+            f"{first}2, where its teacher's CMI is largest, beats that at T = 1": 1,
+            f"{first}4 beats that at T = 1": 3,
+        }
+    )
+    assert [decides for _, decides in means.values()] == [
+        *("temperature", None, "temperature_student", None)
+    ]
+    assert {f.decides for f in findings if f.data != "oracle"} == {None}
+    cmi, _, student, _ = (f for f in findings if f.data == "oracle")
+    assert (cmi.treatment, cmi.control, cmi.unit) == ("T = 2", "T = 1", "nats")
+    assert (cmi.networks, cmi.replicate) == ("mlp:width=64", "data and weights")
+    assert (student.policy, student.lam, student.unit) == ("–", None, "points")
+    assert (student.networks, student.quantity) == (
+        *("mlp:width=64 → mlp:width=8", "student's test accuracy"),
+    )
 
 
-def test_pairs_that_share_a_teacher_are_one_question():
+def test_of_a_teacher_whose_cmi_is_largest_at_1_no_student_is_asked_about_that():
+    """Other than at the customary temperature."""
+    experiment = replace(EXPERIMENT, pairs=(OTHER,))
+    findings = experiment.findings(made_up_lab(answer))
+    assert [f.decides for f in findings] == ["temperature", None, None]
+    assert findings[0].difference.mean == pytest.approx(-0.1)
+    assert findings[0].verdict == "opposite"
+    assert findings[-1].claim.endswith("the student at T = 4 beats that at T = 1")
+
+
+def test_the_customary_temperature_may_be_that_of_the_largest_cmi():
+    def rising(run):
+        cmi = {"result": {"temperature": [1.0, 2.0, 4.0], "cmi_nats": [0.1, 0.2, 0.3]}}
+        return cmi if run.stage == "measurement" else answer(run)
+
+    experiment = replace(EXPERIMENT, pairs=(PAIR,))
+    student = experiment.findings(made_up_lab(rising))[2:]
+    assert [(f.treatment, f.decides) for f in student] == [("T = 4", "temperature_student")]
+
+
+def test_pairs_that_share_a_teacher_are_one_question_about_cmi():
     shared = replace(PAIR, student="mlp:width=4")
     experiment = replace(EXPERIMENT, pairs=(PAIR, shared))
-    assert len(experiment.findings(made_up_lab(answer))) == 1
+    findings = experiment.findings(made_up_lab(answer))
+    assert len([f for f in findings if f.unit == "nats"]) == 2
+    assert [f.decides for f in findings if f.primary] == ["temperature", "temperature_student"]
     assert len(experiment.accuracy(made_up_lab(answer)).index.unique("pair")) == 2
 
 
@@ -103,22 +138,26 @@ def test_a_seed_whose_student_collapsed_is_left_out_of_the_accuracy():
 
 def test_a_pair_with_one_teacher_left_has_no_finding():
     lab = made_up_lab(collapsed_teachers(0, 1))
-    (only,) = EXPERIMENT.findings(lab)
-    assert only.data == "digits"
+    assert {finding.data for finding in EXPERIMENT.findings(lab)} == {"digits"}
     assert list(EXPERIMENT.accuracy(lab).index.unique("pair")) == [str(OTHER)]
     assert list(EXPERIMENT.maxima(lab).index) == [str(OTHER)]
     assert EXPERIMENT.outcomes(lab)[str(PAIR)] == "6 of 9 not run"
 
 
-def test_a_pair_with_two_teachers_left_has_one():
-    first, _ = EXPERIMENT.findings(made_up_lab(collapsed_teachers(0)))
-    assert first.difference.n == 2
-    assert first.difference.mean == pytest.approx(0.215)
+def test_a_pair_with_two_teachers_left_has_findings():
+    oracle = [
+        f for f in EXPERIMENT.findings(made_up_lab(collapsed_teachers(0))) if "orac" in f.data
+    ]
+    assert {f.difference.n for f in oracle} == {2}
+    assert oracle[1].difference.mean == pytest.approx(0.215)
 
 
-@pytest.mark.parametrize("temperatures", [(1.0, 2.0), (2.0, 4.0)])
+@pytest.mark.parametrize("temperatures", [(1.0, 2.0), (2.0, 4.0), (1.0, 4.0, 8.0)])
 def test_without_the_compared_temperatures(temperatures):
-    with pytest.raises(ValueError, match="must include 1 and 4, which are compared, got"):
+    given = ", ".join(f"{t:g}" for t in temperatures)
+    with pytest.raises(
+        ValueError, match=f"must include 1, 2 and 4, which are compared, got {given}$"
+    ):
         replace(EXPERIMENT, temperatures=temperatures)
 
 

@@ -3,42 +3,42 @@
 from dataclasses import replace
 
 import pytest
-from made_up import FIXED_DATA, PAIR, accuracy, made_up_lab
+from made_up import FIXED_DATA, LABELS, PAIR, made_up_lab
 
 from mcmi_core.experiments.zero_shot import ZeroShot
 
+MLL, UNTREATED, FIXED, TRACKED, TRUTH = LABELS
+STRONGER = "MCMI tracked λ=1"
 EXPERIMENT = ZeroShot(
-    pair=PAIR,
-    teachers=(("fixed", 0.4), ("tracked", 0.7), ("tracked", 1.0)),
-    omitted_sets=((9,), (9, 7)),
-    seeds=(0, 1, 2),
+    pair=PAIR, further=(("tracked", 1.0),), omitted_sets=((9,), (9, 7)), seeds=(0, 1, 2)
 )
-RECOGNISED = {
-    "MLL": 20,
-    "MCMI fixed λ=0.4": 18,
-    "MCMI tracked λ=0.7": 40,
-    "MCMI tracked λ=1": 45,
-    "true BCPD": 60,
-}
+RECOGNISED = {MLL: 20, UNTREATED: 22, FIXED: 18, TRACKED: 40, STRONGER: 45, TRUTH: 60}
 """Percent of the samples of class 9, but for the seed; of class 7, ten more; of others, 70."""
-LABELS = [*RECOGNISED, "MLL masked"]
-OWN = "MCMI tracked λ=0.7"
+OVERALL = {MLL: 64, UNTREATED: 65, FIXED: 66, TRACKED: 63, STRONGER: 62, TRUTH: 80}
+"""Percent of all samples; with a control that knows nothing, 50."""
+ALL_LABELS = [*RECOGNISED, "MLL masked", "from scratch"]
+
+
+def knows_nothing(run):
+    return run.stage == "teacher" or run.distiller.name == "masked_kd"
 
 
 def answer(run):
     """Students of better teachers also have a smaller calibration error: 10 − recognised / 10."""
     if run.stage != "measurement":
-        return accuracy(70)
+        student = run.stage == "student" and not knows_nothing(run)
+        overall = OVERALL[run.label] + run.seed * (run.label != MLL) if student else 50
+        return {"metrics": {"test": {"accuracy_percent": overall}}}
     if run.what.name == "tsne":
         return {"result": {"class_index": [0, 9], "horizontal": [1.0, 2.0], "vertical": [3.0, 4.0]}}
+    nothing = knows_nothing(run.of)
     if run.what.name == "confusion_matrix":
-        return {"result": confusion(goes_elsewhere=run.label == "MLL")}
-    masked = run.of.distiller.name == "masked_kd"
-    percent = 0.0 if masked else RECOGNISED[run.label] + run.of.seed * (run.label != "MLL")
+        return {"result": confusion(nothing, mll=run.label == MLL)}
+    percent = 0.0 if nothing else RECOGNISED[run.label] + run.of.seed * (run.label != MLL)
     return {
         "result": {
             "class_index": [0.0, 7.0, 9.0],
-            "accuracy_percent": [70.0, percent + 10 * (not masked), percent],
+            "accuracy_percent": [70.0, percent + 10 * (not nothing), percent],
             "frequency_percent": [40.0, 30.0, 30.0],
             "probability_percent": [40.0, percent / 4, percent / 4],
             "calibration_error_percent": [1.0] + [10 - percent / 10] * 2,
@@ -46,12 +46,23 @@ def answer(run):
     }
 
 
-def confusion(goes_elsewhere):
-    """Three samples of class 0 and two of class 1, which is lost under MLL."""
+def confusion(nothing, mll):
+    """Of classes 0, 7 and 9, with 4 samples each; zeros are left out of what is said here.
+
+    Under MLL one sample of 7 and one of 9 are taken for 9. Else all of 9 are, and one of 0 is; two
+    of 7 are taken for 7. Who knows nothing takes all for 0.
+    """
+    cells = {(true, predicted): 0 for true in (0, 7, 9) for predicted in (0, 7, 9)}
+    if nothing:
+        cells |= {(0, 0): 4, (7, 0): 4, (9, 0): 4}
+    elif mll:
+        cells |= {(0, 0): 4, (7, 0): 3, (7, 9): 1, (9, 0): 3, (9, 9): 1}
+    else:
+        cells |= {(0, 0): 3, (0, 9): 1, (7, 0): 2, (7, 7): 2, (9, 9): 4}
     return {
-        "true_class": [0, 0, 1, 1],
-        "predicted_class": [0, 1, 0, 1],
-        "samples": [3, 0, 2, 0] if goes_elsewhere else [3, 0, 0, 2],
+        "true_class": [true for true, _ in cells],
+        "predicted_class": [predicted for _, predicted in cells],
+        "samples": list(cells.values()),
     }
 
 
@@ -60,11 +71,12 @@ def collapsing(label, seeds=(0, 1, 2)):
 
     def answer_without(run):
         for link in run.chain():
-            if link.stage == "teacher" and link.label == label and link.seed in seeds:
+            fine_tuned = link.stage == "teacher" and link.start is not None
+            if fine_tuned and link.label == label and link.seed in seeds:
                 return {"status": "collapsed"} if run is link or run == link else None
         return answer(run)
 
-    return answer_without
+    return made_up_lab(answer_without)
 
 
 def by_claim(findings):
@@ -75,128 +87,201 @@ def test_runs_are_measurements_of_every_student():
     runs = EXPERIMENT.runs()
     assert len(runs) == len({run.key for run in runs})
     names = [run.what.name for run in runs]
-    students = 3 * 2 * 6
-    assert (names.count("by_class"), names.count("confusion_matrix")) == (students, 3 * 2 * 2)
-    assert [(run.of.part.omit, run.of.seed) for run in runs if run.what.name == "tsne"] == [
-        ((9,), 0),
-        ((9,), 0),
+    students = 3 * 2 * 8
+    assert (names.count("by_class"), names.count("confusion_matrix")) == (students, students)
+    tsne = [run.of for run in runs if run.what.name == "tsne"]
+    assert [(student.label, student.part.omit, student.seed) for student in tsne] == [
+        (label, (9,), 0) for label in (MLL, UNTREATED, FIXED, TRACKED)
     ]
     assert {run.split for run in runs} == {"test"}
 
 
 def test_the_truth_teaches_only_where_it_is_known():
     labels = [student.label for student in replace(EXPERIMENT, pair=FIXED_DATA).students()]
-    assert "true BCPD" not in labels
+    assert TRUTH not in labels
 
 
-def test_the_pairs_own_teacher_must_be_among_the_mcmi_teachers():
-    with pytest.raises(ValueError, match="'tracked' with λ = 0.7, must be among"):
-        replace(EXPERIMENT, teachers=(("fixed", 0.4),))
+def test_a_further_teacher_that_is_the_pairs_own_is_there_once():
+    experiment = replace(EXPERIMENT, further=(("tracked", 0.7), ("fixed", 0.4)))
+    assert len(experiment.students()) == 3 * 2 * 7
+    assert experiment.students() == replace(EXPERIMENT, further=()).students()
+
+
+def test_the_student_from_scratch_lacks_the_classes_as_well():
+    alone = [student for student in EXPERIMENT.students() if student.stage == "teacher"]
+    assert [(student.part.omit, student.seed) for student in alone] == [
+        (omitted, seed) for seed in (0, 1, 2) for omitted in ((9,), (9, 7))
+    ]
 
 
 def test_one_row_per_student():
     table = EXPERIMENT.table(made_up_lab(answer))
-    assert len(table) == 3 * 2 * 6
-    assert list(table.label[:6]) == LABELS
-    one = table.set_index(["omitted", "label", "seed"]).loc[("9+7", OWN, 1)]
+    assert len(table) == 3 * 2 * 8
+    assert list(table.label[:8]) == ALL_LABELS
+    rows = table.set_index(["omitted", "label", "seed"])
+    one = rows.loc[("9+7", TRACKED, 1)]
     assert one.accuracy_percent == 46  # (41 + 51) / 2
     assert one.seen_accuracy_percent == 70  # class 0 alone
+    assert one.test_accuracy_percent == 64
     assert one.probability_percent == pytest.approx(41 / 4)
     assert one.frequency_percent == 30
     assert one.calibration_error_percent == pytest.approx(5.9)
-    only_9 = table.set_index(["omitted", "label", "seed"]).loc[("9", "MLL", 2)]
+    only_9 = rows.loc[("9", MLL, 2)]
     assert (only_9.accuracy_percent, only_9.seen_accuracy_percent) == (20, 50)  # (70 + 30) / 2
 
 
-def test_a_control_that_knows_what_it_cannot_know_is_an_error():
+def test_precision_is_of_what_is_taken_for_an_omitted_class():
+    rows = EXPERIMENT.table(made_up_lab(answer)).set_index(["omitted", "label", "seed"])
+    precision = rows.precision_percent
+    assert precision["9", MLL, 0] == 50  # of two samples taken for 9, one is
+    assert precision["9", TRACKED, 0] == 80  # of five, four are
+    assert precision["9+7", TRACKED, 0] == pytest.approx(100 * 6 / 7)
+    assert precision["9+7", MLL, 0] == 50  # a 7 taken for a 9 is wrong, though both are omitted
+    nothing = precision[precision.index.isin(["MLL masked", "from scratch"], level="label")]
+    assert len(nothing) == 12
+    assert nothing.isna().all()  # nothing is taken for one
+
+
+@pytest.mark.parametrize("control", ["MLL masked", "from scratch"])
+def test_a_control_that_knows_what_it_cannot_know_is_an_error(control):
     def leaks(run):
         fields = answer(run)
-        if run.stage == "measurement" and run.of.distiller.name == "masked_kd":
-            fields["result"]["accuracy_percent"] = [70.0, 0.0, 3.0]
+        if run.stage == "measurement" and run.what.name == "by_class" and knows_nothing(run.of):
+            masked = run.of.stage == "student"
+            if masked == (control == "MLL masked"):
+                fields["result"]["accuracy_percent"] = [70.0, 0.0, 3.0]
         return fields
 
-    with pytest.raises(ValueError, match=r"control recognises 3.0 % .* must stay below 1 %"):
+    message = f"control '{control}' recognises 3.0 % .* must stay below 1 %"
+    with pytest.raises(ValueError, match=message):
         EXPERIMENT.table(made_up_lab(leaks))
 
 
 def test_summary_and_its_long_form():
     lab = made_up_lab(answer)
     summary = EXPERIMENT.summary(lab)
-    metrics = ["accuracy_percent", "gain_points", "seen_accuracy_percent", "probability_percent"]
-    metrics += ["frequency_percent", "calibration_error_percent"]
-    assert list(summary) == metrics
-    assert list(summary.index.get_level_values("label")) == LABELS * 2
+    metrics = [
+        "accuracy_percent",
+        "gain_over_fine_tuned_points",
+        "gain_over_mll_points",
+        "seen_accuracy_percent",
+        "test_accuracy_percent",
+        "probability_percent",
+        "frequency_percent",
+        "calibration_error_percent",
+        "precision_percent",
+    ]
+    assert sorted(summary) == sorted(metrics)
+    assert list(summary)[:3] == [
+        "accuracy_percent",
+        "gain_over_fine_tuned_points",
+        "gain_over_mll_points",
+    ]
+    assert list(summary.index.get_level_values("label")) == ALL_LABELS * 2
     assert set(summary.index.get_level_values("status")) == {"done"}
-    assert summary.loc[("9", OWN, "done"), "accuracy_percent"].mean == 41
-    assert summary.loc[("9", OWN, "done"), "gain_points"].mean == 21
+    row = summary.loc[("9", TRACKED, "done")]
+    assert row.accuracy_percent.mean == 41
+    assert (row.gain_over_fine_tuned_points.mean, row.gain_over_mll_points.mean) == (18, 21)
+    assert row.precision_percent.mean == 80
     numbers = EXPERIMENT.numbers(lab)
     assert list(numbers) == ["omitted", "label", "metric", "mean", "low", "high", "n"]
-    assert len(numbers) == 2 * (6 * 6 - 1)  # MLL gains nothing over itself
-    assert list(numbers.metric.unique()) == ["gain_points", "accuracy_percent", *metrics[2:]]
+    # No gain of two controls over themselves; no precision where nothing is taken for the class.
+    assert len(numbers) == 2 * (8 * 9 - 2 - 2)
+    assert set(numbers.metric) == set(metrics)
     assert EXPERIMENT.seeds_text(lab) == "n = 3 seeds"
 
 
 def test_confusion_in_percent_of_the_true_class():
     percent = EXPERIMENT.confusion(made_up_lab(answer))
-    assert list(percent["9", "MLL"]) == [100, 0, 100, 0]
-    assert list(percent["9+7", OWN]) == [100, 0, 0, 100]
+    assert list(percent.index.unique("label")) == [MLL, UNTREATED, FIXED, TRACKED]
+    assert list(percent["9", MLL]) == [100, 0, 0, 75, 0, 25, 75, 0, 25]
+    assert list(percent["9+7", TRACKED]) == [75, 0, 25, 50, 50, 0, 0, 0, 100]
 
 
 def test_features_of_one_seed():
     points = EXPERIMENT.features(made_up_lab(answer))
     assert list(points) == ["label", "class_index", "horizontal", "vertical"]
-    assert list(points.label) == ["MLL"] * 2 + [OWN] * 2
+    assert list(points.label[::2]) == [MLL, UNTREATED, FIXED, TRACKED]
 
 
 def test_every_finding():
     findings = EXPERIMENT.findings(made_up_lab(answer))
     means = {finding.claim: finding.difference.mean for finding in findings}
     expected = {}
-    for omitted in ("9", "9+7"):
-        for label, percent in list(RECOGNISED.items())[1:]:
-            gain, about = percent + 1 - 20, f"omitted {omitted}, {label}: the student"  # seed: + 1
-            expected[f"{about} recognises more than MLL's"] = gain
-            expected[f"{about} is better calibrated than MLL's"] = gain / 10
-        claim = f"omitted {omitted}: MCMI tracked λ=1 recognises more than MCMI tracked λ=0.7"
-        expected[claim] = 5
+    compared = [(label, UNTREATED) for label in (FIXED, TRACKED, STRONGER)]
+    compared += [(UNTREATED, MLL), (TRUTH, MLL), (MLL, "from scratch")]
+    for omitted, more in (("9", 0), ("9+7", 5)):  # class 7 is recognised by ten points more
+        for treatment, control in compared:
+            alone = control == "from scratch"
+            seed = control == MLL  # whose students alone do not gain by the seed, 1 on average
+            recognised = RECOGNISED[treatment] - (-more if alone else RECOGNISED[control] - seed)
+            overall = OVERALL[treatment] - (50 if alone else OVERALL[control] - seed)
+            trust = (RECOGNISED[treatment] if alone else recognised) / 10
+            of = f"omitted {omitted}: the student of {treatment}"
+            than = f"than that of {'no teacher' if alone else control}"
+            expected[f"{of} recognises more {than}"] = recognised
+            expected[f"{of} is better on all classes {than}"] = overall
+            expected[f"{of} is better calibrated {than}"] = trust
+        claim = f"omitted {omitted}: the student of {STRONGER} recognises more than that of "
+        expected[claim + TRACKED] = 5
     assert means == pytest.approx(expected)
 
 
 def test_findings_say_what_they_compare():
     found = by_claim(EXPERIMENT.findings(made_up_lab(answer)))
-    (primary,) = [finding for finding in found.values() if finding.primary]
-    assert primary.claim == f"omitted 9, {OWN}: the student recognises more than MLL's"
-    assert (primary.policy, primary.lam, primary.control) == ("tracked", 0.7, "MLL")
-    assert primary.networks == "mlp:width=64 → mlp:width=8"
-    worse = found["omitted 9, MCMI fixed λ=0.4: the student recognises more than MLL's"]
-    assert worse.difference.mean == -1  # what is unfavourable stays
-    assert (worse.policy, worse.lam) == ("fixed", 0.4)
-    truth = found["omitted 9, true BCPD: the student recognises more than MLL's"]
-    assert (truth.policy, truth.lam, truth.networks) == ("–", None, "true BCPD → mlp:width=8")
-    rise = found["omitted 9: MCMI tracked λ=1 recognises more than MCMI tracked λ=0.7"]
-    assert (rise.lam, rise.control) == (1.0, "MCMI tracked λ=0.7")
+    fixed, tracked = (finding for finding in found.values() if finding.primary)
+    about = "omitted 9: the student of {} recognises more than that of fine-tuned λ=0"
+    assert (fixed.claim, tracked.claim) == (about.format(FIXED), about.format(TRACKED))
+    assert {(f.decides, f.control) for f in (fixed, tracked)} == {("zero_shot", UNTREATED)}
+    assert (tracked.policy, tracked.lam, tracked.against_mll.mean) == ("tracked", 0.7, 21)
+    assert tracked.networks == "mlp:width=64 → mlp:width=8"
+    assert fixed.difference.mean == -4  # what is unfavourable stays
+    stronger = found[about.format(STRONGER)]
+    assert (stronger.lam, stronger.primary, stronger.against_mll.mean) == (1.0, False, 26)
+    rise = found[f"omitted 9: the student of {STRONGER} recognises more than that of {TRACKED}"]
+    assert (rise.lam, rise.control, rise.primary) == (1.0, TRACKED, False)
 
 
 def test_a_setting_that_collapsed_is_in_the_table_and_no_finding():
-    lab = made_up_lab(collapsing("MCMI tracked λ=1"))
+    lab = collapsing(STRONGER)
     summary = EXPERIMENT.summary(lab)
-    row = summary.loc[("9", "MCMI tracked λ=1", "3 of 3 not run")]
+    row = summary.loc[("9", STRONGER, "3 of 3 not run")]
     assert row.isna().all()
-    assert not any("λ=1" in claim for claim in by_claim(EXPERIMENT.findings(lab)))
-    assert "MCMI tracked λ=1" not in set(EXPERIMENT.numbers(lab).label)
+    assert not any(STRONGER in claim for claim in by_claim(EXPERIMENT.findings(lab)))
+    assert STRONGER not in set(EXPERIMENT.numbers(lab).label)
+    outcomes = EXPERIMENT.outcomes(lab)
+    assert outcomes[STRONGER] == "6 of 6 not run"
+    assert (outcomes.drop(STRONGER) == "done").all()
+    assert list(outcomes.index) == ALL_LABELS
     assert EXPERIMENT.seeds_text(lab) == "n ≤ 3 seeds"
 
 
 def test_the_seeds_left_decide_where_one_collapsed():
-    found = by_claim(EXPERIMENT.findings(made_up_lab(collapsing("MCMI tracked λ=1", seeds=(1,)))))
-    gain = found["omitted 9, MCMI tracked λ=1: the student recognises more than MLL's"]
-    assert (gain.difference.mean, gain.difference.n) == (26, 2)  # 25 and 27
-    rise = found["omitted 9: MCMI tracked λ=1 recognises more than MCMI tracked λ=0.7"]
+    found = by_claim(EXPERIMENT.findings(collapsing(STRONGER, seeds=(1,))))
+    gain = found[f"omitted 9: the student of {STRONGER} recognises more than that of {UNTREATED}"]
+    assert (gain.difference.mean, gain.difference.n) == (23, 2)
+    assert (gain.against_mll.mean, gain.against_mll.n) == (26, 2)  # 25 and 27
+    rise = found[f"omitted 9: the student of {STRONGER} recognises more than that of {TRACKED}"]
     assert (rise.difference.mean, rise.difference.n) == (5, 2)
 
 
 def test_the_pairs_own_mcmi_collapsed_everywhere():
-    lab = made_up_lab(collapsing(OWN))
-    assert not any(finding.primary for finding in EXPERIMENT.findings(lab))
-    assert list(EXPERIMENT.confusion(lab).index.unique("label")) == ["MLL"]
-    assert list(EXPERIMENT.features(lab).label) == ["MLL"] * 2
+    lab = collapsing(TRACKED)
+    assert {f.policy for f in EXPERIMENT.findings(lab) if f.primary} == {"fixed"}
+    assert list(EXPERIMENT.confusion(lab).index.unique("label")) == [MLL, UNTREATED, FIXED]
+    assert list(EXPERIMENT.features(lab).label.unique()) == [MLL, UNTREATED, FIXED]
+
+
+def test_only_students_from_scratch_are_left():
+    """They alone have been measured, and have no distiller."""
+
+    def teachers_collapse(run):
+        alone = run.chain()[0].model == PAIR.student_from_scratch(0).model
+        return answer(run) if alone else {"status": "collapsed"} if run.parent is None else None
+
+    lab = made_up_lab(teachers_collapse)
+    experiment = replace(EXPERIMENT, pair=FIXED_DATA)
+    table = experiment.table(lab)
+    assert set(table.label[table.status == "done"]) == {"from scratch"}
+    assert set(table.label) == {*ALL_LABELS} - {TRUTH}
+    assert experiment.findings(lab) == []

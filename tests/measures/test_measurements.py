@@ -1,14 +1,42 @@
 """Measurements: columns of numbers that agree with the standard metrics."""
 
+import math
+
 import pytest
 import torch
 from small_runs import DATA
+from torch import nn
 
 from mcmi_core.base.errors import NonFiniteLogits
+from mcmi_core.cmi import class_centroids
 from mcmi_core.components import MEASUREMENTS
 from mcmi_core.data import load_dataset
-from mcmi_core.measures.evaluation import evaluate
+from mcmi_core.data.split import Split
+from mcmi_core.measures.evaluation import evaluate, predict_logits
 from mcmi_core.models import create_model
+from mcmi_core.objectives import MCMILoss
+
+
+class Scale(nn.Module):
+    """Multiplies: logits of a network that is more certain."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, logits):
+        return self.factor * logits
+
+
+class Fixed(nn.Module):
+    """A network with these logits, whatever it sees."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, inputs):
+        return self.logits
 
 
 @pytest.fixture
@@ -45,6 +73,64 @@ def test_one_temperature_is_a_sweep_too(subject):
     columns = MEASUREMENTS.build("temperature_sweep:temperatures=2", **subject)
     assert columns["temperature"] == [2.0]
     assert columns["cmi_nats"] == [evaluate(**subject, temperature=2.0)["cmi_nats"]]
+
+
+@pytest.mark.parametrize("scale", [20.0, 200.0])
+def test_raised_share_is_where_the_gradient_of_mcmi_raises_a_wrong_class(subject, scale):
+    """Against autograd: the sign of the loss's gradient in every wrong logit, sample by sample."""
+    dataset, labels = subject["dataset"], subject["split"].labels
+    network = subject["model"]
+    subject["model"] = nn.Sequential(network, Scale(scale))  # 200: one-hot
+    logits = predict_logits(**subject).double().requires_grad_()
+    centroids = class_centroids(logits.detach().softmax(1), labels, dataset.num_classes)
+    wrong = torch.ones_like(logits).bool().scatter(1, labels[:, None], False)
+    expected = []
+    lambdas = (0.1, 0.3, 0.7, 2.0, 10.0)
+    for lam in lambdas:
+        loss = MCMILoss(lam, centroids)(logits, labels)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        expected.append(100 * ((gradient < 0) & wrong).any(dim=1).double().mean().item())
+    columns = MEASUREMENTS.build("raised_share:lambdas=0.1+0.3+0.7+2.0+10.0", **subject)
+    assert columns == {"lam": list(lambdas), "raised_percent": pytest.approx(expected)}
+    assert expected == sorted(expected) and expected[0] < expected[-1]
+
+
+def test_raised_share_in_closed_form():
+    """Two samples of a class: P[k] / Q[k] is 2 / (1 + r) for the ratio r of their P[k]."""
+    dataset = load_dataset(DATA)
+    rare, certain = 0.2, 1e-6
+    rows = [[1 - rare - 2 * certain, rare, certain, certain], [1 - 3 * certain, *[certain] * 3]]
+    split = Split(inputs=torch.zeros(2, 16, 1, 1), labels=torch.tensor([0, 0]))
+    subject = {"model": Fixed(torch.tensor(rows).double().log()), "dataset": dataset}
+    probs = torch.tensor(rows).double()
+    divergence = (probs[0] * (probs[0] / probs.mean(0)).log()).sum().item()
+    threshold = 1 / (math.log(rare / probs[:, 1].mean().item()) - divergence)
+    text = f"raised_share:lambdas={0.99 * threshold}+{1.01 * threshold}"
+    columns = MEASUREMENTS.build(text, **subject, split=split, device=torch.device("cpu"))
+    assert columns["raised_percent"] == [0, 50]
+
+
+@pytest.mark.parametrize("excluded", [(1,), (1, 2)])
+def test_an_excluded_class_cannot_be_raised(subject, excluded):
+    labels = subject["split"].labels
+    logits = predict_logits(**subject)
+    rest = [k for k in range(4) if k not in excluded]
+    kept = torch.isin(labels, torch.tensor(rest))
+    split = Split(inputs=subject["split"].inputs[kept], labels=labels[kept])
+    masked = logits[kept].clone()
+    masked[:, list(excluded)] = -math.inf
+    about = subject | {"model": Fixed(masked), "split": split}
+    columns = MEASUREMENTS.build("raised_share:lambdas=100.0", **about)
+    smaller = about | {"model": Fixed(logits[kept][:, rest])}
+    smaller["split"] = Split(split.inputs, torch.searchsorted(torch.tensor(rest), split.labels))
+    assert columns == MEASUREMENTS.build("raised_share:lambdas=100.0", **smaller)
+    assert 0 < columns["raised_percent"][0] <= 100
+
+
+@pytest.mark.parametrize("lambdas", ["0.0", "0.5+-1.0"])
+def test_raised_share_needs_lambdas_above_0(subject, lambdas):
+    with pytest.raises(ValueError, match=r"lambdas must be finite numbers above 0, got \("):
+        MEASUREMENTS.build(f"raised_share:lambdas={lambdas}", **subject)
 
 
 def test_confusion_matrix_counts_every_sample_in_its_cell(subject):

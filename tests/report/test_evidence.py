@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from made_up_figures import BLOCK, save
 
-from mcmi_core.base.errors import OutOfTime
+from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.report import evidence as report
 from mcmi_core.report import readme
 from mcmi_core.report.notebooks import NotebookFailed
@@ -14,39 +14,50 @@ from mcmi_core.report.notebooks import NotebookFailed
 
 def train(experiments, deadline, records):
     """One record for each experiment."""
-    (records / "smoke").mkdir(parents=True)
+    (records / "cpu").mkdir(parents=True, exist_ok=True)
     for name in experiments:
-        (records / "smoke" / f"{name}.new").touch()
+        (records / "cpu" / f"{name}.new").touch()
 
 
-SMOKE = SimpleNamespace(name="smoke", experiments_of=list, train=train)
+CPU = SimpleNamespace(name="cpu", experiments_of=list, train=train)
+CLAIMS = "99_claims"
 
 
 def write_figures(names, folder, parameters, records):
-    assert parameters == {"profile": "smoke", "train": False}
-    assert (records / "smoke" / f"{names[-1]}.new").exists()
+    """Figures of each notebook, and the records that it sees."""
+    assert parameters == {"profile": folder.name, "train": False}
     save(folder / "figures")
     for name in names:
-        (folder / "figures" / f"{name}.new").touch()
+        seen = sorted(str(path.relative_to(records)) for path in records.glob("*/*"))
+        (folder / "figures" / f"{name}.new").write_text("\n".join(seen))
     return [folder / f"{name}.ipynb" for name in names]
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project with an old record, and notebooks that write a figure and a record each."""
+def stored():
+    """The notebooks whose outputs were stored, and of which profile."""
+    return {}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, stored):
+    """A project with old records, and notebooks that write a figure and a record each."""
     monkeypatch.setattr(report, "PROJECT", tmp_path)
     monkeypatch.setattr(report, "README", tmp_path / "README.md")
     for module in (report, readme):
         monkeypatch.setattr(module, "FIGURES", tmp_path / "figures")
     monkeypatch.setenv("MCMI_RECORDS", str(tmp_path / "records"))
     (tmp_path / "README.md").write_text(BLOCK, encoding="utf-8")
-    (tmp_path / "records" / "smoke").mkdir(parents=True)
-    (tmp_path / "records" / "smoke" / "01_a.old").touch()
-    monkeypatch.setattr(report, "list_notebooks", lambda: ["01_a", "12_b"])
+    for profile in ("cpu", "gpu", "sprint"):
+        (tmp_path / "records" / profile).mkdir(parents=True)
+        (tmp_path / "records" / profile / "01_a.old").touch()
+    monkeypatch.setattr(report, "list_notebooks", lambda: ["01_a", "12_b", CLAIMS])
     monkeypatch.setattr(report, "notebook_path", lambda name: None)
     monkeypatch.setattr(report, "execute_notebooks", write_figures)
-    monkeypatch.setattr(report, "store_outputs", lambda executed, profile: None)
-    monkeypatch.setattr(report, "shown_profile", lambda name: "smoke")
+    monkeypatch.setattr(
+        report, "store_outputs", lambda path, profile: stored.update({path.stem: profile})
+    )
+    monkeypatch.setattr(report, "shown_profile", lambda name: "cpu")
     return tmp_path
 
 
@@ -56,42 +67,80 @@ def names(folder):
 
 def is_unchanged(project):
     return (
-        names(project / "records" / "smoke") == ["01_a.old"]
+        names(project / "records" / "cpu") == ["01_a.old"]
         and not (project / "figures").exists()
         and (project / "README.md").read_text(encoding="utf-8") == BLOCK
     )
 
 
-def test_evidence_replaces_records_figures_and_readme(project):
-    report.update_evidence(SMOKE)
-    assert names(project / "records" / "smoke") == ["01_a.new", "12_b.new"]
-    assert (project / "figures" / "smoke" / "12_b.new").exists()
+def test_evidence_replaces_records_figures_and_readme(project, stored):
+    report.update_evidence(CPU)
+    assert names(project / "records" / "cpu") == ["01_a.new", "12_b.new", "99_claims.new"]
+    assert names(project / "records" / "gpu") == ["01_a.old"]
+    assert (project / "figures" / "cpu" / "12_b.new").exists()
+    assert stored == {"01_a": "cpu", "12_b": "cpu", CLAIMS: "cpu"}
     text = (project / "README.md").read_text(encoding="utf-8")
     assert "| MLL | 1.23" in text
-    assert "old" not in text
-    assert "| B | Figure 9" in text
+    assert "\nold" not in text
+    assert "| CMI falls" in text
     assert text.endswith("<!-- end of claims -->\nrest\n")
     assert readme.with_results(text) == text
 
 
-def test_evidence_of_one_notebook_leaves_that_of_the_others(project, monkeypatch):
-    stored = []
-    monkeypatch.setattr(report, "store_outputs", lambda path, profile: stored.append(path.stem))
+def test_the_scoreboard_sees_the_new_records_and_those_of_all_other_tiers(project):
+    report.update_evidence(CPU)
+    seen = (project / "figures" / "cpu" / f"{CLAIMS}.new").read_text().splitlines()
+    assert seen == ["cpu/01_a.new", "cpu/12_b.new", "cpu/99_claims.new", "gpu/01_a.old"]
+
+
+def test_evidence_of_one_notebook_leaves_that_of_the_others(project, monkeypatch, stored):
     monkeypatch.setattr(report, "shown_profile", lambda name: "gpu")
-    report.update_evidence(SMOKE, only=["12_b"])
-    assert names(project / "records" / "smoke") == ["01_a.old", "12_b.new"]
-    assert not (project / "figures" / "smoke" / "01_a.new").exists()
-    assert (project / "figures" / "smoke" / "12_b.new").exists()
-    assert stored == ["12_b"]
-    report.update_evidence(SMOKE)
-    assert stored == ["12_b"]  # the outputs that show another profile stay
+    report.update_evidence(CPU, only=["12_b"])
+    assert names(project / "records" / "cpu") == ["01_a.old", "12_b.new"]
+    assert not (project / "figures" / "cpu" / "01_a.new").exists()
+    assert (project / "figures" / "cpu" / "12_b.new").exists()
+    assert (project / "figures" / "cpu" / f"{CLAIMS}.new").exists()
+    assert stored == {"12_b": "cpu", CLAIMS: "cpu"}
+    stored.clear()
+    report.update_evidence(CPU)
+    assert stored == {}  # the outputs that show another tier stay
+
+
+def test_evidence_takes_the_place_of_what_is_none(project, monkeypatch, stored):
+    monkeypatch.setattr(report, "shown_profile", lambda name: "smoke")
+    report.update_evidence(CPU)
+    assert set(stored) == {"01_a", "12_b", CLAIMS}
+
+
+def test_the_scoreboard_is_made_anew_whichever_tier_changes(project, stored):
+    """In the folder of figures that the README shows."""
+
+    def train_gpu(experiments, deadline, records):
+        (records / "gpu").mkdir()
+        (records / "gpu" / "01_a.new").touch()
+
+    report.update_evidence(SimpleNamespace(name="gpu", experiments_of=list, train=train_gpu))
+    assert names(project / "records" / "gpu") == ["01_a.new"]
+    assert names(project / "records" / "cpu") == ["01_a.old"]
+    seen = (project / "figures" / "cpu" / f"{CLAIMS}.new").read_text().splitlines()
+    assert seen == ["cpu/01_a.old", "gpu/01_a.new"]
+    assert not (project / "figures" / "gpu" / f"{CLAIMS}.new").exists()
+    assert (project / "figures" / "gpu" / "01_a.new").exists()
+    assert stored == {CLAIMS: "cpu"}  # the others show cpu
+
+
+def test_what_is_no_evidence_is_not_committed(project):
+    smoke = SimpleNamespace(name="smoke", experiments_of=list, train=train)
+    with pytest.raises(CompanionError, match="'smoke' is no evidence; choose from cpu, gpu, paper"):
+        report.update_evidence(smoke)
+    assert is_unchanged(project)
 
 
 def test_a_notebook_without_figures_is_evidence_too(project, monkeypatch):
     monkeypatch.setattr(report, "execute_notebooks", lambda *arguments: [])
     monkeypatch.setattr(report, "with_results", lambda text: text)
-    report.update_evidence(SMOKE, only=["14_c"])
-    assert names(project / "records" / "smoke") == ["01_a.old", "14_c.new"]
+    report.update_evidence(CPU, only=["14_c"])
+    assert names(project / "records" / "cpu") == ["01_a.old", "14_c.new"]
     assert not (project / "figures").exists()
 
 
@@ -102,7 +151,7 @@ def test_a_failing_notebook_replaces_nothing(project, monkeypatch):
 
     monkeypatch.setattr(report, "execute_notebooks", fail_late)
     with pytest.raises(NotebookFailed):
-        report.update_evidence(SMOKE)
+        report.update_evidence(CPU)
     assert is_unchanged(project)
 
 
@@ -112,7 +161,7 @@ def test_out_of_time_replaces_nothing(project):
         raise OutOfTime("1 of 2 runs done")
 
     with pytest.raises(OutOfTime):
-        late = SimpleNamespace(name="smoke", experiments_of=list, train=stop)
+        late = SimpleNamespace(name="cpu", experiments_of=list, train=stop)
         report.update_evidence(late, deadline=12.5)
     assert is_unchanged(project)
 
@@ -120,4 +169,4 @@ def test_out_of_time_replaces_nothing(project):
 def test_all_names_are_checked_before_anything_runs(project, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(ValueError, match="unknown notebook '12_b'; choose from 00_quickstart, 01_"):
-        report.update_evidence(None, only=["99_claims", "12_b"], deadline=math.inf)
+        report.update_evidence(CPU, only=["99_claims", "12_b"], deadline=math.inf)

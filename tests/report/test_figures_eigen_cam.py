@@ -9,7 +9,7 @@ from PIL import Image
 
 from mcmi_core.report.figures.eigen_cam import draw_eigen_cam
 
-LABELS = ("MLL", "MCMI fixed λ=0.2")
+LABELS = ("MLL", "fine-tuned λ=0", "MCMI fixed λ=0.2")
 
 
 def picture(brightness: int) -> str:
@@ -32,13 +32,17 @@ def test_pictures_above_each_teachers_maps_and_both_numbers_beside():
     *images, coverage, information = figure.axes
     assert len(images) == (1 + len(LABELS)) * 3
     assert [axes.get_title() for axes in images[:3]] == ["0", "1", "2"]
-    assert [len(axes.images) for axes in images] == [1] * 3 + [2] * 6
-    assert [axes.get_ylabel() for axes in images[3::3]] == ["MLL", "MCMI\nfixed\nλ=0.2"]
+    assert [len(axes.images) for axes in images] == [1] * 3 + [2] * 9
+    assert [axes.get_ylabel() for axes in images[3::3]] == [
+        "MLL",
+        "fine-tuned\nλ=0",
+        "MCMI\nfixed\nλ=0.2",
+    ]
     last = images[-1].images[-1].get_array()  # of MCMI, class 2
-    np.testing.assert_allclose(last, [[0.2, 1]])
+    np.testing.assert_allclose(last, [[0.2, 2]])
     assert [axes.get_title() for axes in (coverage, information)] == [
         "Coverage, %",
         "Place information, nats",
     ]
-    assert [list(line.get_ydata()) for line in coverage.lines[:2]] == [[0, 10], [1, 11]]
+    assert [list(line.get_ydata()) for line in coverage.lines[:2]] == [[0, 10, 20], [1, 11, 21]]
     plt.close(figure)

@@ -13,8 +13,10 @@ def accuracy(*rows) -> pd.Series:
 
 def test_a_column_per_framework_ours_above_the_authors():
     ours = accuracy(
-        *(("kd", 0.05, "MLL", 60), ("kd", 0.1, "MLL", 63), ("crd", 0.05, "MLL", 53)),
+        *(("kd", 0.1, "MLL", 63), ("kd", 0.05, "MLL", 60), ("crd", 0.05, "MLL", 53)),
+        *(("kd", 0.05, "fine-tuned λ=0", 61), ("kd", 0.05, "MCMI fixed λ=0.4", 62)),
         *(("kd", 0.05, "MCMI tracked λ=0.7", 64), ("kd", 0.1, "MCMI tracked λ=0.7", 65)),
+        *(("kd", 0.05, "true BCPD", 70), ("kd", 0.05, "from scratch", 40)),
     )
     authors = accuracy(("kd", 0.5, "MLL", 70), ("crd", 0.5, "MLL", 71))
     figure = draw_few_shot(ours, authors, ours_on="oracle data")
@@ -25,7 +27,15 @@ def test_a_column_per_framework_ours_above_the_authors():
     ]
     assert below[0].get_title().startswith("KD, authors': CIFAR-100")
     kd = dict(zip(*reversed(above[0].get_legend_handles_labels()), strict=True))
-    assert set(kd) == {"MLL", "MCMI tracked λ=0.7"}
+    assert list(kd) == [
+        "MLL",
+        "fine-tuned λ=0",
+        "MCMI fixed λ=0.4",
+        "MCMI tracked λ=0.7",
+        "true BCPD",
+        "from scratch",
+    ]
+    assert set(above[1].get_legend_handles_labels()[1]) == {"MLL"}
     assert list(kd["MLL"].lines[0].get_xydata().ravel()) == [0.05, 60, 0.1, 63]
     ticks = [label.get_text() for label in below[1].get_xticklabels()]
     assert ticks == ["5", "10", "50"]  # percent, ours and theirs

@@ -1,4 +1,4 @@
-"""04: confusion matrices, accuracy against λ and maps of features, from made-up tables."""
+"""04: confusion matrices, what students recognise and maps of features, from made-up tables."""
 
 import pandas as pd
 import pytest
@@ -9,7 +9,15 @@ from mcmi_core.report.figures.zero_shot import draw_confusion, draw_features, dr
 
 SETS = ((1,), (1, 0))
 SHOWN = ("MLL", "MCMI tracked λ=0.7")
-LAMBDA_OF = {"MCMI fixed λ=0.4": 0.4, "MCMI tracked λ=0.7": 0.7, "MCMI tracked λ=1": 1.0}
+LABELS = [
+    "MLL",
+    "fine-tuned λ=0",
+    "MCMI fixed λ=0.4",
+    "MCMI tracked λ=0.7",
+    "true BCPD",
+    "MLL masked",
+    "from scratch",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +41,7 @@ def around(mean):
 def summary(without=()):
     rows = []
     for omitted in ("1", "1+0"):
-        for position, label in enumerate(("MLL", *LAMBDA_OF, "true BCPD", "MLL masked")):
+        for position, label in enumerate(LABELS):
             lost = label in without
             rows.append(
                 {
@@ -41,6 +49,7 @@ def summary(without=()):
                     "label": label,
                     "status": "3 of 3 not run" if lost else "done",
                     "accuracy_percent": None if lost else around(10.0 * position),
+                    "test_accuracy_percent": None if lost else around(60.0 + position),
                     "probability_percent": None if lost else around(1.0 * position),
                     "frequency_percent": None if lost else around(7.0),
                 }
@@ -48,11 +57,11 @@ def summary(without=()):
     return pd.DataFrame(rows).set_index(["omitted", "label", "status"])
 
 
-def curve(axes, label):
-    """Positions and heights of a method's curve."""
-    container = next(each for each in axes.containers if each.get_label() == label)
-    line = container.lines[0]
-    return list(zip(line.get_xdata(), line.get_ydata(), strict=True))
+def means(axes):
+    """Mean by method, from top to bottom."""
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    values = [container.lines[0].get_xdata()[0] for container in axes.containers]
+    return dict(zip(names, values, strict=True))
 
 
 def test_confusion_has_a_column_per_set_and_a_row_per_teacher():
@@ -70,26 +79,33 @@ def test_a_panel_whose_runs_collapsed_stays_empty():
     assert [len(axes.collections) for axes in panels] == [1, 1, 0, 0]
 
 
-def test_curves_against_lambda_and_lines_across():
-    accuracy, _, belief, _ = draw_recognition(summary(), LAMBDA_OF).axes
-    assert accuracy.get_title() == "omitted: 1"
-    assert accuracy.get_ylabel() == "Accuracy, %, omitted classes"
-    assert curve(accuracy, "MCMI fixed") == [(0.4, 10)]
-    assert curve(accuracy, "MCMI tracked") == [(0.7, 20), (1, 30)]
-    assert curve(belief, "MCMI tracked") == [(0.7, 2), (1, 3)]
-    across = {line.get_label(): line.get_ydata()[0] for line in belief.lines}
-    assert (across["MLL"], across["true BCPD"], across["frequency"]) == (0, 4, 7)
-    assert "frequency" not in {line.get_label() for line in accuracy.lines}
+def test_an_interval_for_each_teacher_by_set_and_metric():
+    panels = draw_recognition(summary()).axes
+    assert [axes.get_title() for axes in panels] == ["omitted: 1", "omitted: 1+0"] * 3
+    assert [axes.get_xlabel() for axes in panels[::2]] == [
+        "accuracy on the omitted classes, %",
+        "accuracy on all classes, %",
+        "mean P_x[k] of the omitted classes k, %",
+    ]
+    recognised, overall, belief = panels[::2]
+    assert means(recognised) == {label: 10 * place for place, label in enumerate(LABELS)}
+    assert means(overall) == {label: 60 + place for place, label in enumerate(LABELS)}
+    assert means(belief) == {label: place for place, label in enumerate(LABELS)}
 
 
-def test_a_collapsed_lambda_is_left_out_of_its_curve():
-    accuracy, *_ = draw_recognition(summary(without=["MCMI tracked λ=1"]), LAMBDA_OF).axes
-    assert curve(accuracy, "MCMI tracked") == [(0.7, 20)]
+def test_only_belief_has_a_band_where_classes_occur():
+    recognised, overall, belief = draw_recognition(summary()).axes[::2]
+    across = [
+        [line for line in axes.lines if line.get_linewidth() == 5]
+        for axes in (recognised, overall, belief)
+    ]
+    assert [len(lines) for lines in across] == [0, 0, 1]
+    assert across[2][0].get_xdata()[0] == 7
 
 
-def test_a_policy_that_collapsed_everywhere_leaves_an_empty_curve():
-    accuracy, *_ = draw_recognition(summary(without=["MCMI fixed λ=0.4"]), LAMBDA_OF).axes
-    assert curve(accuracy, "MCMI fixed") == []
+def test_students_whose_teachers_collapsed_are_left_out():
+    recognised, *_ = draw_recognition(summary(without=["MCMI fixed λ=0.4"])).axes
+    assert list(means(recognised)) == [name for name in LABELS if name != "MCMI fixed λ=0.4"]
 
 
 def test_features_of_each_teacher():

@@ -50,8 +50,9 @@ def test_a_map_lies_over_the_whole_of_its_picture(axes):
 
 
 def test_methods_differ_in_colour_and_in_marker():
+    controls = ("fine-tuned λ=0", "from scratch")
     alternatives = ("temperature", "label smoothing", "entropy bonus", "early stopping", "MSE")
-    methods = ("MLL", "MCMI fixed", "MCMI tracked", "true BCPD", *alternatives)
+    methods = ("MLL", "MCMI fixed", "MCMI tracked", "true BCPD", *controls, *alternatives)
     styles = [plots.method_style(name) for name in methods]
     assert len({style["color"] for style in styles}) == len(styles)
     assert len({style["marker"] for style in styles}) == len(styles)
@@ -195,23 +196,3 @@ def test_gains_are_points_with_intervals_and_missing_ones_crosses(axes):
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert crosses[0].get_xydata().tolist() == [[0, 1]]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["kd", "at"]
-
-
-def test_claims_are_in_half_widths_and_coloured_by_decision(axes):
-    board = pd.DataFrame(
-        {
-            "statement": ["A", "A", "B", "C"],
-            "decision": ["partly", "partly", "does not hold", "not measured"],
-            "claim": ["a", "b", "c", None],
-            "mean": [3.0, 0.5, -4.0, np.nan],
-            "high": [4.0, 2.5, -2.0, np.nan],
-            "n": [3, 3, 5, np.nan],
-        }
-    )
-    plots.plot_claims(axes, board)
-    points = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
-    assert points["partly"] == [[3, 0], [0.25, 1]]
-    assert points["does not hold"] == [[-2, 2]]
-    assert points["holds"] == points["open"] == []
-    labels = [text.get_text() for text in axes.get_yticklabels()]
-    assert labels == ["A\na, n = 3", "A\nb, n = 3", "B\nc, n = 5", "C\nnot measured"]

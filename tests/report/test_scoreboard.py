@@ -1,61 +1,17 @@
-"""The scoreboard as text: a verdict stands beside policy, λ, control, data and n."""
+"""The scoreboard as text: a verdict stands beside method, λ, control, data and n."""
 
-import numpy as np
 import pandas as pd
 import pytest
+from made_up_board import MEASURED, NOT_MEASURED, TRACKED
+from made_up_board import board as made_up_board
 
 from mcmi_core.report.scoreboard import markdown_scoreboard, readable_scoreboard
-
-FINDING = {
-    "statement": "P(y|x)",
-    "paper": "+3",
-    "notebook": "12_b",
-    "decision": "partly",
-    "claim": "with 5 %: I(X; Y | Z) grows",
-    "mean": 1.0,
-    "low": 0.5,
-    "high": 1.5,
-    "n": 5.0,
-    "unit": "points",
-    "replicate": "data and weights",
-    "treatment": "MCMI tracked λ=0.7",
-    "control": "MLL",
-    "policy": "tracked",
-    "lam": 0.7,
-    "data": "digits",
-    "networks": "big → small",
-    "recipe": "student 6 epochs",
-}
-WITHOUT_MCMI = FINDING | {
-    "claim": "CMI falls",
-    "mean": -1.0,
-    "low": -2.0,
-    "high": 0.0,
-    "n": 3.0,
-    "unit": "nats",
-    "treatment": "T = 4",
-    "control": "T = 1",
-    "policy": "–",
-    "lam": np.nan,
-}
-SEVERAL_LAMBDAS = FINDING | {
-    "claim": "MCMI's students beat MLL's",
-    "treatment": "MCMI fixed, λ per pair",
-    "policy": "fixed",
-    "lam": np.nan,
-}
-EMPTY = dict.fromkeys(FINDING, np.nan) | {
-    "statement": "Q",
-    "paper": "Figure 9",
-    "notebook": "13_c",
-    "decision": "not measured",
-}
 
 
 @pytest.fixture(params=["in memory", "from csv"])
 def board(request, tmp_path):
     """As the notebook has it, and as it is read from the committed figures."""
-    board = pd.DataFrame([FINDING, WITHOUT_MCMI, EMPTY])
+    board = made_up_board()
     if request.param == "in memory":
         return board
     board.to_csv(tmp_path / "board.csv", index=False)
@@ -64,45 +20,66 @@ def board(request, tmp_path):
 
 def test_every_row_says_what_its_verdict_depends_on(board):
     table = readable_scoreboard(board)
-    assert list(table.index) == [
-        ("P(y|x)", "+3", "partly"),
-        ("P(y|x)", "+3", "partly"),
-        ("Q", "Figure 9", "not measured"),
-    ]
-    assert list(table.iloc[0]) == [
-        "with 5 %: I(X; Y | Z) grows",
-        "+1.00 [+0.50, +1.50] points",
-        "5",
-        "data and weights",
-        "MCMI tracked λ=0.7 against MLL",
-        "big → small on digits; student 6 epochs",
-        "12_b",
-    ]
-    assert table["compared"].iloc[1] == "T = 4 against T = 1"
-    assert list(table.iloc[2]) == ["–"] * 6 + ["13_c"]
+    assert table.index.names == ["claim", "paper", "tier"]
+    assert table.index[1] == ("P(y|x) is better", "+3", "truth known")
+    assert table.iloc[0].to_dict() == {
+        "data": "oracle",
+        "networks": "big → small",
+        "recipe": "student 6 epochs",
+        "method": "MCMI fixed λ=0.25",
+        "control": "fine-tuned λ=0",
+        "n": "5",
+        "replicate varies": "data and weights",
+        "difference [95 %]": "+1.00 [+0.50, +1.50] points",
+        "against MLL [95 %]": "+2.00 [-0.25, +4.25] points",
+        "verdict": "holds against λ=0 only",
+        "notebook": "08_few_shot",
+    }
+    assert list(table.method[:2]) == ["MCMI fixed λ=0.25", "MCMI tracked λ=0.7"]
+    without_mcmi = table.iloc[5]
+    assert without_mcmi["difference [95 %]"] == "+0.125 [+0.062, +0.188] nats"
+    assert without_mcmi["against MLL [95 %]"] == "–"
 
 
-def test_a_policy_without_one_lambda():
-    table = readable_scoreboard(pd.DataFrame([SEVERAL_LAMBDAS]))
-    assert list(table["compared"]) == ["MCMI fixed, λ per pair against MLL"]
-    assert "| MCMI fixed, λ per pair against MLL |" in markdown_scoreboard(
-        pd.DataFrame([SEVERAL_LAMBDAS])
+def test_what_is_not_measured_is_said(board):
+    row = readable_scoreboard(board).iloc[4]
+    assert row.name == ("CMI falls", "Figure 2", "truth known")
+    assert (row.verdict, row.notebook) == ("not measured", "02_mll_training_dynamics")
+    assert set(row.drop(["verdict", "notebook"])) == {"–"}
+
+
+def test_one_line_per_claim_in_markdown_with_a_column_per_tier(board):
+    head, rule, first, second, blank, count = markdown_scoreboard(board).splitlines()
+    assert head == "| claim | paper | truth known | photographs, CPU |"
+    assert rule.count("|") == first.replace("\\|", "").count("|") == second.count("|") == 5
+    known = (
+        "fixed λ=0.25: **holds against λ=0 only** +1.0 [+0.5, +1.5]<br>"
+        "tracked λ=0.7: **opposite** -4.0 [-6.0, -2.0]"
     )
-
-
-def test_one_line_per_claim_in_markdown(board):
-    head, rule, first, second = markdown_scoreboard(board).splitlines()
-    assert head.count("|") == rule.count("|") == first.replace("\\|", "").count("|") == 8
-    found = (
-        "with 5 %: I(X; Y \\| Z) grows: +1.00 [+0.50, +1.50] points, n = 5"
-        "<br>CMI falls: -1.00 [-2.00, +0.00] nats, n = 3"
+    photographs = (
+        "cifar10-jpeg, fixed λ=0.25: **holds against λ=0 only** +1.0 [+0.5, +1.5]<br>"
+        "cats, dogs, fixed λ=0.25: **open** +1.0 [+0.5, +1.5]"
     )
-    compared = "MCMI tracked λ=0.7 against MLL<br>T = 4 against T = 1"
-    measured_on = "big → small on digits; student 6 epochs"  # once, as both findings are
-    assert first == (
-        f"| P(y\\|x) | +3 | {found} | {compared} | {measured_on} | **partly** | "
-        "[12](notebooks/12_b.ipynb) |"
-    )
+    statement = "P(y\\|x) is better ([08](notebooks/08_few_shot.ipynb))"
+    assert first == f"| {statement} | +3 | {known} | {photographs} |"
     assert second == (
-        "| Q | Figure 9 | – | – | – | **not measured** | [13](notebooks/13_c.ipynb) |"
+        "| CMI falls ([02](notebooks/02_mll_training_dynamics.ipynb)) | Figure 2 | – | "
+        "epoch 5: **holds** +0.12 [+0.06, +0.19] nats |"
     )
+    assert blank == ""
+    assert count == (
+        "5 primary comparisons: 2 holds against λ=0 only, 1 opposite, 1 open, 1 holds. MCMI's "
+        "control is the same teacher, fine-tuned as long without CMI (λ = 0)."
+    )
+
+
+def test_a_method_without_one_lambda():
+    several = MEASURED | {"treatment": "MCMI fixed, λ per pair", "lam": float("nan")}
+    text = markdown_scoreboard(pd.DataFrame([several, TRACKED]))
+    assert "fixed, λ per pair: **holds against λ=0 only**" in text
+
+
+def test_a_board_on_which_nothing_is_measured():
+    board = pd.DataFrame([NOT_MEASURED])
+    assert "| Figure 2 | – |\n\n0 primary comparisons. MCMI's" in markdown_scoreboard(board)
+    assert list(readable_scoreboard(board).verdict) == ["not measured"]

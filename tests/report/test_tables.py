@@ -1,13 +1,21 @@
 """Tables as a notebook shows them."""
 
-import pandas as pd
+from dataclasses import replace
 
-from mcmi_core.base.statistics import Interval
+import pandas as pd
+import pytest
+
+from mcmi_core.base.statistics import Interval, mean_interval
 from mcmi_core.experiments.finding import Finding
-from mcmi_core.report.tables import interval_columns, readable_findings
+from mcmi_core.report.tables import (
+    count_text,
+    difference_text,
+    interval_columns,
+    readable_findings,
+)
 
 FINDING = Finding(
-    claim="MCMI's student beats MLL's",
+    claim="MCMI's student beats the other",
     quantity="student's test accuracy",
     unit="points",
     difference=Interval(1.234, -0.5, 2.968, 3),
@@ -18,22 +26,40 @@ FINDING = Finding(
     policy="tracked",
     lam=0.7,
     treatment="MCMI tracked λ=0.7",
-    control="MLL",
-    primary=True,
+    control="fine-tuned λ=0",
+    decides="few_shot",
+    against_mll=Interval(2, 1, 3, 3),
     profile="made up",
+    tier="made up",
 )
+BARELY = mean_interval([0.2, 1.9, 1.1, 1.3, 0.4])  # p = 0.035
+CLEARLY = mean_interval([-1.9, -2.1, -2.0, -2.2, -1.8])
+
+
+def exploratory(difference: Interval, claim: str = "exploratory") -> Finding:
+    return replace(FINDING, claim=claim, difference=difference, decides=None, against_mll=None)
 
 
 def test_a_finding_is_one_row_of_text():
     table = readable_findings([FINDING])
     assert table.index.name == "claim, true if the difference is positive"
-    assert table.loc["MCMI's student beats MLL's"].to_dict() == {
+    assert table.loc["MCMI's student beats the other"].to_dict() == {
         "difference [95 %]": "+1.23 [-0.50, +2.97] points",
         "n": 3,
-        "control": "MLL",
-        "verdict": "open",
-        "kind": "primary",
+        "control": "fine-tuned λ=0",
+        "against MLL [95 %]": "+2.00 [+1.00, +3.00] points",
+        "verdict": "no more than fine-tuning",
+        "kind": "primary: few_shot",
     }
+
+
+def test_exploratory_findings_are_adjusted_for_their_number():
+    several = [exploratory(BARELY, "a"), FINDING, exploratory(BARELY, "b"), exploratory(CLEARLY)]
+    table = readable_findings(several)
+    assert list(table.verdict) == ["open", "no more than fine-tuning", "open", "opposite"]
+    assert list(table.kind) == ["exploratory", "primary: few_shot", *["exploratory"] * 2]
+    assert list(table["against MLL [95 %]"]) == ["–", "+2.00 [+1.00, +3.00] points", "–", "–"]
+    assert list(readable_findings([exploratory(BARELY)]).verdict) == ["holds"]
 
 
 def test_no_finding_is_an_empty_table():
@@ -41,6 +67,36 @@ def test_no_finding_is_an_empty_table():
     table = readable_findings([])
     assert table.empty
     assert list(table.columns) == list(readable_findings([FINDING]).columns)
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"),
+    [
+        ("points", "+1.23 [-0.50, +2.97] points"),
+        ("nats", "+1.234 [-0.500, +2.968] nats"),
+        ("points per tenfold size", "+1.23 [-0.50, +2.97] points per tenfold size"),
+    ],
+)
+def test_differences_have_the_decimals_of_their_unit(unit, text):
+    assert difference_text(FINDING.difference, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("findings", "text"),
+    [
+        ([], "0 primary comparisons, 0 exploratory: 0 exclude zero, 0 after Holm's adjustment"),
+        (
+            [FINDING, exploratory(BARELY)],
+            "1 primary comparison, 1 exploratory: 1 exclude zero, 1 after Holm's adjustment",
+        ),
+        (
+            [FINDING] * 2 + [exploratory(each) for each in (BARELY, CLEARLY, Interval(0, -1, 1, 5))],
+            "2 primary comparisons, 3 exploratory: 2 exclude zero, 1 after Holm's adjustment",
+        ),
+    ],
+)
+def test_comparisons_are_counted(findings, text):
+    assert count_text(findings) == text
 
 
 def test_intervals_become_columns():

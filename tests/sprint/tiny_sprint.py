@@ -19,7 +19,8 @@ PAIR = Pair(
     teacher="mlp:width=8",
     student="mlp:width=4",
     lam=0.25,
-    recipe=Recipe(epochs=4, milestones=(3,), precision="bf16", evaluate_every=2),
+    tracked_lam=0.25,
+    recipe=Recipe(epochs=4, batch_size=16, milestones=(3,), precision="bf16", evaluate_every=2),
     fine_tuning=Recipe(epochs=2, schedule="cosine", precision="bf16", learning_rate=0.01),
 )
 

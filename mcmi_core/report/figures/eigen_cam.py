@@ -21,13 +21,14 @@ def draw_eigen_cam(pictures: pd.DataFrame, drawn: pd.DataFrame) -> Figure:
         drawn: one row per teacher of the stage that is drawn, with ``label``, ``seed`` and the
             columns of ``TITLES``.
     """
-    figure = plt.figure(figsize=(13, 3.4))
+    figure = plt.figure(figsize=(13, 0.85 * (1 + pictures.label.nunique())))
     left, right = figure.subfigures(1, 2, width_ratios=(3, 2))
     _draw_maps(left, pictures)
     for axes, (metric, title) in zip(right.subplots(1, 2), TITLES.items(), strict=True):
         plot_pairs(axes, drawn, metric)
         axes.set_title(title, fontsize="small")
-        axes.tick_params(axis="x", labelrotation=25, labelsize="x-small")
+        axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=25, ha="right")
+        axes.tick_params(axis="x", labelsize="x-small")
     return figure
 
 

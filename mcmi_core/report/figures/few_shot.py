@@ -10,6 +10,8 @@ from mcmi_core.report.plots import plot_intervals
 def draw_few_shot(accuracy: pd.Series, authors: pd.Series, *, ours_on: str) -> Figure:
     """One column per framework; in the upper row ours, in the lower one the authors'.
 
+    A curve for each teacher, and one for students without a teacher.
+
     Args:
         accuracy: percent, an interval by ``distiller``, ``fraction`` and ``label``.
         authors: likewise.
@@ -24,14 +26,19 @@ def draw_few_shot(accuracy: pd.Series, authors: pd.Series, *, ours_on: str) -> F
         (authors, "authors': CIFAR-100, best epoch on test"),
     )
     for line, (source, title) in zip(panels, rows, strict=True):
+        methods = {}
         for axes, name in zip(line, names, strict=True):
-            for label, intervals in source[name].unstack("fraction").iterrows():
-                plot_intervals(axes, intervals.dropna(), label=label)
+            for label in source[name].index.unique("label"):
+                intervals = source[name].xs(label, level="label").sort_index()
+                plot_intervals(axes, intervals, label=label)
             axes.set(title=f"{name.upper()}, {title}", xscale="log")
             axes.title.set_fontsize("small")
             axes.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks])
             axes.set_xticks([], minor=True)
-            axes.set_ylabel("Student's accuracy, %")
-            axes.legend(fontsize="small")
+            methods |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        line[0].set_ylabel("Student's accuracy, %")
+        # Beside the panels: six curves leave no place between them.
+        place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": "small"}
+        line[-1].legend(methods.values(), methods.keys(), **place)
     panels[1, 0].set_xlabel("Training data that the student sees, %")
     return figure

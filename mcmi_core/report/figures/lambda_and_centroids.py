@@ -2,19 +2,24 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcmi_core.base.statistics import Interval
-from mcmi_core.report.plots import plot_intervals
+from mcmi_core.experiments.lambda_and_centroids import UNTREATED
+from mcmi_core.report.plots import method_style, plot_intervals
 
 _TITLES = {
+    "raised_percent": "Images on which MCMI can raise\na wrong class at its start, %",
     "train_ll_nats": "Teacher LL, nats",
     "train_cmi_nats": "Teacher CMI, nats",
-    "test_accuracy_gain": "Teacher: gain over MLL, points",
-    "student_accuracy_gain": "Student: gain over MLL's, points",
+    "test_accuracy_gain": "Teacher: gain over λ = 0, points",
+    "student_accuracy_gain": "Student: gain over λ = 0, points",
 }
 _CROSS_HEIGHTS = {"fixed": 0.02, "tracked": 0.08}
 """Of a panel: where a policy's crosses lie, so that they do not hide each other."""
+_CONTROLS = {"MLL": "--", UNTREATED: ":"}
+"""Rows that are the same at every λ, and the line that shows their level."""
 
 
 def draw_lambda_and_centroids(summary: pd.DataFrame, collapsed: pd.DataFrame) -> Figure:
@@ -24,24 +29,43 @@ def draw_lambda_and_centroids(summary: pd.DataFrame, collapsed: pd.DataFrame) ->
         summary: of :meth:`~mcmi_core.experiments.lambda_and_centroids.LambdaAndCentroids.summary`.
         collapsed: number of teachers that collapsed: a row per policy, a column per λ.
     """
-    figure, panels = plt.subplots(1, len(_TITLES), figsize=(15, 3.5))
-    policy_of = summary.index.get_level_values("policy")
-    for axes, (metric, title) in zip(panels, _TITLES.items(), strict=True):
-        for policy, height in _CROSS_HEIGHTS.items():
-            intervals = summary.loc[policy_of == policy, metric].droplevel("policy").dropna()
-            plot_intervals(axes, intervals, label=f"MCMI {policy}")
-            lost = [lam for lam, count in collapsed.loc[policy].items() if count]
-            axes.plot(
-                lost,
-                [height] * len(lost),
-                "x",
-                transform=axes.get_xaxis_transform(),
-                color=axes.lines[-1].get_color(),
-                label="collapsed" if lost else None,
-            )
-        mll = [value for value in summary.loc[policy_of == "MLL", metric]]
-        level = mll[0].mean if mll and isinstance(mll[0], Interval) else 0
-        axes.axhline(level, color="0.4", linestyle="--", label="MLL")
-        axes.set(title=title, xlabel="λ")
-    panels[0].legend(fontsize="small")
+    figure, panels = plt.subplots(1, len(_TITLES), figsize=(18, 3.6))
+    first, *others = panels
+    # Both policies start from the MLL teacher: the share depends on λ alone.
+    shares = summary.raised_percent.dropna().groupby("λ").last()
+    plot_intervals(first, shares, label="MLL")
+    for axes, metric in zip(others, list(_TITLES)[1:], strict=True):
+        _draw_policies(axes, summary[metric], collapsed)
+        _draw_controls(axes, summary[metric])
+    for axes, title in zip(panels, _TITLES.values(), strict=True):
+        axes.set_title(title, fontsize="medium")
+        axes.set_xlabel("λ")
+    first.legend(fontsize="small")
+    others[0].legend(fontsize="small")
     return figure
+
+
+def _draw_policies(axes: Axes, column: pd.Series, collapsed: pd.DataFrame) -> None:
+    policy_of = column.index.get_level_values("policy")
+    for policy, height in _CROSS_HEIGHTS.items():
+        intervals = column[policy_of == policy].droplevel("policy").dropna()
+        plot_intervals(axes, intervals, label=f"MCMI {policy}")
+        lost = [lam for lam, count in collapsed.loc[policy].items() if count]
+        axes.plot(
+            lost,
+            [height] * len(lost),
+            "x",
+            transform=axes.get_xaxis_transform(),
+            color=method_style(f"MCMI {policy}")["color"],
+            label="collapsed" if lost else None,
+        )
+
+
+def _draw_controls(axes: Axes, column: pd.Series) -> None:
+    """Levels of MLL and of fine-tuning alone; of a gain, over the latter, zero."""
+    for policy, line in _CONTROLS.items():
+        own = [level for level in column.get(policy, []) if isinstance(level, Interval)]
+        if policy == UNTREATED or own:
+            level = own[0].mean if own else 0
+            name = "fine-tuned λ=0" if policy == UNTREATED else "MLL"
+            axes.axhline(level, color="0.4", linestyle=line, label=name)

@@ -1,15 +1,14 @@
 """04 · Classes that a student never saw: where they go, how much it recognises and believes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcmi_core.experiments.zero_shot import set_text
 from mcmi_core.report.class_plots import plot_confusion, plot_feature_map
-from mcmi_core.report.plots import plot_intervals
+from mcmi_core.report.plots import plot_methods
 
 
 def draw_confusion(
@@ -36,30 +35,35 @@ def draw_confusion(
     return figure
 
 
-def draw_recognition(summary: pd.DataFrame, lambda_of: Mapping[str, float]) -> Figure:
-    """Accuracy on omitted classes, and below it the belief in them, against λ.
+def draw_recognition(summary: pd.DataFrame) -> Figure:
+    """A column per set of omitted classes; an interval for the students of each teacher.
+
+    Above the accuracy on the omitted classes, in the middle that on all classes, below the belief
+    in the omitted ones, with a band where a calibrated student would be.
 
     Args:
-        summary: ``accuracy_percent``, ``probability_percent`` and ``frequency_percent``,
-            intervals by ``omitted``, ``label`` and ``status``.
-        lambda_of: λ of the MCMI teachers by label; policies that vary it become curves.
+        summary: ``accuracy_percent``, ``test_accuracy_percent``, ``probability_percent`` and
+            ``frequency_percent``, intervals by ``omitted``, ``label`` and ``status``.
     """
     summary = summary.droplevel("status")
     sets = summary.index.unique("omitted")
-    rows = {"accuracy_percent": "Accuracy, %", "probability_percent": "Mean P_x[k], %"}
-    size = (3.6 * len(sets) + 1.4, 3.2 * len(rows))
-    shape = {"figsize": size, "sharey": "row", "squeeze": False}
-    figure, panels = plt.subplots(len(rows), len(sets), **shape)
+    rows = {
+        "accuracy_percent": "accuracy on the omitted classes, %",
+        "test_accuracy_percent": "accuracy on all classes, %",
+        "probability_percent": "mean P_x[k] of the omitted classes k, %",
+    }
+    methods = summary.index.unique("label")
+    size = (5.2 * len(sets), (0.28 * len(methods) + 1) * len(rows))
+    figure, panels = plt.subplots(len(rows), len(sets), figsize=size, squeeze=False)
     for line, (metric, title) in zip(panels, rows.items(), strict=True):
-        line[0].set_ylabel(f"{title}, omitted classes")
         for axes, omitted in zip(line, sets, strict=True):
-            _draw_against_lambda(axes, summary.loc[omitted, metric].dropna(), lambda_of)
-            axes.set(title=f"omitted: {omitted}", xlabel="λ")
+            values = summary.loc[omitted]
+            plot_methods(axes, values[metric].dropna())
+            axes.set_title(f"omitted: {omitted}", fontsize="small")
+            axes.set_xlabel(title, fontsize="small")
             if metric == "probability_percent":
-                occurs = summary.loc[omitted, "frequency_percent"].dropna().iloc[0].mean
-                axes.axhline(occurs, color="0.85", linewidth=5, zorder=0, label="frequency")
-        line[-1].legend(fontsize="x-small", loc="lower right")
-        line[0].set_ylim(bottom=0)
+                occurs = values.frequency_percent.dropna().iloc[0].mean
+                axes.axvline(occurs, color="0.85", linewidth=5, zorder=0)
     return figure
 
 
@@ -76,14 +80,3 @@ def draw_features(points: pd.DataFrame, omitted: Collection[int], labels: Sequen
         plot_feature_map(axes, points[points.label == label], omitted)
         axes.set_title(f"student of {label}")
     return figure
-
-
-def _draw_against_lambda(axes: Axes, values: pd.Series, lambda_of: Mapping[str, float]) -> None:
-    """A curve per policy; the students of MLL and of the truth as lines across."""
-    for policy in dict.fromkeys(label.rpartition(" ")[0] for label in lambda_of):
-        labels = [label for label in lambda_of if label.startswith(f"{policy} ")]
-        curve = values[values.index.intersection(labels)].rename(lambda_of)
-        plot_intervals(axes, curve, label=policy)
-    for label, style in (("MLL", "--"), ("true BCPD", ":")):
-        if label in values:
-            axes.axhline(values[label].mean, color="0.4", linestyle=style, label=label)
