@@ -47,9 +47,7 @@ def open_experiments(name: str, profile: str, train: bool = False) -> tuple[list
     return found, lab
 
 
-def open_evidence(
-    profile: str, train: bool = False
-) -> list[tuple[tuple[Experiment, ...], Lab]]:
+def open_evidence(profile: str, train: bool = False) -> list[tuple[tuple[Experiment, ...], Lab]]:
     """All experiments of a profile with their lab, then those of the others that have records.
 
     Args:

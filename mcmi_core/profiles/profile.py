@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcmi_core import experiments
 from mcmi_core.base.errors import CompanionError, RunsFailed, StoreError
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import records_root, store_root
@@ -47,16 +48,17 @@ class Profile:
         return default_device() if self.needs_gpu else torch.device("cpu")
 
     def named(self, name: str) -> list[Experiment]:
-        """The experiments of that name, one for each data set, with this profile's settings.
+        """The experiments of that name with this profile's settings, one for each data set.
+
+        None where the profile leaves that experiment out.
 
         Raises:
-            CompanionError: there is none.
+            CompanionError: there is no experiment of that name.
         """
-        found = [experiment for experiment in self.experiments if experiment.name == name]
-        if not found:
-            names = dict.fromkeys(experiment.name for experiment in self.experiments)
-            raise CompanionError(f"unknown experiment {name!r}; choose from {', '.join(names)}")
-        return found
+        known = [getattr(experiments, kind).name for kind in experiments.__all__]
+        if name not in known:
+            raise CompanionError(f"unknown experiment {name!r}; choose from {', '.join(known)}")
+        return [experiment for experiment in self.experiments if experiment.name == name]
 
     def experiments_of(self, notebooks: Collection[str]) -> list[Experiment]:
         """The experiments whose runs some notebooks show, in reading order.
