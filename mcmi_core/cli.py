@@ -456,6 +456,19 @@ def evidence(
     update_evidence(get_profile(profile), only or (), time.time() + 60 * minutes)
 
 
+@app.command()
+def publish() -> None:
+    """Write the `cpu` profile's photograph teachers of one seed into weights/, with a card."""
+    from mcmi_core.experiments.small_pairs import PHOTOGRAPH_SEEDS, PHOTOGRAPHS
+    from mcmi_core.models.pretrained import WEIGHTS
+    from mcmi_core.report.published import publish_teachers
+    from mcmi_core.runs.store import Store
+
+    seed, store = PHOTOGRAPH_SEEDS[0], Store(store_root())
+    for path in publish_teachers(PHOTOGRAPHS, seed, "cifar10_16px", store, WEIGHTS):
+        typer.echo(path)
+
+
 def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
     """Experiments of a profile by their names, on all their data sets; or all experiments."""
     if "all" in names:

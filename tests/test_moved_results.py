@@ -44,8 +44,8 @@ path, profile = sys.argv[1:]
 names = {"__name__": "__main__"}
 for cell in json.load(open(path, encoding="utf-8"))["cells"]:
     if cell["cell_type"] == "code":
-        source = re.sub('^profile = .*', f"profile = {profile!r}", "".join(cell["source"]), flags=re.M)
-        exec(source, names)
+        source = "".join(cell["source"])
+        exec(re.sub("^profile = .*", f"profile = {profile!r}", source, flags=re.M), names)
 """
 """Execute a notebook with a profile, without Jupyter."""
 
@@ -122,7 +122,7 @@ def test_a_digit_that_changes_in_a_committed_table_is_noticed(tmp_path):
 
 @pytest.fixture
 def changed_records(tmp_path):
-    """Copies of the records that the quickstart shows: as committed, and with one number changed."""
+    """Copies of the records that the quickstart shows: as committed, and with one other number."""
     profile = shown_profile(QUICKSTART)
     experiments = get_profile(profile).named(QUICKSTART)
     runs = {link.id for e in experiments for run in e.runs() for link in run.chain()}

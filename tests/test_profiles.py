@@ -31,8 +31,6 @@ NOTEBOOKS = sorted(path.stem for path in (PROJECT / "notebooks").glob("[0-9]*.ip
 EXPERIMENTS = [name for name in NOTEBOOKS if name not in WITHOUT_RUNS]
 
 
-
-
 def only(profile: str, name: str) -> Experiment:
     """The experiment of that name, which the profile has on one data set."""
     [experiment] = get_profile(profile).named(name)

@@ -38,29 +38,38 @@ _REVIEWERS = "asked by reviewers"
 CLAIMS = (
     Claim(
         "all_data",
-        "On all the data, the student of an MCMI teacher is better (KD)",
+        "MCMI's student is better with KD on all the data",
         "Table 1",
         "08_few_shot",
     ),
     Claim(
         "frameworks",
-        "So it is on average over distillation frameworks",
+        "MCMI's student is better on average over frameworks",
         "up to +3.32 points (CIFAR-100, best of pairs × frameworks)",
         "06_cifar100_distillation",
     ),
-    Claim("dkd", "So it is by DKD", "Table 1", "06_cifar100_distillation"),
-    Claim("imagenet", "So it is on ImageNet", "Table 2", "07_imagenet_distillation"),
+    Claim("dkd", "MCMI's student is better with DKD", "Table 1", "06_cifar100_distillation"),
+    Claim(
+        "imagenet", "MCMI's student is better on ImageNet", "Table 2", "07_imagenet_distillation"
+    ),
     Claim(
         "few_shot",
-        "From few examples, the student of an MCMI teacher is better (KD)",
+        "MCMI's student is better with KD on few examples",
         "+5.72 points at 5 % (CIFAR-100, KD)",
         "08_few_shot",
     ),
-    Claim("few_shot_crd", "So it is by CRD", "Table 3", "08_few_shot"),
-    Claim("fewer_more", "The fewer examples, the larger the gain", "Table 3", "08_few_shot"),
+    Claim(
+        "few_shot_crd",
+        "MCMI's student is better with CRD on few examples",
+        "Table 3",
+        "08_few_shot",
+    ),
+    Claim(
+        "fewer_more", "MCMI's student gains more, the fewer its examples", "Table 3", "08_few_shot"
+    ),
     Claim(
         "zero_shot",
-        "The student of an MCMI teacher recognises more of a class that it never saw",
+        "MCMI's student recognises more of a class that it never saw",
         "0 % → as high as 84 % (CIFAR-10)",
         "04_zero_shot",
     ),
@@ -75,7 +84,10 @@ CLAIMS = (
     ),
     Claim("dynamics", "CMI falls as MLL training goes on", "Figure 2", "02_mll_training_dynamics"),
     Claim(
-        "eigen_cam", "An MCMI teacher looks at more of the image", "Figure 3, pictures", "03_eigen_cam"
+        "eigen_cam",
+        "An MCMI teacher looks at more of the image",
+        "Figure 3, pictures",
+        "03_eigen_cam",
     ),
     Claim(
         "size_mcmi",
@@ -85,7 +97,7 @@ CLAIMS = (
     ),
     Claim(
         "size_more",
-        "Size helps an MCMI teacher more than one without",
+        "Size helps an MCMI teacher more than others",
         "Figure 5",
         "05_teacher_size",
     ),
@@ -112,13 +124,13 @@ CLAIMS = (
     ),
     Claim(
         "early_stopping",
-        "The student of an MCMI teacher beats that of a teacher that stopped early",
+        "MCMI's student beats that of an early-stopped teacher",
         _REVIEWERS,
         "10_alternatives",
     ),
     Claim(
         "alternatives",
-        "It beats that of the best teacher softened in another way",
+        "MCMI's student beats that of the best other way to soften a teacher",
         _REVIEWERS,
         "10_alternatives",
     ),
@@ -181,8 +193,8 @@ def verdicts_by_tier(board: pd.DataFrame) -> pd.DataFrame:
         board: of :func:`scoreboard`.
 
     Returns:
-        One row per ``tier`` and ``policy`` that is measured, one column per verdict that occurs, the
-        most frequent first.
+        One row per ``tier`` and ``policy`` that is measured, one column per verdict that occurs,
+        the most frequent first.
     """
     measured = board[board.verdict != NOT_MEASURED]
     counts = measured.groupby(["tier", "policy"], sort=False).verdict.value_counts()

@@ -55,9 +55,9 @@ class Comparison(Experiment):
     seeds: tuple[int, ...]
 
     def runs(self) -> list[Run]:
-        """Teachers, students from scratch, and the students that learn from the teachers."""
+        """Teachers, students from scratch, and students that learn from the teachers, each once."""
         plans = (self._teachers(), self._from_scratch(), self._students())
-        return [run for plan in plans for *_, run in plan]
+        return list({run.key: run for plan in plans for *_, run in plan}.values())
 
     def teacher_table(self, lab: Lab) -> pd.DataFrame:
         """Mean and 95 % t-interval of each of ``teacher_metrics`` over the seeds left.

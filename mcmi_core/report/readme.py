@@ -40,7 +40,7 @@ def claims_table() -> str:
 def results_table() -> str:
     """What `12_bayes_oracle` measured, as a Markdown table: means with 95 % intervals.
 
-    A student from scratch has no teacher to measure; the gain, in parentheses, is over MLL's student.
+    A student from scratch has no teacher to measure. In parentheses: the gain over MLL's student.
     """
     [experiment] = get_profile(SHOWN).named("12_bayes_oracle")
     numbers = pd.read_csv(FIGURES / SHOWN / f"{experiment.figure_name()}.csv")

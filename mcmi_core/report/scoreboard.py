@@ -53,7 +53,10 @@ def markdown_scoreboard(board: pd.DataFrame) -> str:
         cells = [_cell(rows[rows.tier == tier]) for tier in tiers]
         escaped = [cell.replace("|", "\\|") for cell in (f"{statement} ({link})", paper, *cells)]
         lines.append("| " + " | ".join(escaped) + " |")
-    control = "MCMI's control is the same teacher, fine-tuned as long without CMI (λ = 0)."
+    control = (
+        "Unless a claim names another, MCMI's control is the same teacher, fine-tuned as long "
+        "without CMI (λ = 0)."
+    )
     return "\n".join(lines) + f"\n\n{counted(board)}. {control}\n"
 
 

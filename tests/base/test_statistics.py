@@ -8,7 +8,6 @@ import pytest
 from scipy import stats
 
 from mcmi_core.base.statistics import (
-    Interval,
     gains,
     holm,
     mean_interval,

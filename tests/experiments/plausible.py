@@ -85,7 +85,9 @@ def _result(run: Run, random: Random) -> dict[str, list]:
         true, predicted = map(list, zip(*pairs, strict=True))
         return {"true_class": true, "predicted_class": predicted, "samples": samples}
     if name == "tsne":
-        places = {axis: [random.uniform(-9, 9) for _ in classes] for axis in ("horizontal", "vertical")}
+        places = {
+            axis: [random.uniform(-9, 9) for _ in classes] for axis in ("horizontal", "vertical")
+        }
         return {**places, "class_index": list(classes)}
     if name == "eigen_cam_coverage":
         stages = range(4)

@@ -3,15 +3,19 @@ from dataclasses import replace
 import pytest
 from made_up import FIXED_DATA, PAIR, made_up_lab
 
-from mcmi_core.experiments.alternatives import Alternatives, readable_choices
+from mcmi_core.experiments.alternatives import (
+    Alternatives,
+    readable_choices,
+    readable_opponents,
+)
 from mcmi_core.report.tables import interval_columns
 from mcmi_core.runs.config import BayesTeacher
 
 EXPERIMENT = Alternatives(
     pair=PAIR,
     objectives=(
-        "mcmi:lam=0.7,centroids=tracked",
         "mcmi:lam=1.0,centroids=tracked",
+        "mcmi:lam=0.7,centroids=tracked",  # the pair's own: once, all the same
         "label_smoothing:share=0.1",
         "label_smoothing:share=0.4",
         "entropy:weight=0.4",
@@ -20,15 +24,18 @@ EXPERIMENT = Alternatives(
     stops=(5,),
     seeds=(0, 1, 2),
 )
+FIXED, TRACKED, UNTREATED = "MCMI fixed λ=0.4", "MCMI tracked λ=0.7", "fine-tuned λ=0"
 TEACHERS = {
     "MLL": (0.0, 0.0, 0.1, 62),
-    "MCMI tracked lam=0.7": (-0.1, 0.3, 0.2, 65),
-    "MCMI tracked lam=1.0": (-0.3, 0.6, 0.3, 64),
+    UNTREATED: (0.0, 0.02, 0.1, 62),
+    FIXED: (-0.08, 0.2, 0.15, 64),
+    TRACKED: (-0.1, 0.3, 0.2, 65),
+    "MCMI tracked λ=1": (-0.3, 0.6, 0.3, 64),
     "label smoothing share=0.1": (-0.1, 0.0, 0.5, 59),
     "label smoothing share=0.4": (-0.5, 0.05, 1.5, 60),
     "entropy bonus weight=0.4": (-0.2, 0.1, 0.7, 61),
-    "early stopping epoch=5": (-0.15, 0.2, 0.3, 63),
-    "MSE": (-0.3, 0.25, 0.4, 63),
+    "early stopping epoch=5": (-0.15, 0.2, 0.27, 63),
+    "MSE": (-0.3, 0.25, 0.4, 63.5),
     "temperature T=8": (-0.2, 0.15, 0.6, 62),
     "true BCPD": (-0.8, 0.6, 0.8, 70),
 }
@@ -40,7 +47,7 @@ def method_of(teacher):
         return "true BCPD"
     options = teacher.objective.options
     return {
-        "mcmi": f"MCMI tracked lam={options.get('lam')}",
+        "mcmi": teacher.label,
         "label_smoothing": f"label smoothing share={options.get('share')}",
         "entropy": f"entropy bonus weight={options.get('weight')}",
         "mse": "MSE",
@@ -103,10 +110,10 @@ def test_each_method_is_asked_for_once_per_seed():
     runs = EXPERIMENT.runs()
     assert len(runs) == len({run.key for run in runs})
     stages = [(run.stage, getattr(run, "what", None) and run.what.name) for run in runs]
-    assert stages.count(("student", None)) == stages.count(("measurement", "unseen")) == 3 * 10
-    assert stages.count(("teacher", None)) == 3 * 8
+    assert stages.count(("student", None)) == stages.count(("measurement", "unseen")) == 3 * 12
+    assert stages.count(("teacher", None)) == 3 * 10
     assert stages.count(("measurement", "temperature_sweep")) == 3
-    assert [method.name for method in EXPERIMENT.methods()[:10]] == list(TEACHERS)
+    assert [method.name for method in EXPERIMENT.methods()[:12]] == list(TEACHERS)
 
 
 def test_a_temperature_is_measured_as_the_student_sees_it():
@@ -119,50 +126,87 @@ def test_a_temperature_is_measured_as_the_student_sees_it():
 
 def test_settings_are_chosen_on_training_data():
     choices = EXPERIMENT.choices(EXPERIMENT.finished(made_up_lab(answer)))
-    assert choices.chosen["MCMI tracked"] == "MCMI tracked lam=0.7"
-    assert choices.best_on_test["MCMI tracked"] == "MCMI tracked lam=1.0"
+    assert choices.chosen["MCMI tracked"] == TRACKED
+    assert choices.best_on_test["MCMI tracked"] == "MCMI tracked λ=1"
+    assert choices.chosen["MCMI fixed"] == choices.best_on_test["MCMI fixed"] == FIXED
     assert choices.chosen["label smoothing"] == "label smoothing share=0.4"
     assert choices.best_on_test["label smoothing"] == "label smoothing share=0.1"
     assert choices.gain_points["MCMI tracked"].mean == pytest.approx(1.1 * 2.8)
-    assert choices.optimism_points["MSE"] == pytest.approx(63 - 60 - 1.1 * 1.9)
+    assert choices.optimism_points["MSE"] == pytest.approx(63.5 - 60 - 1.1 * 1.9)
     shown = readable_choices(choices).loc["MLL"]
-    assert shown["test gain, points"] == "+0.0 [+0.0, +0.0]"
+    assert shown["test gain over MLL, points"] == "+0.0 [+0.0, +0.0]"
     assert shown["choosing − test accuracy, points"] == "+2.0"
 
 
 def test_findings():
+    """MCMI's gains are 1.1 times 1.9 and 2.8 points; the others', see `gain`."""
     findings = EXPERIMENT.findings(made_up_lab(answer))
-    ours = "MCMI tracked λ=0.7 teaches better than"
-    assert by_claim(findings) == pytest.approx(
-        {
-            f"{ours} label smoothing share=0.4": 1.1 * (2.8 + 2.3),
-            f"{ours} label smoothing share=0.1": 1.1 * (2.8 + 0.8),
-            f"{ours} entropy bonus weight=0.4": 1.1 * (2.8 + 0.2),
-            f"{ours} early stopping epoch=5": 1.1 * (2.8 - 1.6),
-            f"{ours} MSE": 1.1 * (2.8 - 1.9),
-            f"{ours} temperature T=8": 1.1 * (2.8 - 0.5),
-            "students gain with their teacher's CMI, its entropy held constant": 1,
-            "students gain with their teacher's entropy, its CMI held constant": -1,
+    fixed = [f for f in findings if f.policy == "fixed"]
+    expected = {}
+    for ours, own, early in ((FIXED, 1.9, 1.66), (TRACKED, 2.8, 1.66)):
+        expected |= {
+            f"{ours} teaches better than early stopping epoch=5": 1.1 * (own - early),
+            f"{ours} teaches better than MSE, the best alternative": 1.1 * (own - 1.9),
+            f"{ours} teaches better than label smoothing share=0.4": 1.1 * (own + 2.3),
+            f"{ours} teaches better than entropy bonus weight=0.4": 1.1 * (own + 0.2),
+            f"{ours} teaches better than temperature T=8": 1.1 * (own - 0.5),
+            f"{ours} teaches better than label smoothing share=0.1": 1.1 * (own + 0.8),
+            f"{ours} teaches better than fine-tuned λ=0": 1.1 * (own - 0.2),
         }
-    )
-    assert {finding.verdict for finding in findings[:-1]} == {"holds"}
-    assert (findings[-1].verdict, findings[-1].unit) == ("does not hold", "r")
-    assert (findings[0].policy, findings[0].lam) == ("tracked", 0.7)
-    assert findings[0].control == "label smoothing share=0.4"
-    assert (findings[-1].policy, findings[-1].lam) == ("–", None)
-    assert findings[-1].quantity == "correlation of gain and entropy over 9 teachers"
-    assert not any(finding.primary for finding in findings)
+    assert by_claim(findings) == pytest.approx(expected)
+    assert [f.decides for f in fixed] == ["early_stopping", "alternatives", *[None] * 5]
+    assert [f.decides for f in findings if f.policy == "tracked"] == [f.decides for f in fixed]
+    assert {(f.policy, f.lam) for f in findings} == {("fixed", 0.4), ("tracked", 0.7)}
+    assert findings[0].control == "early stopping epoch=5"
+    beside = [f.against_mll for f in fixed]
+    assert beside[:-1] == [None] * 6 and beside[-1].mean == pytest.approx(1.1 * 1.9)
 
 
-def test_opponents_say_how_near_they_are():
+def test_the_best_alternative_is_chosen_on_training_samples_and_may_be_early_stopping():
+    def other(run):
+        fields = answer(run)
+        if run.stage == "measurement" and run.what.name == "unseen":
+            early = method_of_student(run.of) == "early stopping epoch=5"
+            fields["result"]["accuracy_percent"][0] += 5 * early
+        return fields
+
+    findings = EXPERIMENT.findings(made_up_lab(other))[:2]
+    assert [f.decides for f in findings] == ["early_stopping", "alternatives"]
+    assert {f.control for f in findings} == {"early stopping epoch=5"}
+    assert findings[0].difference == findings[1].difference
+
+
+def test_without_early_stopping_only_the_best_alternative_is_primary():
+    experiment = replace(EXPERIMENT, stops=())
+    findings = experiment.findings(made_up_lab(answer))
+    assert [f.decides for f in findings if f.primary] == ["alternatives"] * 2
+
+
+def test_only_what_is_near_enough_matches():
     opponents = EXPERIMENT.opponents(EXPERIMENT.finished(made_up_lab(answer)))
-    assert list(opponents.loc["label smoothing share=0.4"]) == ["yes", "", ""]
-    row = ["", "0.00 nats apart", "0.30 nats apart"]
-    assert list(opponents.loc["label smoothing share=0.1"]) == row
-    assert list(opponents) == ["chosen setting", "nearest in training LL", "nearest in entropy"]
+    assert list(opponents.index) == [
+        (ours, family)
+        for ours in (FIXED, TRACKED)
+        for family in ("label smoothing", "entropy bonus", "early stopping", "MSE", "temperature")
+    ]
+    smoothing = opponents.loc[TRACKED, "label smoothing"]
+    assert (smoothing.chosen, smoothing.choosing_percent) == ("label smoothing share=0.4", 60)
+    assert smoothing.nearest_ll_nats == "label smoothing share=0.1"
+    assert smoothing.apart_ll_nats == pytest.approx(0, abs=1e-9)
+    shown = readable_opponents(opponents)
+    assert list(shown) == ["chosen setting", "matched in training LL", "matched in entropy"]
+    assert list(shown.loc[TRACKED, "label smoothing"]) == [
+        "label smoothing share=0.4",
+        "label smoothing share=0.1 (0.00 nats apart)",
+        "no match: the nearest, label smoothing share=0.1, is 0.30 nats apart",
+    ]
+    assert shown.loc[(TRACKED, "early stopping"), "matched in entropy"] == (
+        "early stopping epoch=5 (0.07 nats apart)"
+    )
+    assert readable_opponents(opponents[:0]).empty
 
 
-def test_correlations_without_the_truth():
+def test_correlations_over_teachers_without_the_truth():
     """The truth's student is far ahead of what its teacher's CMI and entropy would give it."""
 
     def other(run):
@@ -171,20 +215,50 @@ def test_correlations_without_the_truth():
             return {"metrics": {"test": {"accuracy_percent": 90 + run.seed}}}
         return fields
 
-    correlations = EXPERIMENT.correlations(EXPERIMENT.finished(made_up_lab(other)))
-    assert correlations["cmi_nats", "entropy_nats"].mean == pytest.approx(1)
-    plain = correlations.xs("nothing", level="held_constant")
+    table = EXPERIMENT.correlations(EXPERIMENT.finished(made_up_lab(other)))
+    row = table.loc["cmi_nats", "entropy_nats"]
+    assert list(row[["r", "smallest", "largest"]]) == pytest.approx([1, 1, 1])
+    assert (row.teachers, row.sign_changes) == (11, False)
+    assert table.loc[("entropy_nats", "cmi_nats"), "r"] == pytest.approx(-1)
+    plain = table.xs("nothing", level="held_constant")
     assert list(plain.index) == ["ll_nats", "cmi_nats", "entropy_nats", "bcpd_kl_nats"]
+
+
+def test_a_correlation_that_one_family_makes_is_said_to_be_none():
+    """Gains have nothing to do with CMI but for early stopping, which has much of both."""
+    cmi = {method: 0.1 * (place % 2) for place, method in enumerate(TEACHERS)}
+    gains = {method: 0.1 * (place % 3) for place, method in enumerate(TEACHERS)}
+    cmi["early stopping epoch=5"], gains["early stopping epoch=5"] = 5, 8
+    runs = EXPERIMENT.finished(made_up_lab(answer))
+    runs = runs.assign(cmi_nats=runs.method.map(cmi), gain_points=runs.method.map(gains))
+    row = EXPERIMENT.correlations(runs).loc["cmi_nats", "nothing"]
+    assert row.r > 0.99 and row.smallest < 0
+    assert (row.weakest_without, row.sign_changes) == ("early stopping", True)
+    points = runs[(runs.seed == 0) & ~runs.family.isin(["early stopping", "true BCPD"])]
+    assert row.smallest == pytest.approx(points.gain_points.corr(points.cmi_nats))
+
+
+def test_too_few_teachers_have_no_correlation():
+    runs = EXPERIMENT.finished(made_up_lab(answer))
+    few = runs[runs.family.isin(["MLL", UNTREATED, "MCMI fixed", "MSE"])]
+    assert EXPERIMENT.correlations(few).empty
+    assert len(EXPERIMENT.correlations(runs[~runs.family.isin(["MSE"])])) == 6
+
+
+def test_other_objectives_are_refused():
+    message = "objectives must be of mcmi, label_smoothing, entropy, got 'mse'"
+    with pytest.raises(ValueError, match=message):
+        replace(EXPERIMENT, objectives=("mcmi:lam=1.0,centroids=fixed", "mse"))
 
 
 def test_numbers_of_every_method():
     numbers = interval_columns(EXPERIMENT.numbers(EXPERIMENT.finished(made_up_lab(answer))))
     assert list(numbers) == ["family", "method", "metric", "mean", "low", "high", "n"]
-    assert len(numbers) == 10 * 6
+    assert len(numbers) == 12 * 6
 
 
 def test_where_the_truth_is_unknown_it_does_not_teach():
-    experiment = replace(EXPERIMENT, pair=replace(FIXED_DATA, centroids="tracked"))
+    experiment = replace(EXPERIMENT, pair=FIXED_DATA)
     lab = made_up_lab(answer)
     assert "true BCPD" not in {method.name for method in experiment.methods()}
     metrics = [column for column in experiment.table(lab) if column.endswith("_nats")]
@@ -195,21 +269,25 @@ def test_where_the_truth_is_unknown_it_does_not_teach():
 
 
 def test_a_method_that_collapsed_for_a_seed_is_left_out():
-    lab = without("MCMI tracked λ=0.7", seeds=(1,))
-    assert EXPERIMENT.left_out(lab) == "MCMI tracked lam=0.7 (1 of 3 not run)"
-    assert (
-        EXPERIMENT.choices(EXPERIMENT.finished(lab)).chosen["MCMI tracked"]
-        == "MCMI tracked lam=1.0"
-    )
-    assert {finding.difference.n for finding in EXPERIMENT.findings(lab)} == {3}
+    lab = without(TRACKED, seeds=(1,))
+    assert EXPERIMENT.left_out(lab) == f"{TRACKED} (1 of 3 not run)"
+    chosen = EXPERIMENT.choices(EXPERIMENT.finished(lab)).chosen
+    assert chosen["MCMI tracked"] == "MCMI tracked λ=1"
+    findings = EXPERIMENT.findings(lab)
+    assert {finding.difference.n for finding in findings} == {3}
+    assert {(f.policy, f.lam) for f in findings} == {("fixed", 0.4), ("tracked", 1.0)}
     assert EXPERIMENT.left_out(made_up_lab(answer)) == "none"
 
 
-def test_without_mcmi_only_correlations_are_left():
-    lab = without("MCMI tracked λ=0.7", "MCMI tracked λ=1")
-    findings = EXPERIMENT.findings(lab)
-    assert [finding.unit for finding in findings] == ["r", "r"]
-    assert findings[0].quantity.endswith("over 7 teachers")
+def test_without_the_control_the_rest_is_compared():
+    findings = EXPERIMENT.findings(without(UNTREATED))
+    assert UNTREATED not in {f.control for f in findings}
+    assert [f.decides for f in findings if f.primary] == ["early_stopping", "alternatives"] * 2
+
+
+def test_without_one_kind_of_mcmi_the_other_is_left():
+    assert {f.policy for f in EXPERIMENT.findings(without(FIXED))} == {"tracked"}
+    assert EXPERIMENT.findings(without(FIXED, TRACKED, "MCMI tracked λ=1")) == []
 
 
 def test_a_seed_without_mll_does_not_count():

@@ -117,9 +117,9 @@ def test_one_row_for_each_claim_tier_and_kind(two_claims):
     assert list(board.statement[4:6]) == ["It is.", "So?"]
     assert list(board.paper[4:6]) == ["+1", "Figure 2"]
     assert list(board.notebook[4:6]) == ["12_b", "13_c"]
-    assert list(board.verdict) == ["holds against λ=0 only", "opposite", "open"] + [
-        "not measured"
-    ] * 6
+    assert (
+        list(board.verdict) == ["holds against λ=0 only", "opposite", "open"] + ["not measured"] * 6
+    )
     assert list(board.policy[:3]) == ["fixed", "tracked", "fixed"]
     assert list(board.lam[:3]) == [0.4, 0.7, 0.4]
     assert board.loc[0, ["mean", "low", "high", "n"]].tolist() == [2, 1, 3, 5]
@@ -153,7 +153,9 @@ def test_a_profile_that_is_no_evidence_is_one_tier(two_claims):
 
 def test_tiers_come_from_several_profiles_and_the_same_question_counts_once(two_claims):
     """Where the truth is known, a profile for a GPU asks what that for a CPU asks."""
-    again = MadeUp(given=(found(BELOW, profile="gpu"), found(BELOW, profile="gpu", pair=FIXED_DATA)))
+    again = MadeUp(
+        given=(found(BELOW, profile="gpu"), found(BELOW, profile="gpu", pair=FIXED_DATA))
+    )
     cpu = found(ABOVE), found(ACROSS, pair=FIXED_DATA)
     board = board_of(*cpu, others=[([again], lab_of("gpu"))])
     first = board[board.key == "first"]

@@ -1,110 +1,25 @@
-"""MLL against MCMI: pairing by seed, rows for what has no result, and the mean over rows."""
+"""MLL, fine-tuning alone and MCMI, framework by framework: what is found, and what is left out."""
 
-import math
 from dataclasses import replace
+from typing import ClassVar
 
-import pandas as pd
 import pytest
 from made_up import PAIR, accuracy, made_up_lab
 
-from mcmi_core.experiments.comparison import Comparison, compare_teachers, mean_gain
+from mcmi_core.experiments.comparison import Comparison
 
 METRIC = "test_accuracy_percent"
+UNTREATED = "fine-tuned λ=0"
 
 
-def students(framework, mll, mcmi, statuses=("done",) * 6, pair="a → b"):
-    rows = [
-        {"label": label, "seed": seed, METRIC: value}
-        for label, values in (("MLL", mll), ("MCMI fixed λ=0.2", mcmi))
-        for seed, value in enumerate(values)
-    ]
-    table = pd.DataFrame(rows).assign(pair=pair, framework=framework)
-    return table.assign(status=list(statuses)[: len(table)])
-
-
-def test_means_deviations_and_the_paired_gain():
-    table = compare_teachers(students("kd", [60.0, 70.0, 80.0], [61.0, 72.0, 83.0]), METRIC)
-    row = table.iloc[0]
-    assert (row.mll_mean, row.mll_sd, row.mcmi_mean, row.mcmi_sd) == (70, 10, 72, 11)
-    half = 4.302652729749464 / math.sqrt(3)  # t(2) at 97.5 %, sd of (1, 2, 3) is 1
-    assert row.gain_mean == pytest.approx(2)
-    assert (row.gain_low, row.gain_high) == pytest.approx((2 - half, 2 + half))
-    assert (row.n, row.status) == (3, "done")
-
-
-def test_the_order_of_rows_does_not_matter():
-    table = students("kd", [60.0, 70.0, 80.0], [61.0, 72.0, 83.0])
-    shuffled = table.sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(
-        compare_teachers(table, METRIC), compare_teachers(shuffled, METRIC)
-    )
-    pd.testing.assert_series_equal(mean_gain(table, METRIC), mean_gain(shuffled, METRIC))
-
-
-def test_what_collapsed_or_cannot_be_is_a_row():
-    nan = float("nan")
-    lost = ["done", "done", "done", "done", "collapsed", "not run"]
-    impossible = ["incompatible"] * 4
-    table = compare_teachers(
-        pd.concat(
-            [
-                students("at", [60.0, 70.0, 80.0], [61.0, nan, nan], lost),
-                students("fsp", [nan, nan], [nan, nan], impossible),
-            ]
-        ),
-        METRIC,
-    )
-    assert list(table.framework) == ["at", "fsp"]
-    assert list(table.status) == ["1 of 6 collapsed; 1 of 6 not run", "4 of 4 incompatible"]
-    assert list(table.n) == [1, 0]
-    assert table.gain_mean.isna().all()
-
-
-def test_no_run_has_the_metric():
-    table = students("kd", [1.0, 2.0], [1.0, 2.0], ["incompatible"] * 4).drop(columns=METRIC)
-    assert compare_teachers(table, METRIC).n.item() == 0
-    assert mean_gain(table, METRIC).empty
-
-
-@pytest.mark.parametrize("function", [compare_teachers, mean_gain])
-def test_other_teachers_are_refused(function):
-    table = students("kd", [1.0], [2.0]).replace({"label": {"MLL": "true BCPD"}})
-    with pytest.raises(ValueError, match="must be MLL or MCMI, got true"):
-        function(table, METRIC)
-
-
-def test_the_mean_gain_is_over_rows_seed_by_seed():
-    table = pd.concat(
-        [
-            students("kd", [60.0, 70.0], [61.0, 72.0]),
-            students("at", [50.0, 50.0], [54.0, 56.0]),
-        ],
-        ignore_index=True,
-    )
-    assert dict(mean_gain(table, METRIC)) == {0: 2.5, 1: 4}
-
-
-def test_a_collapsed_run_drops_its_own_pair_and_no_other_with_the_same_student():
-    """vgg13 → mobilenetv2 and resnet50 → mobilenetv2 are two rows, though of one student."""
-    nan, lost = float("nan"), ("done", "done", "done", "collapsed")
-    table = pd.concat(
-        [
-            students("kd", [60.0, 60.0], [61.0, 63.0], pair="vgg13 → mobilenetv2"),
-            students("kd", [50.0, 50.0], [90.0, nan], lost, pair="resnet50 → mobilenetv2"),
-            students("at", [70.0, 70.0], [70.0, 70.0], pair="resnet50 → mobilenetv2"),
-        ],
-        ignore_index=True,
-    )
-    assert dict(mean_gain(table, METRIC)) == {0: 0.5, 1: 1.5}
-
-
-PAIRS = (replace(PAIR, lam=0.2), replace(PAIR, teacher="mlp:width=128", lam=0.4))
-"""Two teachers of one student."""
+PAIRS = (replace(PAIR, lam=0.2), replace(PAIR, teacher="mlp:width=128"))
+"""Two teachers of one student, with λ 0.2 and 0.4 for ``fixed``, 0.7 for ``tracked``."""
 
 
 class Example(Comparison):
     name = "an example"
-    mean_is_primary = True
+    mean_decides = "frameworks"
+    framework_decides: ClassVar = {"dkd": "dkd"}
 
 
 EXPERIMENT = Example(pairs=PAIRS, frameworks=("kd", "dkd"), seeds=(0, 1, 2))
@@ -116,35 +31,58 @@ def wide(run):
 
 
 def answer(run):
-    """Gains: 4 and 2 by kd and dkd of the first teacher, −1 and −3 of the second; ± seed."""
+    """Students from scratch are at 40, those of MLL at 50, and of λ = 0 at 51.
+
+    `fixed` gains over MLL 4 and 2 by kd and dkd of the first teacher, −1 and −3 of the second, ± a
+    point by seed; `tracked` a point more.
+    """
     if run.stage == "teacher":
-        return accuracy(70 - 5 * ("MCMI" in run.label))
+        scratch = run.model.options["width"] == 8
+        return accuracy(40 if scratch else 70 - 5 * ("MCMI" in run.label))
     gain = {"kd": 4, "dkd": 2}[run.distiller.name] - 5 * wide(run) + run.seed - 1
-    return accuracy(50 + gain * ("MCMI" in run.label))
+    gain += "tracked" in run.label
+    untreated = {"MLL": 0, UNTREATED: 1}
+    return accuracy(50 + untreated.get(run.label, gain))
 
 
-def collapsed(framework, seeds):
-    """The second pair's MCMI students collapse in one framework and some seeds."""
+def below_scratch(framework):
+    """Students of that framework have 20 points less, all of them."""
+
+    def other(run):
+        fields = answer(run)
+        if run.stage == "student" and run.distiller.name == framework:
+            fields["metrics"]["test"]["accuracy_percent"] -= 20
+        return fields
+
+    return other
+
+
+def collapsed(framework, seeds, kind="MCMI fixed"):
+    """The second pair's students of a kind of teacher collapse in one framework and some seeds."""
 
     def answer_without(run):
         lost = run.stage == "student" and run.distiller.name == framework and run.seed in seeds
-        if lost and wide(run) and "MCMI" in run.label:
+        if lost and wide(run) and run.label.startswith(kind):
             return {"status": "collapsed"}
         return answer(run)
 
     return answer_without
 
 
-def findings(answer):
-    found = EXPERIMENT.findings(made_up_lab(answer))
-    return {finding.claim: finding for finding in found}
+def findings(answer, experiment=EXPERIMENT):
+    return experiment.findings(made_up_lab(answer))
 
 
-def test_runs_are_teachers_and_students():
+def primary(found, decides, policy):
+    (one,) = [f for f in found if (f.decides, f.policy) == (decides, policy)]
+    return one
+
+
+def test_runs_are_teachers_students_and_students_from_scratch():
     runs = EXPERIMENT.runs()
-    assert len(runs) == len({run.key for run in runs}) == 2 * 3 * 2 + 2 * 2 * 3 * 2
-    lambdas = {run.teacher.objective.options.get("lam") for run in runs[12:] if wide(run)}
-    assert lambdas == {None, 0.4}
+    from_scratch = 3  # both pairs have the same student
+    students = 2 * 2 * 3 * 4
+    assert len(runs) == len({run.key for run in runs}) == 2 * 3 * 4 + from_scratch + students
 
 
 def test_every_student_stands_in_its_own_row():
@@ -157,44 +95,131 @@ def test_every_student_stands_in_its_own_row():
 
 def test_last_epoch():
     last = EXPERIMENT.last(made_up_lab(answer))
-    assert list(last.gain_mean) == [4, 2, -1, -3]
+    assert list(last.fixed_over_mll_mean) == [4, 2, -1, -3]
+    assert list(last.fixed_over_untreated_mean) == [3, 1, -2, -4]
+    assert list(last.tracked_over_untreated_mean) == [4, 2, -1, -3]
+    assert list(last.scratch_mean) == [40] * 4 and last.trains.all()
     assert list(last.pair) == [NAMES[0]] * 2 + [NAMES[1]] * 2
     assert list(last.framework) == ["kd", "dkd"] * 2
 
 
-def test_the_mean_over_pairs_is_primary_and_rows_are_exploratory():
+def test_the_mean_over_pairs_and_frameworks_is_primary():
     found = findings(answer)
-    mean = found.pop("MCMI's students beat MLL's, mean over pairs and frameworks")
-    assert mean.difference.mean == pytest.approx(0.5)
-    assert (mean.difference.n, mean.primary) == (3, True)
-    assert (mean.policy, mean.lam, mean.networks) == ("tracked", None, "2 pairs; λ = 0.2, 0.4")
-    assert mean.treatment == "MCMI tracked, λ per pair"
-    assert {claim: finding.difference.mean for claim, finding in found.items()} == pytest.approx(
-        {
-            f"{NAMES[0]}, kd: MCMI's student beats MLL's": 4,
-            f"{NAMES[0]}, dkd: MCMI's student beats MLL's": 2,
-            f"{NAMES[1]}, kd: MCMI's student beats MLL's": -1,
-            f"{NAMES[1]}, dkd: MCMI's student beats MLL's": -3,
-        }
+    for policy, mean in (("fixed", -0.5), ("tracked", 0.5)):
+        one = primary(found, "frameworks", policy)
+        assert one.claim == (
+            f"the students of MCMI {policy} beat those of fine-tuned λ=0, mean over 4 of 4 pairs "
+            "and frameworks"
+        )
+        assert one.difference.mean == pytest.approx(mean)
+        assert one.against_mll.mean == pytest.approx(mean + 1)
+        assert (one.difference.n, one.control) == (3, UNTREATED)
+    fixed, tracked = (primary(found, "frameworks", policy) for policy in ("fixed", "tracked"))
+    assert (fixed.lam, fixed.networks) == (None, "2 pairs; λ = 0.2, 0.4")
+    assert fixed.treatment == "MCMI fixed, λ per pair"
+    assert (tracked.lam, tracked.networks) == (0.7, "2 pairs; λ = 0.7")
+    assert tracked.treatment == "MCMI tracked λ=0.7"
+
+
+def test_fine_tuning_alone_has_its_own_mean_which_decides_nothing():
+    (alone,) = [f for f in findings(answer) if f.control == "MLL"]
+    assert alone.claim == (
+        "the students of fine-tuned λ=0 beat those of MLL, mean over 4 of 4 pairs and frameworks"
     )
-    last = found[f"{NAMES[1]}, dkd: MCMI's student beats MLL's"]
-    assert (last.primary, last.lam, last.networks) == (False, 0.4, NAMES[1])
+    assert (alone.difference.mean, alone.decides, alone.policy) == (1, None, "–")
+    assert (alone.treatment, alone.lam, alone.against_mll) == (UNTREATED, None, None)
 
 
-def test_one_pair_states_its_lambda():
-    one = replace(EXPERIMENT, pairs=PAIRS[:1])
-    mean = one.findings(made_up_lab(answer))[0]
-    assert mean.claim == "MCMI's students beat MLL's, mean over frameworks"
-    assert (mean.lam, mean.networks, mean.difference.mean) == (0.2, NAMES[0], 3)
-    assert (mean.policy, mean.treatment) == ("tracked", "MCMI tracked λ=0.2")
+def test_a_framework_may_decide_a_claim_of_its_own():
+    one = primary(findings(answer), "dkd", "fixed")
+    assert one.claim == (
+        "dkd: the students of MCMI fixed beat those of fine-tuned λ=0, mean over pairs"
+    )
+    assert one.difference.mean == pytest.approx(-1.5)
+    assert one.against_mll.mean == pytest.approx(-0.5)
 
 
-def test_a_collapsed_run_drops_one_row_of_the_mean():
+def test_rows_are_exploratory():
+    rows = [f for f in findings(answer) if f.claim.startswith("mlp")]
+    assert len(rows) == 4 * 2 and not any(f.primary for f in rows)
+    last = rows[-2]
+    assert last.claim == (
+        f"{NAMES[1]}, dkd: the student of MCMI fixed λ=0.4 beats that of fine-tuned λ=0"
+    )
+    assert (last.difference.mean, last.against_mll.mean) == (-4, -3)
+    assert (last.lam, last.policy, last.networks) == (0.4, "fixed", NAMES[1])
+
+
+def test_one_pair_states_its_lambda_and_says_each_thing_once():
+    found = findings(answer, replace(EXPERIMENT, pairs=PAIRS[:1]))
+    mean = found[0]
+    assert mean.claim.endswith("beat those of fine-tuned λ=0, mean over 2 of 2 frameworks")
+    assert (mean.lam, mean.networks, mean.difference.mean) == (0.2, NAMES[0], 2)
+    assert (mean.policy, mean.treatment) == ("fixed", "MCMI fixed λ=0.2")
+    assert [f.decides for f in found] == [*["frameworks"] * 2, None, "dkd", "dkd", None, None]
+    assert [f.claim.partition(":")[0] for f in found[3:5]] == ["dkd", "dkd"]
+    assert all(f.claim.startswith(f"{NAMES[0]}, kd: ") for f in found[5:])
+
+
+def test_a_framework_that_does_not_train_is_left_out_of_the_mean_and_says_so():
+    found = findings(below_scratch("dkd"))
+    mean = primary(found, "frameworks", "fixed")
+    assert mean.difference.mean == pytest.approx(0.5)  # of 3 and −2
+    assert mean.claim.endswith("mean over 2 of 4 pairs and frameworks (2 do not train)")
+    dkd = primary(found, "dkd", "fixed")
+    assert dkd.claim.startswith("dkd (does not train in 2 of 2 pairs): the students of")
+    assert dkd.difference.mean == pytest.approx(-1.5)
+    rows = [f.claim for f in found if f.claim.startswith(NAMES[0])]
+    assert [f"{NAMES[0]}, dkd (does not train): " in claim for claim in rows] == [
+        *(False, False, True, True)
+    ]
+    assert list(EXPERIMENT.last(made_up_lab(below_scratch("dkd"))).trains) == [True, False] * 2
+
+
+def test_students_as_good_as_from_scratch_have_trained():
+    def equal(run):
+        is_scratch = run.stage == "teacher" and run.model.options["width"] == 8
+        return accuracy(50) if is_scratch else answer(run)
+
+    assert EXPERIMENT.trains(made_up_lab(equal)).all()
+
+
+def test_without_students_from_scratch_nothing_is_known_to_have_trained():
+    def no_scratch(run):
+        is_scratch = run.stage == "teacher" and run.model.options["width"] == 8
+        return {"status": "collapsed"} if is_scratch else answer(run)
+
+    assert not EXPERIMENT.trains(made_up_lab(no_scratch)).any()
+    assert {f.decides for f in findings(no_scratch)} == {"dkd", None}
+
+
+def test_a_collapsed_run_drops_one_row_of_the_mean_of_its_policy():
     found = findings(collapsed("kd", seeds=(2,)))
-    mean = found["MCMI's students beat MLL's, mean over pairs and frameworks"]
-    assert mean.difference.mean == pytest.approx(1)  # of 4, 2 and −3
-    assert f"{NAMES[1]}, kd: MCMI's student beats MLL's" not in found  # two seeds are too few
-    assert f"{NAMES[0]}, kd: MCMI's student beats MLL's" in found
+    mean = primary(found, "frameworks", "fixed")
+    assert mean.difference.mean == pytest.approx(0)  # of 3, 1 and −4
+    assert mean.claim.endswith("mean over 3 of 4 pairs and frameworks (1 are not done)")
+    assert primary(found, "frameworks", "tracked").difference.mean == pytest.approx(0.5)
+    rows = [f.claim for f in found if f.claim.startswith(f"{NAMES[1]}, kd")]
+    assert len(rows) == 1 and "tracked" in rows[0]  # two seeds are too few
+
+
+def test_a_framework_that_decides_goes_by_the_seeds_that_are_left():
+    one = primary(findings(collapsed("dkd", seeds=(2,))), "dkd", "fixed")
+    assert one.difference.n == 2
+    gone = primary(findings(collapsed("dkd", seeds=(0, 1, 2))), "dkd", "fixed")
+    assert gone.difference == pytest.approx((1, 1 - 2.484, 1 + 2.484, 3), abs=1e-3)
+
+
+def test_a_pair_without_our_variant():
+    pairs = (PAIRS[0], replace(PAIRS[1], tracked_lam=None))
+    experiment = replace(EXPERIMENT, pairs=pairs)
+    tracked = primary(findings(answer, experiment), "frameworks", "tracked")
+    assert tracked.claim.endswith("mean over 2 of 2 pairs and frameworks")
+    assert (tracked.lam, tracked.networks, tracked.difference.mean) == (0.7, NAMES[0], 3)
+    lacking = experiment.last(made_up_lab(answer)).tracked_mean.isna()
+    assert list(lacking) == [False, False, True, True]
+    without = replace(EXPERIMENT, pairs=pairs[1:])
+    assert {f.policy for f in findings(answer, without)} == {"fixed", "–"}
 
 
 def test_a_collapsed_run_has_no_best_epoch():
@@ -207,61 +232,62 @@ def test_a_collapsed_run_has_no_best_epoch():
             fields["history"] = {"test_accuracy_percent": [99.0, None]}
         return fields
 
-    students = EXPERIMENT.student_table(made_up_lab(half_way))
-    assert students.best_test_accuracy_percent.max() == 99
-    best = compare_teachers(students, "best_test_accuracy_percent")
-    assert list(best.mcmi_mean) == [40] * 4
-    assert list(best.n) == [2] * 4
-    last = compare_teachers(students, METRIC)
-    assert list(last.n) == [2] * 4
-    assert list(last.mcmi_mean) == [53.5, 51.5, 48.5, 46.5]  # seeds 0 and 1, not the mean of three
+    lab = made_up_lab(half_way)
+    assert EXPERIMENT.student_table(lab).best_test_accuracy_percent.max() == 99
+    best = EXPERIMENT.compared(lab, "best_test_accuracy_percent")
+    assert list(best.fixed_mean) == [40] * 4
+    assert list(best.fixed_over_mll_n) == [2] * 4
+    last = EXPERIMENT.last(lab)
+    assert list(last.fixed_over_mll_n) == [2] * 4
+    assert list(last.fixed_mean) == [53.5, 51.5, 48.5, 46.5]  # seeds 0 and 1, not the mean of three
 
 
 def test_no_row_is_done():
     def nothing(run):
         return {"status": "incompatible"} if run.stage == "student" else answer(run)
 
-    assert findings(nothing) == {}
+    assert findings(nothing) == []
     lab = made_up_lab(nothing)
-    assert set(EXPERIMENT.last(lab).status) == {"6 of 6 incompatible"}
+    assert set(EXPERIMENT.last(lab).status) == {"12 of 12 incompatible"}
 
 
 def test_teachers():
     table = EXPERIMENT.teacher_table(made_up_lab(answer))
     assert list(table) == ["test_accuracy_percent", "train_cmi_nats"]
     assert list(table.index) == [
-        (NAMES[0], "MLL", "done"),
-        (NAMES[0], "MCMI tracked λ=0.2", "done"),
-        (NAMES[1], "MLL", "done"),
-        (NAMES[1], "MCMI tracked λ=0.4", "done"),
+        (name, label, "done")
+        for name, lam in zip(NAMES, (0.2, 0.4), strict=True)
+        for label in ("MLL", UNTREATED, f"MCMI fixed λ={lam}", "MCMI tracked λ=0.7")
     ]
-    assert [interval.mean for interval in table[METRIC]] == [70, 65, 70, 65]
+    assert [interval.mean for interval in table[METRIC]] == [70, 70, 65, 65] * 2
 
 
 def test_teachers_that_collapsed_are_counted():
     def half_collapsed(run):
-        if run.label == "MCMI tracked λ=0.4" and run.seed > 0:
+        if run.label == "MCMI fixed λ=0.4" and run.seed > 0:
             return {"status": "collapsed"} if run.stage == "teacher" else None
         return answer(run)
 
     lab = made_up_lab(half_collapsed)
     table = EXPERIMENT.teacher_table(lab)
-    assert table.loc[(NAMES[1], "MCMI tracked λ=0.4", "2 of 3 collapsed")].isna().all()
-    assert list(EXPERIMENT.last(lab).status) == ["done"] * 2 + ["2 of 6 not run"] * 2
+    assert table.loc[(NAMES[1], "MCMI fixed λ=0.4", "2 of 3 collapsed")].isna().all()
+    assert list(EXPERIMENT.last(lab).status) == ["done"] * 2 + ["2 of 12 not run"] * 2
 
 
-def test_the_note_counts_seeds():
+def test_the_note_counts_seeds_and_says_what_trains_means():
     note = EXPERIMENT.note(made_up_lab(answer))
     assert note == (
-        "oracle data, 20 epochs, last epoch on test; mean and 95 % t-interval, paired, n = 3 seeds"
+        "oracle data, 20 epochs, last epoch on test; mean and 95 % t-interval, paired, n = 3 "
+        "seeds; a framework trains if its students of MLL are on average at least as accurate as "
+        "students from scratch"
     )
-    assert EXPERIMENT.note(made_up_lab(collapsed("kd", (2,)))).endswith("paired, n ≤ 3 seeds")
+    assert "paired, n ≤ 3 seeds;" in EXPERIMENT.note(made_up_lab(collapsed("kd", (2,))))
 
 
 def test_settings_state_lambda_and_epochs_of_every_pair():
     lines = str(EXPERIMENT).splitlines()
     epochs = "teacher 20 epochs, fine-tuning 5, student 20"
     assert lines[-2:] == [
-        f"{NAMES[0]}: MCMI tracked λ=0.2; {epochs}",
-        f"{NAMES[1]}: MCMI tracked λ=0.4; {epochs}",
+        f"{NAMES[0]}: MCMI fixed λ=0.2, MCMI tracked λ=0.7; {epochs}",
+        f"{NAMES[1]}: MCMI fixed λ=0.4, MCMI tracked λ=0.7; {epochs}",
     ]

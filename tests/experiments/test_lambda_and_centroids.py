@@ -79,7 +79,7 @@ def test_the_control_is_no_setting(lambdas):
 
 
 def test_findings_are_the_students_gains_of_what_did_not_collapse():
-    settings = EXPERIMENT.findings(made_up_lab(answer))[:-1]
+    settings = EXPERIMENT.findings(made_up_lab(answer))[:-2]
     found = [
         (f.treatment, f.control, f.difference.mean, f.against_mll and f.against_mll.mean)
         for f in settings

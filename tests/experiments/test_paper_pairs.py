@@ -6,6 +6,8 @@ from small_runs import DATA
 
 from mcmi_core.base.errors import IncompatibleNetworks
 from mcmi_core.components import DISTILLERS
+from mcmi_core.experiments.cifar100_distillation import Cifar100Distillation
+from mcmi_core.experiments.comparison import Comparison
 from mcmi_core.experiments.pair import PAPER_FINE_TUNING, PAPER_RECIPE
 from mcmi_core.experiments.paper_pairs import (
     CIFAR100_PAIRS,
@@ -23,8 +25,8 @@ from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.profiles import PROFILES, get_profile
 from mcmi_core.profiles.paper import CIFAR100
 
-TABLE_1, TABLE_2 = map(
-    get_profile("paper").experiment, ("06_cifar100_distillation", "07_imagenet_distillation")
+(TABLE_1,), (TABLE_2,) = map(
+    get_profile("paper").named, ("06_cifar100_distillation", "07_imagenet_distillation")
 )
 
 
@@ -124,15 +126,16 @@ def test_a_framework_that_cannot_compare_says_so():
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_run_of_the_tables_is_valid(name):
-    profile = get_profile(name)
-    tables = map(profile.experiment, ("06_cifar100_distillation", "07_imagenet_distillation"))
+    tables = [each for each in get_profile(name).experiments if isinstance(each, Comparison)]
+    assert tables
     for table in tables:
         assert len(set(table.seeds)) == len(table.seeds) >= 2  # or there is no interval
         for pair in table.pairs:
             for framework in table.frameworks:
                 student = pair.distill(pair.mcmi(0), 0, distiller=framework)
-                assert student.distiller.name == framework
-    assert set(FRAMEWORKS) <= set(profile.experiment("06_cifar100_distillation").frameworks)
+                assert student.distiller.name == framework.partition(":")[0]
+        if isinstance(table, Cifar100Distillation):
+            assert set(FRAMEWORKS) <= set(table.frameworks)
 
 
 def test_the_fine_tuning_of_imagenet_is_a_tenth_of_its_training():
@@ -140,6 +143,15 @@ def test_the_fine_tuning_of_imagenet_is_a_tenth_of_its_training():
         pair = imagenet_pair(IMAGENET_PAIRS[0], "imagefolder:folder=imagenet", epochs)
         assert (pair.mll(0).recipe.epochs, pair.mcmi(0).recipe.epochs) == (epochs, tenth)
         assert pair.mcmi(0).recipe.learning_rate == 0.01
+
+
+def test_our_variant_has_a_lambda_only_where_it_is_given():
+    arguments = (CIFAR100_PAIRS[0], DATA, PAPER_RECIPE, PAPER_FINE_TUNING)
+    assert len(table_pair(*arguments).mcmi_teachers(0)) == 1
+    assert table_pair(*arguments, tracked_lam=0.7).tracked_lam == 0.7
+    folder = "imagefolder:folder=imagenet"
+    assert imagenet_pair(IMAGENET_PAIRS[0], folder).tracked_lam is None
+    assert imagenet_pair(IMAGENET_PAIRS[0], folder, tracked_lam=0.6).tracked_lam == 0.6
 
 
 def test_a_run_can_override_lambda():

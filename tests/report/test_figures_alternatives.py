@@ -6,15 +6,15 @@ from matplotlib import pyplot as plt
 from mcmi_core.base.statistics import Interval
 from mcmi_core.report.figures.alternatives import draw_alternatives
 
-CHOSEN = pd.Series({"MLL": "MLL", "MCMI tracked": "MCMI tracked lam=0.7", "MSE": "MSE"})
+CHOSEN = pd.Series({"MLL": "MLL", "MCMI tracked": "MCMI tracked λ=0.7", "MSE": "MSE"})
 
 
 def summary(**columns):
     index = pd.MultiIndex.from_tuples(
         [
             ("MLL", "MLL"),
-            ("MCMI tracked", "MCMI tracked lam=1.0"),
-            ("MCMI tracked", "MCMI tracked lam=0.7"),
+            ("MCMI tracked", "MCMI tracked λ=1"),
+            ("MCMI tracked", "MCMI tracked λ=0.7"),
             ("MSE", "MSE"),
         ],
         names=["family", "method"],
@@ -41,7 +41,7 @@ def test_the_chosen_settings_and_a_panel_for_each_quantity(draw):
         "Teacher entropy H(Ŷ|X), nats",
     ]
     methods = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert methods == ["MCMI tracked lam=0.7", "MSE"]
+    assert methods == ["MCMI tracked λ=0.7", "MSE"]
     means = [container[0].get_xdata()[0] for container in figure.axes[0].containers]
     assert means == [4, 2.5]
     (legend,) = figure.legends

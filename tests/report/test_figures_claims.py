@@ -37,13 +37,13 @@ def test_a_panel_per_tier_with_a_point_per_comparison():
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["truth known", "photographs, CPU"]
     fixed, tracked = (plots.method_style(f"MCMI {p}")["marker"] for p in ("fixed", "tracked"))
-    assert points(known, filled=True) == [(fixed, 2, -0.3), (tracked, -2, 0.3)]
+    assert points(known, filled=True) == [(fixed, 2, -0.22), (tracked, -2, 0.22)]
     hollow = 2 / 2.25
     assert points(known, filled=False) == [
-        (fixed, pytest.approx(hollow), -0.3),
-        (tracked, pytest.approx(hollow), 0.3),
+        (fixed, pytest.approx(hollow), -0.22),
+        (tracked, pytest.approx(hollow), 0.22),
     ]
-    assert points(photographs, filled=True) == [(fixed, 2, -0.3), (fixed, 2, 0.3), ("o", 2, 1)]
+    assert points(photographs, filled=True) == [(fixed, 2, -0.22), (fixed, 2, 0.22), ("o", 2, 1)]
     assert len(points(photographs, filled=False)) == 2  # none without MCMI
 
 

@@ -154,6 +154,10 @@ def problems(notebook: NotebookNode) -> list[str]:
 NOTEBOOKS = sorted((paths.PROJECT / "notebooks").glob("**/*.ipynb"))
 
 
+@pytest.mark.skipif(
+    not (paths.PROJECT / "records" / "cpu").exists(),
+    reason="no evidence yet: make evidence PROFILE=cpu",
+)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_committed_notebook(path: Path):
     assert path.parent == paths.PROJECT / "notebooks"

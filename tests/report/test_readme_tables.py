@@ -36,7 +36,9 @@ def test_claims_table(figures):
     lines = readme.claims_table().splitlines()
     assert len(lines) == 6
     assert lines[0] == "| claim | paper | truth known | photographs, CPU |"
-    assert lines[2].startswith("| P(y\\|x) is better ([08](notebooks/08_few_shot.ipynb)) | +3 | fixed")
+    assert lines[2].startswith(
+        "| P(y\\|x) is better ([08](notebooks/08_few_shot.ipynb)) | +3 | fixed"
+    )
     assert lines[3].startswith("| CMI falls ([02](notebooks/02_")
     assert lines[5].startswith("5 primary comparisons: ")
 

@@ -68,8 +68,9 @@ def test_one_line_per_claim_in_markdown_with_a_column_per_tier(board):
     )
     assert blank == ""
     assert count == (
-        "5 primary comparisons: 2 holds against λ=0 only, 1 opposite, 1 open, 1 holds. MCMI's "
-        "control is the same teacher, fine-tuned as long without CMI (λ = 0)."
+        "5 primary comparisons: 2 holds against λ=0 only, 1 opposite, 1 open, 1 holds. Unless a "
+        "claim names another, MCMI's control is the same teacher, fine-tuned as long without CMI "
+        "(λ = 0)."
     )
 
 
@@ -81,5 +82,5 @@ def test_a_method_without_one_lambda():
 
 def test_a_board_on_which_nothing_is_measured():
     board = pd.DataFrame([NOT_MEASURED])
-    assert "| Figure 2 | – |\n\n0 primary comparisons. MCMI's" in markdown_scoreboard(board)
+    assert "| Figure 2 | – |\n\n0 primary comparisons. Unless" in markdown_scoreboard(board)
     assert list(readable_scoreboard(board).verdict) == ["not measured"]

@@ -90,7 +90,8 @@ def test_differences_have_the_decimals_of_their_unit(unit, text):
             "1 primary comparison, 1 exploratory: 1 exclude zero, 1 after Holm's adjustment",
         ),
         (
-            [FINDING] * 2 + [exploratory(each) for each in (BARELY, CLEARLY, Interval(0, -1, 1, 5))],
+            [FINDING] * 2
+            + [exploratory(each) for each in (BARELY, CLEARLY, Interval(0, -1, 1, 5))],
             "2 primary comparisons, 3 exploratory: 2 exclude zero, 1 after Holm's adjustment",
         ),
     ],

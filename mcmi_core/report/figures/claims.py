@@ -54,7 +54,7 @@ def draw_claims(board: pd.DataFrame) -> Figure:
 
 def _draw_rows(axes: Axes, position: int, rows: pd.DataFrame) -> None:
     """The comparisons of one claim, one below the other within its place."""
-    offsets = np.linspace(-0.3, 0.3, len(rows)) if len(rows) > 1 else np.zeros(len(rows))
+    offsets = np.linspace(-0.22, 0.22, len(rows)) if len(rows) > 1 else np.zeros(len(rows))
     for offset, (_, row) in zip(offsets, rows.iterrows(), strict=True):
         place, style = position + offset, _KINDS[row.policy][1]
         value = _half_widths(row["mean"], row.high)
