@@ -91,7 +91,13 @@ GPU = Profile(
         ),
         experiments.Cifar100Distillation(
             pairs=tuple(
-                table_pair(row, TINY_IMAGENET.data, TINY_IMAGENET.recipe, TINY_IMAGENET.fine_tuning)
+                table_pair(
+                    row,
+                    TINY_IMAGENET.data,
+                    TINY_IMAGENET.recipe,
+                    TINY_IMAGENET.fine_tuning,
+                    tracked_lam=TINY_IMAGENET.tracked_lam,
+                )
                 for row in CIFAR100_PAIRS
                 if (row.teacher, row.student) in GPU_PAIRS
             ),
