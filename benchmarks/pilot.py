@@ -23,7 +23,7 @@ from mcmi_core.data.split import Split
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.small_pairs import PHOTOGRAPHS
 from mcmi_core.measures.evaluation import evaluate
-from mcmi_core.runs.config import Teacher
+from mcmi_core.runs.config import Measurement, Run, Teacher
 from mcmi_core.runs.execute import execute
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import load_model
@@ -44,14 +44,14 @@ def main(workers: Annotated[int, typer.Option(help="Trainings at a time.")] = 2)
     """Train the pilot's teachers into MCMI_STORE, and write pilot_recipe.md and pilot_lambda.md."""
     store = Store(store_root())
 
-    def train(teachers: list[Teacher]) -> None:
-        execute(teachers, store, workers=workers, device=CPU)
+    def train(runs: list[Run]) -> None:
+        execute(runs, store, workers=workers, device=CPU)
 
     pair = choose_recipe(store, train)
     choose_lambda(pair, store, train)
 
 
-def choose_recipe(store: Store, train: Callable[[list[Teacher]], None]) -> Pair:
+def choose_recipe(store: Store, train: Callable[[list[Run]], None]) -> Pair:
     """The pair with the cheapest MLL training that fits its images, and the table of those tried.
 
     Raises:
@@ -85,7 +85,7 @@ def choose_recipe(store: Store, train: Callable[[list[Teacher]], None]) -> Pair:
     return pair
 
 
-def choose_lambda(pair: Pair, store: Store, train: Callable[[list[Teacher]], None]) -> None:
+def choose_lambda(pair: Pair, store: Store, train: Callable[[list[Run]], None]) -> None:
     """The table of what fine-tuned teachers make of held-out images, means over the pilot seeds."""
     makers = {"MLL": pair.mll, "fine-tuned λ=0": pair.untreated, f"fixed λ={pair.lam:g}": pair.mcmi}
     for lam in LAMBDAS:
@@ -93,6 +93,7 @@ def choose_lambda(pair: Pair, store: Store, train: Callable[[list[Teacher]], Non
     teachers = {name: [make(seed) for seed in SEEDS] for name, make in makers.items()}
     train([teacher for group in teachers.values() for teacher in group])
     data, held_out = load_dataset(pair.data), held_out_images(pair)
+    raised = raised_shares(teachers, store, train)
     means = {}
     for name, group in teachers.items():
         numbers = []
@@ -109,11 +110,35 @@ def choose_lambda(pair: Pair, store: Store, train: Callable[[list[Teacher]], Non
     write_table(
         "pilot_lambda",
         "Pilot: λ of our variant",
-        ("teacher", "train accuracy, %", "train CMI", "held-out accuracy, %", "held-out LL"),
-        [(name, *(f"{value:.3f}" for value in row)) for name, row in means.items()],
+        ("teacher", "train accuracy, %", "train CMI", "held-out accuracy, %", "held-out LL")
+        + ("raised at the start, %", "at the end, %"),
+        [(name, *(f"{v:.3f}" for v in row), *raised[name]) for name, row in means.items()],
         note=f"{pair.teacher} on {pair.data}, {pair.recipe_text}; nats, means of seeds {SEEDS}. "
-        f"Chosen: {chosen}.",
+        "Raised: training images on which MCMI, with that λ, raises a wrong class; by the outputs "
+        f"and centroids of the MLL teacher, and of the teacher itself. Chosen: {chosen}.",
     )
+
+
+def raised_shares(
+    teachers: dict[str, list[Teacher]], store: Store, train: Callable[[list[Run]], None]
+) -> dict[str, tuple[str, str]]:
+    """Percent of training images on which λ has MCMI raise a wrong class, before and after."""
+    shares = {}
+    for name, group in teachers.items():
+        lam = group[0].objective.options.get("lam", 0)
+        if lam == 0:  # without CMI nothing is raised
+            shares[name] = ("–", "–")
+            continue
+        ends = []
+        for networks in ([teacher.start for teacher in group], group):
+            measured = [
+                Measurement(of=network, what=f"raised_share:lambdas={lam}") for network in networks
+            ]
+            train(measured)
+            values = [store.record(each).result["raised_percent"][0] for each in measured]
+            ends.append(f"{sum(values) / len(values):.2f}")
+        shares[name] = tuple(ends)
+    return shares
 
 
 def held_out_images(pair: Pair) -> Split:

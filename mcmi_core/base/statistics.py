@@ -268,7 +268,12 @@ def p_value(difference: Interval, confidence: float = 0.95) -> float:
     Args:
         difference: of :func:`mean_interval` or :func:`paired_difference`.
         confidence: that of the interval.
+
+    Raises:
+        ValueError: a mean or an end that is not finite.
     """
+    if not np.isfinite(difference[:3]).all():
+        raise ValueError(f"a p-value needs a finite interval, got {difference:g}")
     freedom = difference.n - 1
     error = (difference.high - difference.mean) / stats.t.ppf((1 + confidence) / 2, freedom)
     if error == 0:  # all replicates are equal
@@ -281,8 +286,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     The k-th smallest of m becomes the largest of (m − j + 1) · p_j over j ≤ k, and at most 1.
 
+    Raises:
+        ValueError: one that is NaN, or not from 0 to 1.
+
     Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
+    if wrong := [p for p in p_values if not 0 <= p <= 1]:
+        raise ValueError(f"p-values must be from 0 to 1, got {wrong}")
     number, adjusted, largest = len(p_values), [1.0] * len(p_values), 0.0
     for rank, place in enumerate(np.argsort(p_values, kind="stable")):
         largest = max(largest, (number - rank) * p_values[place])

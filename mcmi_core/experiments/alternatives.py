@@ -2,7 +2,8 @@
 
 MCMI, label smoothing and an entropy bonus fine-tune the same MLL teacher with the same recipe; the
 control is that fine-tuning with none of them (λ = 0). MLL training is stopped early; a squared
-error trains from random weights; KD takes another temperature. One few-shot student of each.
+error trains from random weights; KD takes another temperature. One few-shot student of each, and
+one without a teacher.
 """
 
 from dataclasses import dataclass
@@ -10,16 +11,13 @@ from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
-from mcmi_core.base.statistics import (
-    paired_difference,
-    partial_correlation,
-    summarise,
-)
+from mcmi_core.base.statistics import paired_difference, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
-from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.pair import FROM_SCRATCH, Pair, name_from_scratch
+from mcmi_core.experiments.teachers_and_gains import closeness_predicts, correlations
 from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher
 
 KD_TEMPERATURE = 4
@@ -35,8 +33,6 @@ MATCHED = {"ll_nats": "training LL", "entropy_nats": "entropy"}
 """In which a setting of another family may match MCMI's."""
 MATCH_NATS = 0.1
 """Teachers that are farther apart do not match."""
-SPLIT_BY = {"cmi_nats": "entropy_nats", "entropy_nats": "cmi_nats"}
-"""Quantities of the teacher, each with the one that is held constant for it."""
 
 
 class Method(NamedTuple):
@@ -136,6 +132,10 @@ class Alternatives(Experiment):
             for method in self.methods()
         ]
 
+    def students_from_scratch(self) -> list[Teacher]:
+        """One without a teacher per seed, on the same samples."""
+        return [self.pair.student_from_scratch(seed, fraction=self.few) for seed in self.seeds]
+
     def choosing(self) -> list[Measurement]:
         """Every student on the training samples that it did not get: to choose settings by."""
         return [self.pair.on_unseen_training_data(student) for student in self.students()]
@@ -149,17 +149,19 @@ class Alternatives(Experiment):
     def runs(self) -> list[Run]:
         """Teachers, each once, their students, and what is measured on both."""
         teachers = {method.teacher.key: method.teacher for method in self.methods()}
-        return [*teachers.values(), *self.students(), *self.choosing(), *self.softened()]
+        students = [*self.students(), *self.students_from_scratch()]
+        return [*teachers.values(), *students, *self.choosing(), *self.softened()]
 
     def table(self, lab: Lab) -> pd.DataFrame:
-        """One row per method and seed.
+        """One row per method and seed; last, the students without a teacher.
 
         Returns:
             ``seed``, ``family``, ``method``, ``label`` (the teacher's), ``status`` (the student's);
             of the teacher, on training data: :attr:`metrics`, in nats; of the student:
             ``choosing_percent``, its accuracy on the training samples that it did not get,
             ``accuracy_percent`` on test, and ``gain_points``, what that is above MLL's student of
-            the same seed. What did not finish has no numbers.
+            the same seed. What did not finish has no numbers; and where there is no teacher (family
+            and method ``from scratch``), nothing is chosen.
         """
         methods, metrics = self.methods(), self.metrics
         of_teacher = [f"train_{metric}" for metric in metrics]
@@ -188,8 +190,20 @@ class Alternatives(Experiment):
         table["accuracy_percent"] = students.test_accuracy_percent
         numbers = [*metrics, "choosing_percent", "accuracy_percent"]
         table.loc[table.status != "done", numbers] = float("nan")
+        table = pd.concat([table, self._without_a_teacher(lab)], ignore_index=True)
         control = table[table.family == "MLL"].set_index("seed").accuracy_percent
         return table.assign(gain_points=table.accuracy_percent - table.seed.map(control))
+
+    def _without_a_teacher(self, lab: Lab) -> pd.DataFrame:
+        runs = self.students_from_scratch()
+        students = name_from_scratch(lab.collect(runs, ["test_accuracy_percent"]))
+        rows = students[["seed", "label", "status"]].assign(
+            family=FROM_SCRATCH,
+            method=FROM_SCRATCH,
+            accuracy_percent=students.test_accuracy_percent,
+        )
+        rows.loc[rows.status != "done", "accuracy_percent"] = float("nan")
+        return rows
 
     def finished(self, lab: Lab) -> pd.DataFrame:
         """Rows of :meth:`table` whose method every seed finished; seeds without MLL do not count.
@@ -214,15 +228,19 @@ class Alternatives(Experiment):
             runs: of :meth:`finished`, here and in the tables below.
 
         Returns:
-            :attr:`metrics` in nats, ``choosing_percent`` and ``gain_points``, as in :meth:`table`.
-            Whether label smoothing and the entropy bonus softened a teacher, ``entropy_nats`` says.
+            :attr:`metrics` in nats, ``choosing_percent`` and ``gain_points``, as in :meth:`table`;
+            without a teacher the last alone. Whether label smoothing and the entropy bonus softened
+            a teacher, ``entropy_nats`` says.
         """
-        columns = [*self.metrics, "choosing_percent", "gain_points"]
-        return summarise(runs, ["family", "method"], columns)
+        method = ["family", "method"]
+        gain = summarise(runs, method, ["gain_points"])
+        taught = summarise(_taught(runs), method, [*self.metrics, "choosing_percent"])
+        return taught.join(gain, how="right")
 
     def numbers(self, runs: pd.DataFrame) -> pd.Series:
         """As :meth:`summary`: an interval by ``family``, ``method`` and ``metric``."""
-        return self.summary(runs).stack().rename_axis(["family", "method", "metric"])
+        intervals = self.summary(runs).stack().dropna()
+        return intervals.rename_axis(["family", "method", "metric"])
 
     def choices(self, runs: pd.DataFrame) -> pd.DataFrame:
         """The setting of each family whose students are best on the training samples left over.
@@ -232,6 +250,7 @@ class Alternatives(Experiment):
             ``best_on_test``, the method that the test split would have chosen, and
             ``optimism_points``: choosing accuracy − test accuracy, mean over the family's students.
         """
+        runs = _taught(runs)
         summary = self.summary(runs)
         best = _means(summary.choosing_percent).groupby("family", sort=False).idxmax()
         on_test = _means(summary.gain_points).groupby("family", sort=False).idxmax()
@@ -255,7 +274,7 @@ class Alternatives(Experiment):
             method whose teacher is nearest in it, and ``apart_<metric>``, how far that is, in nats.
             Only what is at most :data:`MATCH_NATS` apart is a match.
         """
-        chosen, summary = self.choices(runs).chosen, self.summary(runs)
+        chosen, summary = self.choices(runs).chosen, self.summary(_taught(runs))
         not_asked = ["MLL", UNTREATED, *MCMI.values(), TRUTH]
         rows = {}
         for family in MCMI.values():
@@ -275,49 +294,29 @@ class Alternatives(Experiment):
         index = pd.MultiIndex.from_tuples(list(rows), names=["mcmi", "family"])
         return pd.DataFrame(list(rows.values()), index, columns)
 
-    def correlations(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """Do students gain with a quantity of their teacher? Exploratory, and not a test.
+    def points(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """One row by ``family`` and ``method``: means over seeds of what is correlated.
 
-        The unit is the teacher: each method is one point, its mean over seeds. MLL and every
-        setting count, P* does not. Methods of one family resemble each other, so each family is
-        left out in turn: a correlation that one family makes is none.
+        MLL, λ = 0 and every setting are points. P* is none, and neither is no teacher.
 
         Returns:
-            One row by ``quantity`` and ``held_constant``, the quantity whose linear part is taken
-            out of both, or ``nothing``: ``r`` over ``teachers`` methods; ``smallest`` and
-            ``largest``: r where one family is left out; ``weakest_without``: the family without
-            which |r| is smallest; ``sign_changes``: whether r changes its sign. Empty where
-            fewer than four teachers are left without a family.
+            :attr:`metrics` of the teacher and ``gain_points`` of its students.
         """
-        points = runs[runs.family != TRUTH].groupby(["family", "method"], sort=False)
-        points = points[[*self.metrics, "gain_points"]].mean()
-        families = points.index.unique("family")
-        parts = {family: points.drop(index=family, level="family") for family in families}
-        if not parts or min(map(len, parts.values())) < 4:
-            return pd.DataFrame()
-        rows = {}
-        asked = [*SPLIT_BY.items(), *((metric, "nothing") for metric in self.metrics)]
-        for quantity, given in asked:
-            whole = _correlation(points, quantity, given)
-            without = pd.Series({f: _correlation(p, quantity, given) for f, p in parts.items()})
-            rows[quantity, given] = {
-                "r": whole,
-                "teachers": len(points),
-                "smallest": without.min(),
-                "largest": without.max(),
-                "weakest_without": without.abs().idxmin(),
-                "sign_changes": bool((without * whole < 0).any()),
-            }
-        table = pd.DataFrame.from_dict(rows, orient="index")
-        table.index = pd.MultiIndex.from_tuples(list(rows), names=["quantity", "held_constant"])
-        return table
+        kinds = _taught(runs)
+        means = kinds[kinds.family != TRUTH].groupby(["family", "method"], sort=False)
+        return means[[*self.metrics, "gain_points"]].mean()
+
+    def correlations(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """Of students' gain with what their teachers are like; see :func:`correlations`."""
+        return correlations(self.points(runs), self.metrics)
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """MCMI at the setting chosen against the others, and against its controls.
+        """MCMI at the setting chosen against the others; does closeness to P* predict a student?
 
         Primary, for each kind of MCMI: against early stopping; and against the best of all other
-        ways to soften a teacher. Families and settings are chosen on training samples that the
-        students did not get.
+        ways to soften a teacher, of which early stopping is one. Families and settings are chosen
+        on training samples that the students did not get. Primary, too, where P* is known: the
+        correlation over kinds of teachers.
         """
         runs = self.finished(lab)
         if runs.seed.nunique() < 2:
@@ -335,7 +334,7 @@ class Alternatives(Experiment):
                     asked.append((method, None))
             for method, decides in asked:
                 findings += self._against(lab, runs, ours, method, decides)
-        return findings
+        return findings + closeness_predicts(lab, self.pair, self.points(runs), self.few)
 
     def _against(
         self, lab: Lab, runs: pd.DataFrame, ours: str, method: str, decides: str | None
@@ -345,9 +344,11 @@ class Alternatives(Experiment):
             return []
         teachers = {method.name: method.teacher for method in self.methods()}
         best = ", the best alternative" if decides == "alternatives" else ""
-        beside = None
+        beside = decided_in = None
         if method == UNTREATED:
             beside = paired_difference(accuracy[ours], accuracy["MLL"])
+            if ours in [teacher.label for teacher in self.pair.mcmi_teachers(0)]:
+                decided_in = "08_few_shot"
         return [
             finding(
                 lab,
@@ -359,6 +360,7 @@ class Alternatives(Experiment):
                 control=method,
                 few_samples=True,
                 decides=decides,
+                decided_in=decided_in,
                 against_mll=beside,
             )
         ]
@@ -399,10 +401,9 @@ def _matches(families: pd.DataFrame) -> list[str]:
     return methods
 
 
-def _correlation(points: pd.DataFrame, quantity: str, given: str) -> float:
-    if given == "nothing":
-        return points.gain_points.corr(points[quantity])
-    return partial_correlation(points.gain_points, points[quantity], points[given])
+def _taught(runs: pd.DataFrame) -> pd.DataFrame:
+    """Without students from scratch, which have no teacher to be like anything."""
+    return runs[runs.family != FROM_SCRATCH]
 
 
 def _means(intervals: pd.Series) -> pd.Series:

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import gains, mean_interval, summarise
+from mcmi_core.base.statistics import gains, summarise
 from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.finding import Finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import FROM_SCRATCH, Pair, name_from_scratch
@@ -30,8 +30,6 @@ TEACHER_METRICS = (
 )
 ZERO_NATS = 1e-6
 """What KL(P* ‖ P*) may be in single precision."""
-LEAST_FOR_A_CORRELATION = 3
-"""Teachers of a seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,41 +111,32 @@ class BayesOracle(Experiment):
         done = _done(self.student_table(lab))
         return self._by_fraction(summarise(done, ["fraction", "label"], [ACCURACY])[ACCURACY])
 
-    def gain(self, lab: Lab) -> pd.DataFrame:
-        """Students' accuracy above that of MLL's student, points: as :meth:`accuracy`."""
+    def gain(self, lab: Lab, *, over_mll: bool = False) -> pd.DataFrame:
+        """Students' gain in test accuracy, points: as :meth:`accuracy`.
+
+        Args:
+            lab: that has the records.
+            over_mll: whether the gain is over MLL's student, as in the paper; otherwise it is over
+                the student of the control, MLL fine-tuned without CMI (λ = 0).
+        """
         done = _done(self.student_table(lab))
-        return self._by_fraction(gains(done, ACCURACY, control="MLL", by=["fraction"]))
+        control = self.pair.mll(0) if over_mll else self.pair.untreated(0)
+        return self._by_fraction(gains(done, ACCURACY, control=control.label, by=["fraction"]))
 
     def _by_fraction(self, intervals: pd.Series) -> pd.DataFrame:
         table = intervals.unstack("fraction")
         return table.reindex(index=self.labels, columns=pd.Index(self.fractions, name="fraction"))
 
-    def correlations(self, lab: Lab) -> pd.Series:
-        """Whether teachers that are closer to P* have better students: Pearson's r by seed.
-
-        Over the networks that teach (P* is left out), of −KL(P* ‖ P) on training inputs and the
-        test accuracy of the student on a few per cent of the data. Seeds at which fewer than three
-        teachers are left, or all are equal, are left out.
-        """
-        teachers, students = _done(self.teacher_table(lab)), _done(self.student_table(lab))
-        teachers = teachers[teachers.stage == "teacher"].set_index(["seed", "label"])
-        few = students[students.fraction == self.few].set_index(["seed", "label"])
-        closeness, accuracy = -teachers.train_bcpd_kl_nats, few[ACCURACY]
-        both = pd.concat({"closeness": closeness, "accuracy": accuracy}, axis=1).dropna()
-        correlations = {}
-        for seed, rows in both.groupby("seed"):
-            if len(rows) >= LEAST_FOR_A_CORRELATION and (rows.nunique() > 1).all():
-                correlations[seed] = rows.closeness.corr(rows.accuracy)
-        return pd.Series(correlations, dtype=float)
-
     def students_as_text(self, lab: Lab) -> pd.DataFrame:
-        """Accuracy and gain by teacher and fraction, and what became of the students' runs.
+        """Accuracy and gains by teacher and fraction, and what became of the students' runs.
 
         A student whose teacher collapsed is ``not run``.
         """
+        gain, over_mll = self.gain(lab), self.gain(lab, over_mll=True)
         columns = {
             "accuracy, %": self.accuracy(lab).map("{:.1f}".format, na_action="ignore"),
-            "gain over MLL, points": self.gain(lab).map("{:+.1f}".format, na_action="ignore"),
+            "gain over λ=0, points": gain.map("{:+.1f}".format, na_action="ignore"),
+            "gain over MLL, points": over_mll.map("{:+.1f}".format, na_action="ignore"),
             "runs": outcome_by(self.student_table(lab), "label").to_frame(""),
         }
         return pd.concat(columns, axis="columns").fillna("").rename(columns=_percent, level=1)
@@ -156,7 +145,8 @@ class BayesOracle(Experiment):
         """All intervals by ``metric`` and ``label``.
 
         Metrics are `TEACHER_METRICS`; of students on all the data ``student_accuracy_percent`` and
-        ``student_gain_points``, the latter above MLL's; and the same of ``few_shot_student``.
+        ``student_gain_points``, the latter over the student of λ = 0; and the same of
+        ``few_shot_student``.
         """
         columns = dict(self.distances(lab).items())
         accuracy, gain = self.accuracy(lab), self.gain(lab)
@@ -166,15 +156,12 @@ class BayesOracle(Experiment):
         return pd.concat(columns, names=["metric", "label"])
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """Is MCMI closer to P*? Does closeness predict the student? Do its students gain?
+        """Is MCMI closer to P*? Do its students gain?
 
-        Primary: the distance to P* on training and on test inputs, and the correlation.
+        Primary: the distance to P* on training and on test inputs. Notebook 08 decides whether
+        students gain; notebook 10, whether closeness predicts that.
         """
-        return [
-            *self._closer_to_the_truth(lab),
-            *self._closeness_predicts(lab),
-            *self._students_gain(lab),
-        ]
+        return [*self._closer_to_the_truth(lab), *self._students_gain(lab)]
 
     def _closer_to_the_truth(self, lab: Lab) -> list[Finding]:
         """P* itself is left out: its distance to itself is 0."""
@@ -194,26 +181,6 @@ class BayesOracle(Experiment):
             )
         return findings
 
-    def _closeness_predicts(self, lab: Lab) -> list[Finding]:
-        correlations = self.correlations(lab)
-        if len(correlations) < 2:
-            return []
-        return [
-            finding(
-                lab,
-                self.pair,
-                f"the closer a teacher is to P* on training inputs, the better its student on "
-                f"{self.few:.0%} of the data",
-                mean_interval(correlations),
-                quantity="correlation over teachers of − KL(P* ‖ P) and student's test accuracy",
-                unit="r",
-                treatment="teachers closer to P*",
-                control="teachers farther from it",
-                few_samples=True,
-                decides="bcpd_predicts",
-            )
-        ]
-
     def _students_gain(self, lab: Lab) -> list[Finding]:
         findings, done = [], _done(self.student_table(lab))
         for fraction in self.fractions:
@@ -226,6 +193,7 @@ class BayesOracle(Experiment):
                 "{control}",
                 quantity="student's test accuracy",
                 few_samples=fraction < 1,
+                decided_in="08_few_shot",
             )
         return findings
 

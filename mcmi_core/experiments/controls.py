@@ -26,6 +26,7 @@ def compared_with_controls(
     *,
     quantity: str,
     decides: str | None = None,
+    decided_in: str | None = None,
     further: Collection[Teacher] = (),
     **about,
 ) -> list[Finding]:
@@ -42,6 +43,7 @@ def compared_with_controls(
             {control}".
         quantity: that the metric is.
         decides: key of the claim that the pair's own MCMI against fine-tuning alone decides.
+        decided_in: name of the notebook in which those comparisons are primary ones.
         further: MCMI teachers, of any seed, that are compared beside the pair's own; exploratory.
         about: what else :func:`~mcmi_core.experiments.finding.finding` takes.
 
@@ -74,6 +76,7 @@ def compared_with_controls(
                 treatment=treatment,
                 control=control,
                 decides=decides if treatment in own else None,
+                decided_in=decided_in if treatment in own else None,
                 against_mll=over[mll].get(treatment) if treatment in mcmi else None,
                 **about,
             )

@@ -138,5 +138,6 @@ class EigenCam(Experiment):
                     unit=unit,
                     networks=self.pair.teacher,
                     decides="eigen_cam" if metric == COVERAGE and not centred else None,
+                    negligible=None,
                 )
         return findings

@@ -22,6 +22,8 @@ from mcmi_core.runs.config import Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
 SETTING = ["distiller", "fraction"]
+AUTHORS_MCMI = "MCMI fixed λ=0.15"
+"""Label of the authors' own few-shot trials of MCMI."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +63,16 @@ class FewShot(Experiment):
         """Test accuracy, percent: an interval by ``distiller``, ``fraction`` and ``label``."""
         return summarise(self.table(lab), [*SETTING, "label"], [ACCURACY])[ACCURACY]
 
-    def gain(self, lab: Lab) -> pd.Series:
-        """Gain over MLL's student, points: an interval by distiller, fraction and label."""
-        return gains(self.table(lab), ACCURACY, control="MLL", by=SETTING)
+    def gain(self, lab: Lab, *, over_mll: bool = False) -> pd.Series:
+        """Gain in test accuracy, points: an interval by distiller, fraction and label.
+
+        Args:
+            lab: that has the records.
+            over_mll: whether the gain is over MLL's student, as in the paper; otherwise it is over
+                the student of the control, MLL fine-tuned without CMI (λ = 0).
+        """
+        control = self.pair.mll(0) if over_mll else self.pair.untreated(0)
+        return gains(self.table(lab), ACCURACY, control=control.label, by=SETTING)
 
     def findings(self, lab: Lab) -> list[Finding]:
         """MCMI against its controls at every fraction; is the gain larger where there is less?
@@ -121,6 +130,7 @@ class FewShot(Experiment):
             quantity="gain in the student's test accuracy",
             few_samples=self.sampling != "first",
             decides="fewer_more" if distiller == "kd" else None,
+            negligible=None,
         )
 
     def _all(self, lab: Lab) -> pd.DataFrame:
@@ -166,25 +176,34 @@ def authors_accuracy() -> pd.Series:
     return summarise(trials[repeated], [*SETTING, "label"], [metric])[metric]
 
 
-def beside_authors(accuracy: pd.Series, gain: pd.Series, authors: pd.Series) -> pd.DataFrame:
-    """Ours as text, and beside it the authors' gain: a difference of means, as theirs are unpaired.
+def beside_authors(
+    accuracy: pd.Series, gain: pd.Series, gain_over_mll: pd.Series, authors: pd.Series
+) -> pd.DataFrame:
+    """Ours as text, one row per student, and after those of a setting the authors' MCMI.
 
-    Accuracies are percent, gains points over MLL's student.
+    The authors' gain is a difference of means, without an interval, as their trials are unpaired;
+    they have no student of λ = 0.
 
     Args:
-        accuracy: of :meth:`FewShot.accuracy`.
-        gain: of :meth:`FewShot.gain`.
-        authors: of :func:`authors_accuracy`.
+        accuracy: percent, of :meth:`FewShot.accuracy`.
+        gain: points over λ = 0, of :meth:`FewShot.gain`.
+        gain_over_mll: likewise, over MLL.
+        authors: percent, of :func:`authors_accuracy`.
+
+    Returns:
+        ``accuracy, %``, ``gain over λ=0, points`` and ``gain over MLL, points``, by ``distiller``,
+        ``fraction`` and ``label``; last the settings that only the authors have.
     """
+    level, over_control, over_mll = "accuracy, %", "gain over λ=0, points", "gain over MLL, points"
+    ours = accuracy.map("{:.1f}".format).to_frame(level)
+    ours[over_control] = gain.map("{:+.1f}".format)
+    ours[over_mll] = gain_over_mll.map("{:+.1f}".format)
+    theirs = authors.xs(AUTHORS_MCMI, level="label", drop_level=False)
     means = authors.map(lambda interval: interval.mean).unstack("label")
-    authors_gain = means["MCMI fixed λ=0.15"] - means["MLL"]
-    columns = {}
-    labels = accuracy.index.unique("label")
-    for label in labels:
-        columns[label] = accuracy.xs(label, level="label").map("{:.1f}".format)
-    for label in labels[labels.isin(gain.index.unique("label"))]:
-        columns[f"gain of {label}"] = gain.xs(label, level="label").map("{:+.1f}".format)
-    columns["authors' gain"] = authors_gain.map("{:+.1f}".format)
-    table = pd.concat(columns, axis=1)
-    settings = accuracy.index.droplevel("label").unique()
-    return table.reindex(settings.append(means.index.difference(settings))).fillna("")
+    difference = (means[AUTHORS_MCMI] - means["MLL"]).map("{:+.1f}".format)
+    theirs = theirs.map("{:.1f}".format).to_frame(level)
+    theirs[over_mll] = difference.reindex(theirs.index.droplevel("label")).to_numpy()
+    theirs = theirs.rename(index={AUTHORS_MCMI: f"authors': {AUTHORS_MCMI}"}, level="label")
+    table = pd.concat([ours, theirs])
+    place, _ = pd.factorize(table.index.droplevel("label"))
+    return table.iloc[place.argsort(kind="stable")].fillna("")

@@ -4,10 +4,10 @@ A primary finding was named beforehand to decide a claim of the paper. MCMI's ar
 the fair control, the same teacher fine-tuned in the same way without CMI (λ = 0), with the paper's
 own comparison, against the MLL teacher before fine-tuning, beside it. All others are exploratory:
 many are looked at, so that chance alone makes some stand out. Those of one table are adjusted for
-their number (Holm).
+their number (Holm), but for comparisons that are primary ones of another notebook.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -31,6 +31,15 @@ SIGNIFICANT = 0.05
 NEGLIGIBLE_POINTS = 1.0
 """Of accuracy: an interval within ± this says that an effect, if there is one, is smaller."""
 
+BESIDE = {
+    "holds": {"open": "against MLL open", "below": "worse than MLL"},
+    "negligible": {"above": "better than MLL", "below": "worse than MLL"},
+    "open": {"above": "better than MLL", "below": "worse than MLL"},
+    "opposite": {"above": "better than MLL"},
+}
+"""What a verdict adds where the difference to MLL says another thing: by the verdict's first word
+and by where that difference's interval lies."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -51,7 +60,7 @@ class Finding:
     replicate: str
     """What varies from one replicate to the next, and what the interval therefore covers:
     ``data and weights``; or, on fixed data with one test split, ``weights`` alone or ``weights and
-    the few samples`` that a student is given."""
+    the few samples`` that a student is given. Of a correlation, ``kind of teacher``."""
     data: str
     networks: str
     """``teacher → student``, or the teacher alone."""
@@ -67,14 +76,23 @@ class Finding:
     """What it is compared with: ``MLL``, ``T = 1``."""
     decides: str | None
     """Key of the claim of the paper that it was named beforehand to decide; None: exploratory."""
+    decided_in: str | None
+    """Notebook in which this very comparison is a primary one; None: there is no other."""
     against_mll: Interval | None
     """Where the control is fine-tuning without CMI: the same treatment against the MLL teacher,
-    which is what the paper compares with."""
+    which is what the paper compares with. Its n is its own."""
+    negligible: float | None
+    """A difference that is smaller does not matter, in the unit of the difference; None: nobody
+    can say how small that is."""
     profile: str
     """That it was measured in."""
     tier: str
     """Of evidence: :data:`TRUTH_KNOWN`, one of :data:`TIERS`, or the profile's name where it is no
     evidence (``smoke``)."""
+
+    def __post_init__(self) -> None:
+        if self.decides and self.decided_in:
+            raise ValueError(f"{self.decides!r} is decided here, or in {self.decided_in}; not both")
 
     @property
     def primary(self) -> bool:
@@ -82,42 +100,85 @@ class Finding:
         return self.decides is not None
 
     @property
+    def exploratory(self) -> bool:
+        """Whether it decides no claim of the paper, here or in another notebook."""
+        return self.decides is None and self.decided_in is None
+
+    @property
     def verdict(self) -> str:
         """What the 95 % interval says, whatever else was looked at.
 
-        ``holds``: it lies above zero, and so does that against MLL, if there is one;
-        ``holds against λ=0 only``: the latter does not;
-        ``opposite``: it lies below zero;
-        ``no more than fine-tuning``: it does not exclude zero, but that against MLL lies above;
-        ``negligible``: it lies within ±1 point of accuracy; ``open``: the replicates do not decide.
+        First, ``holds``: it lies above zero; ``opposite``: it lies below; ``negligible``: it
+        includes zero and lies within ± :attr:`negligible`; ``open``: the replicates do not decide.
+        Then what the interval against MLL says, if there is one and it says another thing:
+        ``holds; against MLL open``, ``holds; worse than MLL``, ``open; better than MLL``, ``open;
+        worse than MLL``, the same after ``negligible``, and ``opposite; better than MLL``.
         """
-        difference, beside = self.difference, self.against_mll
-        if difference.low > 0:
-            return "holds" if beside is None or beside.low > 0 else "holds against λ=0 only"
-        if difference.high < 0:
-            return "opposite"
-        if beside is not None and beside.low > 0:
-            return "no more than fine-tuning"
-        widest = max(-difference.low, difference.high)
-        if self.unit == "points" and widest < NEGLIGIBLE_POINTS:
-            return "negligible"
-        return "open"
+        return self._in_words(decided=True, decided_against_mll=True)
+
+    def _in_words(self, *, decided: bool, decided_against_mll: bool) -> str:
+        """The verdict where an interval that excludes zero may not be enough to decide."""
+        word = {"above": "holds", "below": "opposite", "open": "open"}[
+            _place(self.difference, decided)
+        ]
+        includes_zero = _place(self.difference, decided=True) == "open"
+        widest = max(-self.difference.low, self.difference.high)
+        if includes_zero and self.negligible is not None and widest < self.negligible:
+            word = "negligible"
+        if self.against_mll is None:
+            return word
+        place = _place(self.against_mll, decided_against_mll)
+        return "; ".join(filter(None, [word, BESIDE[word].get(place)]))
+
+
+def _place(difference: Interval, decided: bool) -> str:
+    """Where an interval lies: ``above`` or ``below`` zero, or ``open`` if that is not decided."""
+    if decided and difference.low > 0:
+        return "above"
+    return "below" if decided and difference.high < 0 else "open"
 
 
 def adjusted_verdicts(findings: Sequence[Finding]) -> list[str]:
-    """The verdict of each: a primary one's own; an exploratory one's, adjusted for their number.
+    """The verdict of each: its own, but an exploratory one's is adjusted for their number.
 
     An exploratory difference ``holds`` (or is the ``opposite``) if its p-value is below 0.05 after
     Holm's adjustment for all exploratory ones given; if it was below only before, it is ``open``.
+    The differences to MLL beside them are adjusted likewise, among themselves.
     """
-    exploratory = [each for each in findings if not each.primary]
-    adjusted = iter(holm([p_value(each.difference) for each in exploratory]))
-    verdicts = []
-    for each in findings:
-        decided = each.verdict in ("holds", "holds against λ=0 only", "opposite")
-        survives = each.primary or next(adjusted) < SIGNIFICANT
-        verdicts.append("open" if decided and not survives else each.verdict)
-    return verdicts
+    asked = {place: each for place, each in enumerate(findings) if each.exploratory}
+    beside = {place: each.against_mll for place, each in asked.items() if each.against_mll}
+    undecided = _undecided({place: each.difference for place, each in asked.items()})
+    undecided_beside = _undecided(beside)
+    return [
+        each._in_words(
+            decided=place not in undecided, decided_against_mll=place not in undecided_beside
+        )
+        for place, each in enumerate(findings)
+    ]
+
+
+def exploratory_counts(findings: Sequence[Finding]) -> dict[str, int]:
+    """How many comparisons decide nothing, in numbers.
+
+    Args:
+        findings: all of one experiment.
+
+    Returns:
+        ``exploratory``: how many; ``exclude_zero``: how many of their intervals do;
+        ``after_holm``: how many still do after adjustment for their number.
+    """
+    asked = {place: each.difference for place, each in enumerate(findings) if each.exploratory}
+    return {
+        "exploratory": len(asked),
+        "exclude_zero": sum(p_value(difference) < SIGNIFICANT for difference in asked.values()),
+        "after_holm": len(asked) - len(_undecided(asked)),
+    }
+
+
+def _undecided(differences: Mapping[int, Interval]) -> set[int]:
+    """Places of those that do not exclude zero after adjustment for their number."""
+    adjusted = holm([p_value(difference) for difference in differences.values()])
+    return {place for place, p in zip(differences, adjusted, strict=True) if p >= SIGNIFICANT}
 
 
 def finding(
@@ -133,8 +194,11 @@ def finding(
     control: str = "MLL",
     networks: str | None = None,
     few_samples: bool = False,
+    replicate: str | None = None,
     decides: str | None = None,
+    decided_in: str | None = None,
     against_mll: Interval | None = None,
+    negligible: float | None = NEGLIGIBLE_POINTS,
 ) -> Finding:
     """A finding on a pair, whose data, networks, recipe, policy and λ it states.
 
@@ -151,20 +215,25 @@ def finding(
         control: what it is compared with.
         networks: instead of the pair's.
         few_samples: whether every seed draws the few samples, or labels, that a student is given.
+        replicate: what varies from one replicate to the next, where that is not a seed.
         decides: key of the claim of the paper that it decides.
+        decided_in: name of the notebook that decides this very comparison: ``08_few_shot``.
         against_mll: the same against the MLL teacher, where that is not the control.
+        negligible: a smaller difference does not matter, in points; None: points are not those of
+            accuracy, so that nobody can say. In other units nobody can, either.
     """
     if teacher is None and treatment is None:
         raise ValueError("a finding needs a teacher, or a treatment in words")
     mcmi = isinstance(teacher, Teacher) and teacher.objective.name == "mcmi"
     options = teacher.objective.options if mcmi else {}
     fixed_data = "weights and the few samples" if few_samples else "weights"
+    by_seed = "data and weights" if pair.resample else fixed_data
     return Finding(
         claim=claim,
         quantity=quantity,
         unit=unit,
         difference=difference,
-        replicate="data and weights" if pair.resample else fixed_data,
+        replicate=replicate or by_seed,
         data=pair.data,
         networks=networks or f"{pair.teacher} → {pair.student}",
         recipe=pair.recipe_text,
@@ -173,7 +242,9 @@ def finding(
         treatment=treatment or teacher.label,
         control=control,
         decides=decides,
+        decided_in=decided_in,
         against_mll=against_mll,
+        negligible=negligible if unit == "points" else None,
         profile=lab.profile,
         tier=_tier(pair, lab.profile),
     )
@@ -194,9 +265,9 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """One row per finding, the numbers unrounded.
 
     Returns:
-        ``claim``, ``quantity``, ``mean``, ``low``, ``high``, ``unit``, ``n``, ``replicate``,
-        ``treatment``, ``control``, ``mll_mean``, ``mll_low``, ``mll_high`` (against the MLL
-        teacher, where that is not the control), ``policy``, ``lam``, ``data``, ``networks``,
+        ``claim``, ``quantity``, ``mean``, ``low``, ``high``, ``n``, ``unit``, ``replicate``,
+        ``treatment``, ``control``; ``mll_mean``, ``mll_low``, ``mll_high`` and ``mll_n``, against
+        the MLL teacher, where that is not the control; ``policy``, ``lam``, ``data``, ``networks``,
         ``recipe``, ``verdict`` (of :func:`adjusted_verdicts`), ``decides``, ``profile``, ``tier``.
     """
     findings = list(findings)
@@ -212,7 +283,7 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
                 "replicate": each.replicate,
                 "treatment": each.treatment,
                 "control": each.control,
-                **{f"mll_{part}": getattr(beside, part, None) for part in ("mean", "low", "high")},
+                **{f"mll_{part}": getattr(beside, part, None) for part in Interval._fields},
                 "policy": each.policy,
                 "lam": each.lam,
                 "data": each.data,

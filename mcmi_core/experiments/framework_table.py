@@ -1,6 +1,6 @@
 """06, 07 · Students of every kind of teacher, one row per pair and framework."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from itertools import product
 
 import pandas as pd
@@ -55,13 +55,13 @@ def compare_teachers(
     kind = _kinds(students)
     kinds = [each for each in KINDS if each in set(kind)]
     values = _done(students, metric)
-    scratch = _done(from_scratch, metric).groupby(from_scratch.pair)
+    scratch = _done(from_scratch, metric)
     groups = students.assign(kind=kind, value=values).groupby(SETTING, sort=False)
     rows = []
     for (pair, framework), group in groups:
         wide = group.pivot(index="seed", columns="kind", values="value").reindex(columns=kinds)
         row = {"pair": pair, "framework": framework}
-        row |= _spread("scratch", scratch.get_group(pair))
+        row |= _spread("scratch", scratch[from_scratch.pair == pair])
         for each in kinds:
             row |= _spread(each, wide[each])
         for policy, control in product(POLICIES, CONTROLS):
@@ -109,17 +109,14 @@ def mean_gain(students: pd.DataFrame, metric: str, kind: str, control: str) -> p
     return pd.DataFrame(gains).mean(axis=1, skipna=False).dropna()
 
 
-def whole(students: pd.DataFrame, kinds: Collection[str]) -> pd.Series:
-    """Whether all runs of some kinds are done, by ``pair`` and ``framework``.
+def whole(students: pd.DataFrame) -> pd.Series:
+    """Whether all runs, of every kind of teacher, are done, by ``pair`` and ``framework``.
 
     Args:
         students: as of :func:`compare_teachers`.
-        kinds: keys of :data:`KINDS`; pairs that lack one are left out.
     """
-    rows = students.assign(kind=_kinds(students), done=students.status == "done")
-    rows = rows[rows.kind.isin(kinds)]
-    by_setting = rows.groupby(SETTING, sort=False)
-    return by_setting.done.all()[by_setting.kind.nunique() == len(set(kinds))]
+    done = students.assign(done=students.status == "done")
+    return done.groupby(SETTING, sort=False).done.all()
 
 
 def _kinds(students: pd.DataFrame) -> pd.Series:

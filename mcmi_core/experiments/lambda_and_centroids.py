@@ -1,7 +1,7 @@
 """09 · How much CMI, with which centroids, and where does training collapse?
 
 One MLL teacher per seed, fine-tuned without CMI (λ = 0) and by MCMI with every λ and both centroid
-policies; a few-shot student of each.
+policies; a few-shot student of each, and one without a teacher.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
-from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.pair import FROM_SCRATCH, Pair
 from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 
 POLICIES = ("fixed", "tracked")
@@ -72,26 +72,32 @@ class LambdaAndCentroids(Experiment):
             for teacher in self.teachers()
         ]
 
+    def students_from_scratch(self) -> list[Teacher]:
+        """One without a teacher per seed, on the same samples."""
+        return [self.pair.student_from_scratch(seed, fraction=self.few) for seed in self.seeds]
+
     def raised(self) -> list[Measurement]:
         """On how many training images MCMI can raise a wrong class at its start, by λ."""
         what = "raised_share:lambdas=" + "+".join(map(str, self.lambdas))
         return [Measurement(of=self.pair.mll(seed), what=what) for seed in self.seeds]
 
     def runs(self) -> list[Run]:
-        """Teachers, their students, and what is measured on MLL teachers."""
-        return [*self.teachers(), *self.students(), *self.raised()]
+        """Teachers, their students, those without one, and what is measured on MLL teachers."""
+        students = [*self.students(), *self.students_from_scratch()]
+        return [*self.teachers(), *students, *self.raised()]
 
     def table(self, lab: Lab) -> pd.DataFrame:
-        """One row per teacher, with its student.
+        """One row per teacher, with its student; last, the students without a teacher.
 
         Returns:
-            ``label``, ``seed``, ``policy`` (``MLL``, ``fine-tuned``, ``fixed`` or ``tracked``),
-            ``λ`` (0 for the first two), ``status`` and ``student_status``; the teacher's
-            ``train_accuracy_percent``, ``train_ll_nats``, ``train_cmi_nats`` and
+            ``label``, ``seed``, ``policy`` (``MLL``, ``fine-tuned``, ``fixed``, ``tracked`` or
+            ``from scratch``), ``λ`` (0 where there is no MCMI), ``status`` and ``student_status``;
+            the teacher's ``train_accuracy_percent``, ``train_ll_nats``, ``train_cmi_nats`` and
             ``test_accuracy_percent``; ``raised_percent``, the share of training images on which
             MCMI with this λ, at its start from the MLL teacher, raises a wrong class
             (:func:`~mcmi_core.measures.predictions.raised_share`); and
-            ``student_accuracy_percent``, on test. What did not finish has no metrics.
+            ``student_accuracy_percent``, on test. What did not finish has no metrics; without a
+            teacher there are none of it, and its status is ``–``.
         """
         metrics = [*LEVELS[:-1], "test_accuracy_percent"]
         teachers = lab.collect(self.teachers(), metrics)
@@ -107,8 +113,15 @@ class LambdaAndCentroids(Experiment):
         asked = pd.MultiIndex.from_frame(table[["seed", "λ"]])
         table["raised_percent"] = shares.reindex(asked).to_numpy()
         table.loc[table.status != "done", [*metrics, "raised_percent"]] = float("nan")
+        table = pd.concat([table, self._without_a_teacher(lab)], ignore_index=True)
         table.loc[table.student_status != "done", STUDENT] = float("nan")
         return table
+
+    def _without_a_teacher(self, lab: Lab) -> pd.DataFrame:
+        students = lab.collect(self.students_from_scratch(), ["test_accuracy_percent"])
+        rows = {"seed": students.seed, "label": FROM_SCRATCH, "policy": FROM_SCRATCH, "λ": 0.0}
+        rows |= {"status": "–", "student_status": students.status}
+        return pd.DataFrame(rows | {STUDENT: students.test_accuracy_percent})
 
     def collapsed(self, lab: Lab) -> pd.DataFrame:
         """How many MCMI teachers did not finish fine-tuning: a row per policy, a column per λ."""
@@ -136,17 +149,20 @@ class LambdaAndCentroids(Experiment):
             ``raised_percent``; ``test_accuracy_gain``: of the teacher over λ = 0;
             ``student_accuracy_gain`` and ``student_accuracy_gain_over_mll``: of its student over
             that of λ = 0 and over that of MLL, in points, paired by seed. What cannot be had (a
-            gain over itself; a share at λ = 0) is NaN.
+            gain over itself; a share at λ = 0; a teacher of students from scratch) is NaN.
         """
         table = self.table(lab)
         done = table[table.status == "done"]
         setting = ["policy", "λ", "label"]
         summary = summarise(done, setting, list(LEVELS[:-1])).reset_index()
+        if table[STUDENT][table.policy == FROM_SCRATCH].count() >= 2:
+            alone = {"policy": FROM_SCRATCH, "λ": 0.0, "label": FROM_SCRATCH}
+            summary = pd.concat([summary, pd.DataFrame([alone])], ignore_index=True)
         shares = summarise(done[done["λ"] > 0], setting, ["raised_percent"]).raised_percent
         summary["raised_percent"] = summary.label.map(shares.droplevel(["policy", "λ"]))
         labels = {"MLL": self.pair.mll(0).label, UNTREATED: self.pair.untreated(0).label}
         for name, (metric, control) in GAINS.items():
-            summary[name] = summary.label.map(gains(done, metric, labels[control]))
+            summary[name] = summary.label.map(gains(table, metric, labels[control]))
         return summary.drop(columns="label").set_index(["policy", "λ"])
 
     def numbers(self, lab: Lab) -> pd.Series:
@@ -195,9 +211,9 @@ class LambdaAndCentroids(Experiment):
         A row per run. Seeds without MLL's student are left out, and then settings that do not have
         all the seeds.
         """
-        table = self.table(lab)
-        wanted = table.policy.isin(["MLL", "fixed"]) & (table.student_status == "done")
-        done = lab.collect(self.students(), list(EPOCHS))[wanted]
+        students, teachers = lab.collect(self.students(), list(EPOCHS)), self.teachers()
+        wanted = pd.Series([_policy(teacher) in ("MLL", "fixed") for teacher in teachers])
+        done = students[wanted & (students.status == "done")]
         seeds = done.seed[done.label == "MLL"]
         done = done[done.seed.isin(seeds)]
         return done[done.groupby("label").seed.transform("size") == len(seeds)]
@@ -241,7 +257,10 @@ class LambdaAndCentroids(Experiment):
         return means
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """All exploratory: the student at every setting, and at equal CMI by both policies."""
+        """The student at every setting, and at equal CMI by both policies; nothing is decided here.
+
+        At the pair's own λ the comparison is a primary one of notebook 08.
+        """
         settings = compared_with_controls(
             lab,
             self.pair,
@@ -252,6 +271,7 @@ class LambdaAndCentroids(Experiment):
             quantity="student's test accuracy",
             further=[t for t in self.teachers() if _policy(t) in POLICIES],
             few_samples=True,
+            decided_in="08_few_shot",
         )
         return [*settings, *self._at_equal_cmi(lab)]
 

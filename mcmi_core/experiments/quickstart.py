@@ -67,7 +67,7 @@ class Quickstart(Experiment):
     def findings(self, lab: Lab) -> list[Finding]:
         """Is the MCMI teacher itself less accurate (primary)? Is its student ahead?
 
-        The latter is exploratory: notebook 08 asks it at more fractions, and decides it.
+        The latter is decided in notebook 08, which asks it at more fractions.
         """
         teachers = self.teacher_table(lab)
         less_accurate = compared_with_controls(
@@ -88,5 +88,6 @@ class Quickstart(Experiment):
             f"{self.few:.0%} of the data: the student of {{treatment}} beats that of {{control}}",
             quantity="student's test accuracy",
             few_samples=True,
+            decided_in="08_few_shot",
         )
         return [*less_accurate, *students_gain]

@@ -181,8 +181,12 @@ class SemiSupervisedAndBinary(Experiment):
         return pd.concat(tables, names=["experiment", "setting", "label"])
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """By regime, between regimes, and with two classes; all exploratory."""
+        """By regime, between regimes, and with two classes; nothing is decided here.
+
+        With all labels, of few or of all samples, it is a primary comparison of notebook 08.
+        """
         findings, table = [], self.table(lab)
+        few, _, _, everything = self.regimes(0)
         for regime, rows in table.groupby("regime", sort=False):
             findings += compared_with_controls(
                 lab,
@@ -192,6 +196,7 @@ class SemiSupervisedAndBinary(Experiment):
                 f"{regime}: the student of {{treatment}} beats that of {{control}}",
                 quantity="student's test accuracy",
                 few_samples=regime in self._of_few(),
+                decided_in="08_few_shot" if regime in (few, everything) else None,
             )
         return [*findings, *self._what_helps(lab), *self._with_two_classes(lab)]
 

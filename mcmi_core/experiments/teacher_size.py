@@ -2,7 +2,8 @@
 
 One small student; MLL teachers of growing size, and each of them fine-tuned by MCMI and, as a
 control, without CMI (λ = 0); λ the same for every size. A trend is the slope of a straight line
-through all sizes, one line per seed, per tenfold number of parameters.
+through all sizes, one line per seed, per tenfold number of parameters. Beside them, of no size: the
+student from scratch, and that of the truth, where it is known.
 """
 
 from dataclasses import dataclass
@@ -24,11 +25,13 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
-from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.pair import FROM_SCRATCH, Pair, name_from_scratch
 from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 
 STUDENT, CMI, LL = "student_accuracy_percent", "train_cmi_nats", "train_ll_nats"
 METRICS = (STUDENT, CMI, LL, "test_accuracy_percent")
+ANY_SIZE = "any"
+"""Stands for the number of parameters where the teacher has none, or there is no teacher."""
 TRENDS = {
     STUDENT: ("student's test accuracy", "points"),
     CMI: ("teacher's CMI on training data", "nats"),
@@ -58,7 +61,7 @@ class TeacherSize(Experiment):
 
     def runs(self) -> list[Run]:
         """Sizes and students; students bring their teachers with them."""
-        return [*self.sizes(), *self.students()]
+        return [*self.sizes(), *self.students(), *self.beside()]
 
     def teachers(self) -> list[Teacher]:
         """MLL, its fine-tuning without CMI, and MCMI: size by size and seed by seed."""
@@ -67,6 +70,15 @@ class TeacherSize(Experiment):
     def students(self) -> list[Student]:
         """One of each teacher, in the same order."""
         return [pair.distill(teacher, teacher.seed) for pair, teacher in self._teachers()]
+
+    def beside(self) -> list[Student | Teacher]:
+        """Seed by seed, the student from scratch and, where it is known, that of the truth."""
+        pair, students = self.pairs[0], []
+        for seed in self.seeds:
+            students.append(pair.student_from_scratch(seed))
+            if pair.posterior_is_known:
+                students.append(pair.distill(pair.bayes(seed), seed))
+        return students
 
     def sizes(self) -> list[Measurement]:
         """The number of parameters of each teacher, in the same order."""
@@ -99,29 +111,53 @@ class TeacherSize(Experiment):
         table = table.assign(parameters=table.key.map(sizes).astype(int))
         return table.assign(decades=np.log10(table.parameters))
 
+    def beside_table(self, lab: Lab) -> pd.DataFrame:
+        """One row per student of :meth:`beside`: ``label``, ``seed``, ``status`` and ``METRICS``.
+
+        The truth's metrics are its own; a student from scratch has no teacher to measure.
+        """
+        students = name_from_scratch(lab.collect(self.beside()))
+        students[STUDENT] = students.get("test_accuracy_percent", float("nan"))
+        students = students[["label", "seed", "status", STUDENT]]
+        pair = self.pairs[0]
+        if not pair.posterior_is_known:
+            return students.assign(**dict.fromkeys(METRICS[1:], float("nan")))
+        truth = lab.collect([pair.bayes(seed) for seed in self.seeds], METRICS[1:])
+        truth = truth.assign(seed=self.seeds)[["label", "seed", *METRICS[1:]]]
+        return students.merge(truth, how="left", on=["label", "seed"])
+
     def outcomes(self, lab: Lab) -> pd.Series:
         """Whether all students are done, or how many are not and why, by ``teacher``."""
-        return outcome_by(self.all_teachers(lab), "network").rename_axis("teacher")
+        by_size = outcome_by(self.all_teachers(lab), "network")
+        beside = outcome_by(self.beside_table(lab), "label")
+        return pd.concat([by_size, beside]).rename_axis("teacher")
 
     def summary(self, lab: Lab) -> pd.DataFrame:
         """An interval over seeds for each of ``METRICS``, by ``parameters`` and ``label``.
 
         LL and CMI are the teacher's on the training data, in nats; accuracies are on the test
-        split, in percent. The student's leaves out what a seed adds to all settings alike.
+        split, in percent. The student's leaves out what a seed adds to all settings alike. The
+        students of :meth:`beside` are the last rows, with :data:`ANY_SIZE` as ``parameters`` and
+        NaN where there is no teacher to measure; those that lack a seed are left out. Empty if
+        fewer than two seeds or no sizes are left.
         """
         table, by = self.table(lab), ["parameters", "label"]
-        summary = summarise(table, by, list(METRICS))
-        if table.empty:
-            return summary
-        setting = pd.MultiIndex.from_frame(table[by]).map(summary.index.get_loc)
-        within = within_seed_intervals(table.assign(setting=setting), "setting", STUDENT)
-        summary[STUDENT] = pd.Series(list(within.sort_index()), index=summary.index)
-        return summary
+        if table.seed.nunique() < 2:
+            return summarise(table.iloc[:0], by, list(METRICS))
+        beside = self.beside_table(lab).assign(parameters=ANY_SIZE)
+        whole = (beside.status == "done").groupby(beside.label).transform("all")
+        columns = [*by, "seed", *METRICS]
+        rows = pd.concat([table[columns], beside.loc[whole, columns]], ignore_index=True)
+        setting = rows.groupby(by, sort=False).ngroup()
+        students = within_seed_intervals(rows.assign(setting=setting), "setting", STUDENT)
+        students.index = pd.MultiIndex.from_frame(rows[by].drop_duplicates())
+        teachers = summarise(rows[rows.label != FROM_SCRATCH], by, list(METRICS[1:]))
+        return pd.concat([students.rename(STUDENT), teachers.reindex(students.index)], axis=1)
 
     def numbers(self, lab: Lab) -> pd.Series:
         """The same intervals one below the other, by ``parameters``, ``label`` and ``metric``."""
         columns = self.summary(lab).items()
-        long = pd.concat(dict(columns), names=["metric"])
+        long = pd.concat(dict(columns), names=["metric"]).dropna()
         return long.reorder_levels(["parameters", "label", "metric"])
 
     def findings(self, lab: Lab) -> list[Finding]:

@@ -87,14 +87,16 @@ class TemperatureAndCmi(Experiment):
         """The students' accuracy, percent: an interval by ``pair`` and ``temperature``.
 
         Intervals leave out what a seed adds at every temperature alike. A seed counts if none of
-        its students collapsed, a pair if two seeds count.
+        its students collapsed, a pair if two seeds count; empty if none does.
         """
+        names = ["pair", "temperature"]
+        none = pd.Series(dtype=object, index=pd.MultiIndex.from_arrays([[], []], names=names))
         intervals = {}
         for pair, rows in self.student_table(lab).groupby("pair", sort=False):
             whole = (rows.status == "done").groupby(rows.seed).transform("all")
             if rows.seed[whole].nunique() >= 2:
                 intervals[pair] = within_seed_intervals(rows[whole], "temperature", ACCURACY)
-        return pd.concat(intervals, names=["pair", "temperature"])
+        return pd.concat(intervals, names=names) if intervals else none
 
     def largest_cmi(self, lab: Lab) -> pd.Series:
         """T*, the temperature at which the teachers' mean CMI is largest, by ``pair``."""
@@ -110,18 +112,15 @@ class TemperatureAndCmi(Experiment):
         """Where CMI is largest and where the student is best: one row per pair.
 
         A description of the means, not a test. Columns: two temperatures, and the gain of the best
-        one over T = 1 in points.
+        one over T = 1 in points. Pairs without accuracies are left out.
         """
         peaks, accuracy = self.largest_cmi(lab), self.accuracy(lab)
-        rows = {}
+        rows = []
         for pair in accuracy.index.unique("pair"):
             means = accuracy[pair].map(lambda interval: interval.mean)
-            rows[pair] = {
-                "T of the largest CMI": peaks[pair],
-                "T of the best student": means.idxmax(),
-                "its gain over T = 1, points": means.max() - means[NONE],
-            }
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("pair")
+            rows.append((pair, peaks[pair], means.idxmax(), means.max() - means[NONE]))
+        columns = ["T of the largest CMI", "T of the best student", "its gain over T = 1, points"]
+        return pd.DataFrame(rows, columns=["pair", *columns]).set_index("pair")
 
     def findings(self, lab: Lab) -> list[Finding]:
         """CMI of each teacher, and the accuracy of each pair's students, above T = 1?

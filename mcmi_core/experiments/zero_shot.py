@@ -100,9 +100,6 @@ class ZeroShot(Experiment):
             omitted classes k, over all samples: ``probability_percent``, the mean of P_x[k],
             ``frequency_percent``, how many samples belong to k, and ``calibration_error_percent``,
             Σ over 15 bins of |probability − frequency|, weighted. Means over classes.
-
-        Raises:
-            ValueError: a control recognises a class that neither its data nor its teacher names.
         """
         counted = ["class_index", "accuracy_percent", *CALIBRATION]
         classes = _with_setting(lab.collect_results(self._by_class(), counted))
@@ -113,6 +110,15 @@ class ZeroShot(Experiment):
         table = students[[*KEYS, "status", OVERALL]].join(means, on=KEYS)
         table = table.join(self._precision(lab), on=KEYS)
         table.loc[table.status != "done", OVERALL] = float("nan")
+        return table
+
+    def check_controls(self, lab: Lab) -> None:
+        """See that controls do not recognise what neither their data nor their teacher names.
+
+        Raises:
+            ValueError: one recognises :data:`MAY_RECOGNISE` percent of an omitted class, or more.
+        """
+        table = self.table(lab)
         for label in KNOW_NOTHING:
             most = table.accuracy_percent[table.label == label].max()
             if most >= MAY_RECOGNISE:
@@ -120,7 +126,6 @@ class ZeroShot(Experiment):
                     f"the control {label!r} recognises {most:.1f} % of an omitted class, of which "
                     f"it knows nothing; it must stay below {MAY_RECOGNISE:g} %"
                 )
-        return table
 
     def summary(self, lab: Lab) -> pd.DataFrame:
         """Each metric of :meth:`table`, and the gain in accuracy over both controls' students.

@@ -4,8 +4,8 @@ import pandas as pd
 
 from mcmi_core.base.registry import Component
 from mcmi_core.base.statistics import Interval
-from mcmi_core.experiments.claims import NOT_MEASURED, counted
-from mcmi_core.report.tables import difference_text
+from mcmi_core.experiments.claims import NOT_MEASURED, counted, exploratory_counted
+from mcmi_core.report.tables import difference_text, n_text
 
 
 def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
@@ -15,17 +15,19 @@ def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
         board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
 
     Returns:
-        Text, by what is claimed, the paper's figure and the tier: the data, networks and recipe,
-        what is compared with which control, n, what a replicate varies, the difference, the same
-        against the MLL teacher, the verdict and the notebook.
+        Text, by what is claimed, the paper's figure and the tier: the finding's sentence; the data,
+        networks and recipe; what is compared with which control; n (``5 / 4`` where the difference
+        to MLL has another); what a replicate varies; the difference, the same against the MLL
+        teacher, the verdict and the notebook.
     """
     columns = {
+        "finding, true if the difference is positive": board.claim,
         "data": board.data,
         "networks": board.networks,
         "recipe": board.recipe,
         "method": board.treatment,
         "control": board.control,
-        "n": board.n.map("{:.0f}".format, "ignore"),
+        "n": board.apply(_n, axis="columns"),
         "replicate varies": board.replicate,
         "difference [95 %]": board.apply(_difference, axis="columns"),
         "against MLL [95 %]": board.apply(_difference, axis="columns", prefix="mll_"),
@@ -38,12 +40,16 @@ def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
     return table.astype(object).fillna("–")
 
 
-def markdown_scoreboard(board: pd.DataFrame) -> str:
-    """One row per claim and one column per tier as a Markdown table, and a line that counts.
+def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
+    """One row per claim and one column per tier as a Markdown table, and lines that count.
 
     A cell has a line for the paper's method (``fixed``) and one for our variant (``tracked``), each
-    with its λ, verdict and difference, in points where it names no unit; where a tier has several
-    data sets, a line for each of them.
+    with its λ, verdict, difference, in points where it names no unit, and n; where a tier has
+    several data sets, a line for each of them.
+
+    Args:
+        board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
+        made: of :func:`~mcmi_core.experiments.claims.exploratory`.
     """
     tiers = list(board.tier.unique())
     lines = ["| claim | paper | " + " | ".join(tiers) + " |", "|---|---|" + "---|" * len(tiers)]
@@ -53,11 +59,12 @@ def markdown_scoreboard(board: pd.DataFrame) -> str:
         cells = [_cell(rows[rows.tier == tier]) for tier in tiers]
         escaped = [cell.replace("|", "\\|") for cell in (f"{statement} ({link})", paper, *cells)]
         lines.append("| " + " | ".join(escaped) + " |")
-    control = (
-        "Unless a claim names another, MCMI's control is the same teacher, fine-tuned as long "
-        "without CMI (λ = 0)."
+    about = (
+        f"{counted(board)}. {exploratory_counted(made)}. Unless a claim names another, MCMI's "
+        'control is the same teacher, fine-tuned as long without CMI (λ = 0); "MLL" in a verdict '
+        "is the difference to the MLL teacher."
     )
-    return "\n".join(lines) + f"\n\n{counted(board)}. {control}\n"
+    return "\n".join(lines) + f"\n\n{about}\n"
 
 
 def _cell(rows: pd.DataFrame) -> str:
@@ -68,7 +75,7 @@ def _cell(rows: pd.DataFrame) -> str:
     for (_, row), title in zip(measured.iterrows(), titles, strict=True):
         on = f"{title}, " if titles.nunique() > 1 else ""
         digits, unit = (1, "") if row.unit == "points" else (2, f" {row.unit}")
-        difference = f"{_interval(row):+.{digits}f}{unit}"
+        difference = f"{_interval(row):+.{digits}f}{unit}, n={_n(row)}"
         lines.append(f"{on}{row.treatment.removeprefix('MCMI ')}: **{row.verdict}** {difference}")
     return "<br>".join(lines) or "–"
 
@@ -80,7 +87,11 @@ def _title(data: str) -> str:
 
 
 def _interval(row: pd.Series, prefix: str = "") -> Interval:
-    return Interval(*(row[f"{prefix}{part}"] for part in ("mean", "low", "high")), row.n)
+    return Interval(*(row[f"{prefix}{part}"] for part in Interval._fields))
+
+
+def _n(row: pd.Series) -> str | None:
+    return None if pd.isna(row.n) else n_text(row.n, row.mll_n)
 
 
 def _difference(row: pd.Series, prefix: str = "") -> str | None:

@@ -5,8 +5,8 @@ from itertools import product
 
 import pandas as pd
 
-from mcmi_core.base.statistics import Interval, holm, p_value
-from mcmi_core.experiments.finding import SIGNIFICANT, Finding, adjusted_verdicts
+from mcmi_core.base.statistics import Interval
+from mcmi_core.experiments.finding import Finding, adjusted_verdicts, exploratory_counts
 from mcmi_core.experiments.framework_table import CONTROLS, KINDS, POLICIES, SETTING, gain_of
 from mcmi_core.report.plots import save_text
 
@@ -29,14 +29,32 @@ def readable_findings(findings: Sequence[Finding]) -> pd.DataFrame:
             (
                 finding.claim,
                 difference_text(finding.difference, finding.unit),
-                finding.difference.n,
+                n_text(finding.difference.n, getattr(beside, "n", None)),
                 finding.control,
                 "–" if beside is None else difference_text(beside, finding.unit),
                 verdict,
-                f"primary: {finding.decides}" if finding.primary else "exploratory",
+                _kind(finding),
             )
         )
     return pd.DataFrame(rows, columns=columns).set_index(claim)
+
+
+def n_text(n: float, mll_n: float | None = None) -> str:
+    """``5``; or ``5 / 4`` where the difference to MLL has another number of replicates.
+
+    Args:
+        n: of the difference to the control.
+        mll_n: of the difference to MLL; None or NaN: there is none.
+    """
+    same = mll_n is None or pd.isna(mll_n) or mll_n == n
+    return f"{n:.0f}" if same else f"{n:.0f} / {mll_n:.0f}"
+
+
+def _kind(finding: Finding) -> str:
+    if finding.primary:
+        return f"primary: {finding.decides}"
+    notebook = (finding.decided_in or "").partition("_")[0]
+    return f"decided in {notebook}" if notebook else "exploratory"
 
 
 def difference_text(difference: Interval, unit: str) -> str:
@@ -48,16 +66,19 @@ def difference_text(difference: Interval, unit: str) -> str:
 def count_text(findings: Sequence[Finding]) -> str:
     """``2 primary comparisons, 14 exploratory: 5 exclude zero, 3 after Holm's adjustment``.
 
+    Between the two, if there are such: ``2 decided in other notebooks``.
+
     Args:
         findings: all of one experiment.
     """
-    exploratory = [finding for finding in findings if not finding.primary]
-    p_values = [p_value(finding.difference) for finding in exploratory]
-    before, after = (sum(p < SIGNIFICANT for p in ps) for ps in (p_values, holm(p_values)))
-    primary = len(findings) - len(exploratory)
+    primary = sum(finding.primary for finding in findings)
+    elsewhere = sum(finding.decided_in is not None for finding in findings)
+    counts = exploratory_counts(findings)
     return (
-        f"{primary} primary comparison{'' if primary == 1 else 's'}, {len(exploratory)} "
-        f"exploratory: {before} exclude zero, {after} after Holm's adjustment"
+        f"{primary} primary comparison{'' if primary == 1 else 's'}, "
+        + (f"{elsewhere} decided in other notebooks, " if elsewhere else "")
+        + f"{counts['exploratory']} exploratory: {counts['exclude_zero']} exclude zero, "
+        f"{counts['after_holm']} after Holm's adjustment"
     )
 
 

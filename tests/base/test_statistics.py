@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from mcmi_core.base.statistics import (
+    Interval,
     gains,
     holm,
     mean_interval,
@@ -135,6 +136,18 @@ def test_p_value_is_below_five_percent_where_the_interval_excludes_zero():
 def test_p_value_of_equal_replicates():
     assert p_value(mean_interval([0, 0, 0])) == 1
     assert p_value(mean_interval([2, 2])) == 0
+
+
+@pytest.mark.parametrize("numbers", [(math.nan, 0, 1), (1, 0, math.inf), (1, math.nan, 2)])
+def test_no_p_value_of_what_is_not_finite(numbers):
+    with pytest.raises(ValueError, match="a p-value needs a finite interval, got .*(nan|inf)"):
+        p_value(Interval(*numbers, 5))
+
+
+@pytest.mark.parametrize("wrong", [math.nan, -0.1, 1.1])
+def test_holm_refuses_what_is_no_p_value(wrong):
+    with pytest.raises(ValueError, match=rf"p-values must be from 0 to 1, got \[{wrong}\]"):
+        holm([0.5, wrong, 0.1])
 
 
 def stepwise_rejections(p_values, level):

@@ -40,6 +40,8 @@ TEACHERS = {
     "true BCPD": (-0.8, 0.6, 0.8, 70),
 }
 """LL, CMI and entropy (nats), and the student's accuracy on unseen training samples (percent)."""
+ALONE = "from scratch"
+"""A student without a teacher: 10 points below MLL's."""
 
 
 def method_of(teacher):
@@ -61,6 +63,10 @@ def method_of_student(student):
     return method_of(student.teacher)
 
 
+def is_alone(run):
+    return run.stage == "teacher" and run.model == PAIR.student_from_scratch(0).model
+
+
 def gain(method):
     """10 · CMI − 2 · (entropy − MLL's)."""
     _, cmi, entropy, _ = TEACHERS[method]
@@ -77,6 +83,8 @@ def nats(method):
 
 def answer(run):
     """Gains grow by a tenth of themselves with every seed."""
+    if is_alone(run):
+        return {"metrics": {"test": {"accuracy_percent": 50}}}
     if run.stage == "student":
         percent = 60 + gain(method_of_student(run)) * (1 + run.seed / 10)
         return {"metrics": {"test": {"accuracy_percent": percent}}}
@@ -111,7 +119,8 @@ def test_each_method_is_asked_for_once_per_seed():
     assert len(runs) == len({run.key for run in runs})
     stages = [(run.stage, getattr(run, "what", None) and run.what.name) for run in runs]
     assert stages.count(("student", None)) == stages.count(("measurement", "unseen")) == 3 * 12
-    assert stages.count(("teacher", None)) == 3 * 10
+    assert stages.count(("teacher", None)) == 3 * (10 + 1)
+    assert [run for run in runs if is_alone(run)] == EXPERIMENT.students_from_scratch()
     assert stages.count(("measurement", "temperature_sweep")) == 3
     assert [method.name for method in EXPERIMENT.methods()[:12]] == list(TEACHERS)
 
@@ -122,6 +131,26 @@ def test_a_temperature_is_measured_as_the_student_sees_it():
     assert table.cmi_nats["MLL", 1] == 0
     assert table.gain_points["temperature T=8", 1] == pytest.approx(1.1 * (1.5 - 1))
     assert table.choosing_percent["label smoothing share=0.4", 2] == 60
+
+
+def test_without_a_teacher_there_is_a_gain_and_nothing_else():
+    runs = EXPERIMENT.finished(made_up_lab(answer))
+    row = EXPERIMENT.summary(runs).loc[(ALONE, ALONE)]
+    assert row.gain_points.mean == -10
+    assert row.drop("gain_points").isna().all()
+    assert ALONE not in EXPERIMENT.choices(runs).index
+    assert ALONE not in EXPERIMENT.points(runs).index.unique("family")
+    assert ALONE not in EXPERIMENT.opponents(runs).index.unique("family")
+
+
+def test_a_student_without_a_teacher_that_collapsed_is_left_out():
+    def other(run):
+        return answer(run) | ({"status": "collapsed"} if is_alone(run) and run.seed == 1 else {})
+
+    lab = made_up_lab(other)
+    assert EXPERIMENT.left_out(lab) == "from scratch (1 of 3 collapsed)"
+    assert ALONE not in EXPERIMENT.summary(EXPERIMENT.finished(lab)).index.unique("family")
+    assert EXPERIMENT.findings(lab)
 
 
 def test_settings_are_chosen_on_training_data():
@@ -140,7 +169,8 @@ def test_settings_are_chosen_on_training_data():
 
 def test_findings():
     """MCMI's gains are 1.1 times 1.9 and 2.8 points; the others', see `gain`."""
-    findings = EXPERIMENT.findings(made_up_lab(answer))
+    *findings, predicts = EXPERIMENT.findings(made_up_lab(answer))
+    assert predicts.decides == "bcpd_predicts"
     fixed = [f for f in findings if f.policy == "fixed"]
     expected = {}
     for ours, own, early in ((FIXED, 1.9, 1.66), (TRACKED, 2.8, 1.66)):
@@ -157,6 +187,7 @@ def test_findings():
     assert [f.decides for f in fixed] == ["early_stopping", "alternatives", *[None] * 5]
     assert [f.decides for f in findings if f.policy == "tracked"] == [f.decides for f in fixed]
     assert {(f.policy, f.lam) for f in findings} == {("fixed", 0.4), ("tracked", 0.7)}
+    assert {f.control for f in findings if f.decided_in == "08_few_shot"} == {UNTREATED}
     assert findings[0].control == "early stopping epoch=5"
     beside = [f.against_mll for f in fixed]
     assert beside[:-1] == [None] * 6 and beside[-1].mean == pytest.approx(1.1 * 1.9)
@@ -179,7 +210,7 @@ def test_the_best_alternative_is_chosen_on_training_samples_and_may_be_early_sto
 def test_without_early_stopping_only_the_best_alternative_is_primary():
     experiment = replace(EXPERIMENT, stops=())
     findings = experiment.findings(made_up_lab(answer))
-    assert [f.decides for f in findings if f.primary] == ["alternatives"] * 2
+    assert [f.decides for f in findings if f.primary] == ["alternatives"] * 2 + ["bcpd_predicts"]
 
 
 def test_only_what_is_near_enough_matches():
@@ -206,7 +237,7 @@ def test_only_what_is_near_enough_matches():
     assert readable_opponents(opponents[:0]).empty
 
 
-def test_correlations_over_teachers_without_the_truth():
+def test_points_are_means_over_seeds_without_the_truth():
     """The truth's student is far ahead of what its teacher's CMI and entropy would give it."""
 
     def other(run):
@@ -215,7 +246,12 @@ def test_correlations_over_teachers_without_the_truth():
             return {"metrics": {"test": {"accuracy_percent": 90 + run.seed}}}
         return fields
 
-    table = EXPERIMENT.correlations(EXPERIMENT.finished(made_up_lab(other)))
+    runs = EXPERIMENT.finished(made_up_lab(other))
+    points = EXPERIMENT.points(runs)
+    assert list(points.index.get_level_values("method")) == list(TEACHERS)[:-1]
+    assert list(points) == [*EXPERIMENT.metrics, "gain_points"]
+    assert points.gain_points["MSE", "MSE"] == pytest.approx(1.1 * 1.9)
+    table = EXPERIMENT.correlations(runs)
     row = table.loc["cmi_nats", "entropy_nats"]
     assert list(row[["r", "smallest", "largest"]]) == pytest.approx([1, 1, 1])
     assert (row.teachers, row.sign_changes) == (11, False)
@@ -224,25 +260,16 @@ def test_correlations_over_teachers_without_the_truth():
     assert list(plain.index) == ["ll_nats", "cmi_nats", "entropy_nats", "bcpd_kl_nats"]
 
 
-def test_a_correlation_that_one_family_makes_is_said_to_be_none():
-    """Gains have nothing to do with CMI but for early stopping, which has much of both."""
-    cmi = {method: 0.1 * (place % 2) for place, method in enumerate(TEACHERS)}
-    gains = {method: 0.1 * (place % 3) for place, method in enumerate(TEACHERS)}
-    cmi["early stopping epoch=5"], gains["early stopping epoch=5"] = 5, 8
-    runs = EXPERIMENT.finished(made_up_lab(answer))
-    runs = runs.assign(cmi_nats=runs.method.map(cmi), gain_points=runs.method.map(gains))
-    row = EXPERIMENT.correlations(runs).loc["cmi_nats", "nothing"]
-    assert row.r > 0.99 and row.smallest < 0
-    assert (row.weakest_without, row.sign_changes) == ("early stopping", True)
-    points = runs[(runs.seed == 0) & ~runs.family.isin(["early stopping", "true BCPD"])]
-    assert row.smallest == pytest.approx(points.gain_points.corr(points.cmi_nats))
-
-
-def test_too_few_teachers_have_no_correlation():
-    runs = EXPERIMENT.finished(made_up_lab(answer))
-    few = runs[runs.family.isin(["MLL", UNTREATED, "MCMI fixed", "MSE"])]
-    assert EXPERIMENT.correlations(few).empty
-    assert len(EXPERIMENT.correlations(runs[~runs.family.isin(["MSE"])])) == 6
+def test_does_closeness_to_the_truth_predict_the_student():
+    lab = made_up_lab(answer)
+    predicts = EXPERIMENT.findings(lab)[-1]
+    # Of the 11 kinds that are not the truth: closeness is entropy − 2, so its r is entropy's.
+    table = EXPERIMENT.correlations(EXPERIMENT.finished(lab))
+    assert predicts.difference.mean == pytest.approx(table.r["entropy_nats", "nothing"])
+    assert predicts.difference.mean == pytest.approx(-table.r["bcpd_kl_nats", "nothing"])
+    assert predicts.difference.n == 11
+    unknown = replace(EXPERIMENT, pair=FIXED_DATA).findings(lab)
+    assert not any(finding.decides == "bcpd_predicts" for finding in unknown)
 
 
 def test_other_objectives_are_refused():
@@ -254,7 +281,7 @@ def test_other_objectives_are_refused():
 def test_numbers_of_every_method():
     numbers = interval_columns(EXPERIMENT.numbers(EXPERIMENT.finished(made_up_lab(answer))))
     assert list(numbers) == ["family", "method", "metric", "mean", "low", "high", "n"]
-    assert len(numbers) == 12 * 6
+    assert len(numbers) == 12 * 6 + 1
 
 
 def test_where_the_truth_is_unknown_it_does_not_teach():
@@ -274,25 +301,31 @@ def test_a_method_that_collapsed_for_a_seed_is_left_out():
     chosen = EXPERIMENT.choices(EXPERIMENT.finished(lab)).chosen
     assert chosen["MCMI tracked"] == "MCMI tracked λ=1"
     findings = EXPERIMENT.findings(lab)
-    assert {finding.difference.n for finding in findings} == {3}
-    assert {(f.policy, f.lam) for f in findings} == {("fixed", 0.4), ("tracked", 1.0)}
+    assert {finding.difference.n for finding in findings[:-1]} == {3}
+    assert (findings[-1].decides, findings[-1].difference.n) == ("bcpd_predicts", 10)
+    mcmi = [f for f in findings if f.policy != "–"]
+    assert {(f.policy, f.lam) for f in mcmi} == {("fixed", 0.4), ("tracked", 1.0)}
+    # What is not at the pair's own λ is compared in no other notebook.
+    assert {f.lam for f in mcmi if f.decided_in} == {0.4}
     assert EXPERIMENT.left_out(made_up_lab(answer)) == "none"
 
 
 def test_without_the_control_the_rest_is_compared():
     findings = EXPERIMENT.findings(without(UNTREATED))
     assert UNTREATED not in {f.control for f in findings}
-    assert [f.decides for f in findings if f.primary] == ["early_stopping", "alternatives"] * 2
+    primary = [f.decides for f in findings if f.primary]
+    assert primary == ["early_stopping", "alternatives"] * 2 + ["bcpd_predicts"]
 
 
 def test_without_one_kind_of_mcmi_the_other_is_left():
-    assert {f.policy for f in EXPERIMENT.findings(without(FIXED))} == {"tracked"}
-    assert EXPERIMENT.findings(without(FIXED, TRACKED, "MCMI tracked λ=1")) == []
+    assert {f.policy for f in EXPERIMENT.findings(without(FIXED))} == {"tracked", "–"}
+    findings = EXPERIMENT.findings(without(FIXED, TRACKED, "MCMI tracked λ=1"))
+    assert [f.decides for f in findings] == ["bcpd_predicts"]
 
 
 def test_a_seed_without_mll_does_not_count():
     lab = without("MLL", seeds=(2,))
-    assert {finding.difference.n for finding in EXPERIMENT.findings(lab)} == {2}
+    assert {finding.difference.n for finding in EXPERIMENT.findings(lab)[:-1]} == {2}
     assert EXPERIMENT.findings(without("MLL", seeds=(1, 2))) == []
 
 

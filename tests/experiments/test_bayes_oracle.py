@@ -77,10 +77,6 @@ def test_findings():
             (UNTREATED, MLL, 0.125),
         ):
             expected[f"{treatment} is closer to P* than {control} on {inputs} inputs"] = sign * nats
-    predicts = (
-        "the closer a teacher is to P* on training inputs, the better its student on 5% of the data"
-    )
-    expected[predicts] = 1
     for fraction, times in (("100%", 1), ("5%", 2)):
         for treatment, control, points in (
             (FIXED, UNTREATED, 0.5),
@@ -102,20 +98,16 @@ def test_what_decides():
         ("bcpd_train", "tracked", 0.7),
         ("bcpd_test", "fixed", 0.4),
         ("bcpd_test", "tracked", 0.7),
-        ("bcpd_predicts", "–", None),
     ]
-    assert [f.verdict for f in primary] == ["holds", "holds", "opposite", "opposite", "holds"]
-    assert {f.unit for f in primary[:4]} == {"nats"}
-    assert {f.networks for f in primary[:4]} == {PAIR.teacher}
-    assert {f.control for f in primary[:4]} == {UNTREATED}
+    assert [f.verdict for f in primary] == ["holds", "holds", "opposite", "opposite"]
+    assert {f.unit for f in primary} == {"nats"}
+    assert {f.networks for f in primary} == {PAIR.teacher}
+    assert {f.control for f in primary} == {UNTREATED}
     assert primary[1].against_mll.mean == 0.5
     assert {finding.replicate for finding in findings} == {"data and weights"}
-    predicts = primary[-1]
-    assert (predicts.treatment, predicts.control, predicts.unit) == (
-        "teachers closer to P*",
-        "teachers farther from it",
-        "r",
-    )
+    elsewhere = [finding for finding in findings if finding.decided_in]
+    assert {(f.decided_in, f.control) for f in elsewhere} == {("08_few_shot", UNTREATED)}
+    assert [f.treatment for f in elsewhere] == [FIXED, TRACKED] * 2  # students, by fraction
     truth = next(finding for finding in findings if finding.treatment == TRUTH)
     assert (truth.policy, truth.lam, truth.unit) == ("–", None, "points")
 
@@ -125,56 +117,6 @@ def test_the_few_samples_of_fixed_data_are_drawn_by_seed():
     for finding in experiment.findings(made_up_lab(answer)):
         few = "5% of the data" in finding.claim
         assert finding.replicate == ("weights and the few samples" if few else "weights")
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "r"),
-    [
-        ([50, 51, 52, 54], 1),  # as the distances are: 1, 0.875, 0.75, 0.5
-        ([54, 53, 52, 50], -1),
-        (
-            [51, 50, 50, 51],
-            0.0625 / 0.13671875**0.5,
-        ),  # Σ xy / √(Σ x² · Σ y²), from the means; Σ y² = 1
-    ],
-)
-def test_correlation_of_closeness_and_student(accuracies, r):
-    few = dict(zip(LABELS[:4], accuracies, strict=True))
-
-    def other(run):
-        known = run.stage == "student" and run.part.fraction == 0.05 and run.label in few
-        return percent(few[run.label]) if known else answer(run)
-
-    correlations = EXPERIMENT.correlations(made_up_lab(other))
-    assert correlations.to_dict() == pytest.approx(dict.fromkeys((0, 1, 2), r), abs=1e-4)
-
-
-def test_the_truth_takes_no_part_in_the_correlation():
-    def bad_student_of_the_truth(run):
-        return percent(1) if run.stage == "student" and run.label == TRUTH else answer(run)
-
-    assert list(EXPERIMENT.correlations(made_up_lab(bad_student_of_the_truth))) == pytest.approx(
-        [1, 1, 1]
-    )
-
-
-def test_seeds_without_a_correlation_are_left_out():
-    """Of seed 1 all students are equal; of seed 2 two teachers are left."""
-
-    def other(run):
-        if run.stage == "student" and run.seed == 1:
-            return percent(60)
-        if run.label in (FIXED, TRACKED) and run.seed == 2:
-            return None if run.stage == "student" else {"status": "collapsed"}
-        return answer(run)
-
-    lab = made_up_lab(other)
-    assert list(EXPERIMENT.correlations(lab).index) == [0]
-    assert "bcpd_predicts" not in {finding.decides for finding in EXPERIMENT.findings(lab)}
-
-
-def test_three_teachers_are_enough_for_a_correlation():
-    assert list(EXPERIMENT.correlations(collapsing(TRACKED, 1)).index) == [0, 1, 2]
 
 
 def test_tables():
@@ -187,18 +129,23 @@ def test_tables():
     assert list(text.columns) == [
         ("accuracy, %", "100% of the data"),
         ("accuracy, %", "5% of the data"),
+        ("gain over λ=0, points", "100% of the data"),
+        ("gain over λ=0, points", "5% of the data"),
         ("gain over MLL, points", "100% of the data"),
         ("gain over MLL, points", "5% of the data"),
         ("runs", ""),
     ]
     assert list(text.index) == [*LABELS, ALONE]
-    assert list(text.loc[MLL])[2:] == ["", "", "done"]
-    assert list(text.loc[TRUTH])[:3] == [
+    assert list(text.loc[MLL])[2:] == ["-0.5 [-0.5, -0.5]", "-1.0 [-1.0, -1.0]", "", "", "done"]
+    assert list(text.loc[UNTREATED])[2:4] == ["", ""]
+    assert list(text.loc[TRUTH])[:5] == [
         "65.0 [62.5, 67.5]",
         "69.0 [66.5, 71.5]",
+        "+3.5 [+3.5, +3.5]",
+        "+7.0 [+7.0, +7.0]",
         "+4.0 [+4.0, +4.0]",
     ]
-    assert list(text.loc[ALONE])[2:4] == ["-10.0 [-10.0, -10.0]"] * 2
+    assert list(text.loc[ALONE])[4:6] == ["-10.0 [-10.0, -10.0]"] * 2
 
 
 def test_the_figures_numbers_are_those_that_other_tables_are_made_of():
@@ -213,14 +160,14 @@ def test_the_figures_numbers_are_those_that_other_tables_are_made_of():
     ]
     assert list(intervals["train_cmi_nats"].index) == list(LABELS)
     assert list(intervals["student_accuracy_percent"].index) == [*LABELS, ALONE]
-    assert list(intervals["student_gain_points"].index) == [*LABELS[1:], ALONE]
-    assert intervals["few_shot_student_gain_points", TRACKED].mean == pytest.approx(4)
+    assert list(intervals["student_gain_points"].index) == [MLL, *LABELS[2:], ALONE]
+    assert intervals["few_shot_student_gain_points", TRACKED].mean == pytest.approx(3)
 
 
 def test_a_collapsed_teacher_leaves_the_other_seeds():
     lab = collapsing(FIXED, 1)
     found = by_claim(EXPERIMENT.findings(lab))
-    assert len(found) == 6 + 1 + 2 * 5
+    assert len(found) == 6 + 2 * 5
     about = f"is closer to P* than {UNTREATED} on training inputs"
     assert found[f"{FIXED} {about}"].difference.n == 2
     assert found[f"{TRACKED} {about}"].difference.n == 3
@@ -230,11 +177,11 @@ def test_a_collapsed_teacher_leaves_the_other_seeds():
 def test_of_too_few_seeds_there_is_no_finding_but_a_count():
     lab = collapsing(FIXED, 1, 2)
     claims = [finding.claim for finding in EXPERIMENT.findings(lab)]
-    assert len(claims) == 4 + 1 + 2 * 4
+    assert len(claims) == 4 + 2 * 4
     assert not any(FIXED in claim for claim in claims)
     assert list(EXPERIMENT.distances(lab).index) == [MLL, UNTREATED, TRACKED, TRUTH]
     text = EXPERIMENT.students_as_text(lab).loc[FIXED]
-    assert list(text) == ["", "", "", "", "4 of 6 not run"]
+    assert list(text) == [""] * 6 + ["4 of 6 not run"]
 
 
 def test_a_truth_that_is_not_the_truth_is_a_bug():

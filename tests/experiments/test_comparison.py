@@ -193,14 +193,45 @@ def test_without_students_from_scratch_nothing_is_known_to_have_trained():
     assert {f.decides for f in findings(no_scratch)} == {"dkd", None}
 
 
-def test_a_collapsed_run_drops_one_row_of_the_mean_of_its_policy():
+def test_a_collapsed_run_drops_one_row_of_every_mean():
+    """So that all are over the same frameworks."""
     found = findings(collapsed("kd", seeds=(2,)))
-    mean = primary(found, "frameworks", "fixed")
-    assert mean.difference.mean == pytest.approx(0)  # of 3, 1 and −4
-    assert mean.claim.endswith("mean over 3 of 4 pairs and frameworks (1 are not done)")
-    assert primary(found, "frameworks", "tracked").difference.mean == pytest.approx(0.5)
+    for policy, mean in (("fixed", 0), ("tracked", 1)):  # of 3, 1 and −4, and of 4, 2 and −3
+        one = primary(found, "frameworks", policy)
+        assert one.difference.mean == pytest.approx(mean)
+        assert one.against_mll.mean == pytest.approx(mean + 1)
+        assert one.claim.endswith("mean over 3 of 4 pairs and frameworks (1 is not done)")
+    (alone,) = [f for f in found if f.control == "MLL"]
+    assert alone.claim.endswith("mean over 3 of 4 pairs and frameworks (1 is not done)")
     rows = [f.claim for f in found if f.claim.startswith(f"{NAMES[1]}, kd")]
     assert len(rows) == 1 and "tracked" in rows[0]  # two seeds are too few
+
+
+def test_what_is_left_out_is_told_in_plural_and_singular():
+    def without_both(run):
+        lost = run.stage == "student" and run.distiller.name == "kd" and run.seed == 2
+        return {"status": "collapsed"} if lost and wide(run) else below_scratch("dkd")(run)
+
+    one_pair = replace(EXPERIMENT, pairs=PAIRS[:1])
+    ((claim, *_), (other, *_)) = (
+        [f.claim for f in found if f.decides == "frameworks"]
+        for found in (findings(without_both), findings(below_scratch("dkd"), one_pair))
+    )
+    assert claim.endswith("1 of 4 pairs and frameworks (2 do not train, 1 is not done)")
+    assert other.endswith("1 of 2 frameworks (1 does not train)")
+    two = findings(collapsed("kd", seeds=(2,), kind="MLL"), one_pair)
+    assert two[0].claim.endswith("mean over 2 of 2 frameworks")
+
+
+@pytest.mark.parametrize("lost", [(), ("teacher",), ("student",)])
+def test_one_seed_of_one_pair_has_a_table_and_no_finding(lost):
+    experiment = replace(EXPERIMENT, pairs=PAIRS[:1], seeds=(0,))
+    lab = made_up_lab(lambda run: {"status": "collapsed"} if run.stage in lost else answer(run))
+    assert experiment.findings(lab) == []
+    last = experiment.last(lab)
+    assert list(last.fixed_mean.isna()) == [bool(lost)] * 2 or lost == ("teacher",)
+    assert last.fixed_over_mll_mean.isna().all()
+    assert experiment.teacher_table(lab).isna().all(axis=None)
 
 
 def test_a_framework_that_decides_goes_by_the_seeds_that_are_left():

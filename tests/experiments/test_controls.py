@@ -55,6 +55,15 @@ def test_without_a_key_all_are_exploratory():
     assert not any(finding.primary for finding in compared(students()))
 
 
+def test_the_pairs_own_mcmi_may_be_decided_in_another_notebook():
+    further = [PAIR.mcmi(0, lam=1.0)]
+    runs = students()
+    more = runs[runs.label == FIXED].assign(label=further[0].label)
+    findings = compared(pd.concat([runs, more]), decided_in="08_few_shot", further=further)
+    assert [finding.decided_in for finding in findings] == ["08_few_shot"] * 2 + [None] * 4
+    assert [finding.exploratory for finding in findings] == [False] * 2 + [True] * 4
+
+
 def test_where_the_truth_is_unknown_it_is_no_control():
     claims = [finding.claim for finding in compared(students(), pair=FIXED_DATA)]
     assert len(claims) == 4
@@ -87,6 +96,8 @@ def test_further_teachers_decide_nothing():
 def test_what_a_finding_says_is_passed_on():
     findings = compared(students(), unit="nats", networks="mlp:width=64")
     assert {(finding.unit, finding.networks) for finding in findings} == {("nats", "mlp:width=64")}
+    assert {finding.negligible for finding in compared(students())} == {1}
+    assert {finding.negligible for finding in compared(students(), negligible=None)} == {None}
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,17 @@ def test_authors_trials_become_intervals_where_they_were_repeated():
     assert interval.n == len(mine) > 1
 
 
+def test_gains_are_over_the_control_and_beside_it_over_mll():
+    lab = made_up_lab(answer)
+    gain, over_mll = EXPERIMENT.gain(lab), EXPERIMENT.gain(lab, over_mll=True)
+    assert gain["kd", 0.05, TRACKED].mean == pytest.approx(4.1)
+    assert over_mll["kd", 0.05, TRACKED].mean == pytest.approx(5.1)
+    assert gain["kd", 0.5, MLL].mean == pytest.approx(-0.5)
+    assert over_mll["crd", 0.05, "from scratch"].mean == pytest.approx(-10)
+    assert UNTREATED not in gain.index.unique("label")
+    assert MLL not in over_mll.index.unique("label")
+
+
 def test_ours_stand_beside_the_authors_at_equal_fractions():
     def intervals(rows):
         names = ["distiller", "fraction", "label"]
@@ -164,7 +175,7 @@ def test_ours_stand_beside_the_authors_at_equal_fractions():
         {
             ("kd", 0.05, MLL): (60, 59, 61, 3),
             ("kd", 0.05, TRACKED): (64, 63, 65, 3),
-            ("kd", 0.05, TRUTH): (70, 69, 71, 3),
+            ("kd", 0.05, "from scratch"): (40, 39, 41, 3),
             ("crd", 0.05, MLL): (50, 49, 51, 3),
         }
     )
@@ -176,16 +187,19 @@ def test_ours_stand_beside_the_authors_at_equal_fractions():
             ("kd", 0.5, "MCMI fixed λ=0.15"): (3, 2, 4, 5),
         }
     )
-    gain = intervals({("kd", 0.05, TRUTH): (10, 9, 11, 3), ("kd", 0.05, TRACKED): (4, 3, 5, 3)})
-    table = beside_authors(ours, gain, authors)
-    assert table.loc[("kd", 0.05)].to_dict() == {
-        MLL: "60.0 [59.0, 61.0]",
-        TRACKED: "64.0 [63.0, 65.0]",
-        TRUTH: "70.0 [69.0, 71.0]",
-        f"gain of {TRACKED}": "+4.0 [+3.0, +5.0]",
-        f"gain of {TRUTH}": "+10.0 [+9.0, +11.0]",
-        "authors' gain": "+6.0",
+    gain = intervals({("kd", 0.05, MLL): (-1, -2, 0, 3), ("kd", 0.05, TRACKED): (3, 2, 4, 3)})
+    over_mll = intervals({("kd", 0.05, TRACKED): (4, 3, 5, 3)})
+    table = beside_authors(ours, gain, over_mll, authors)
+    theirs = "authors': MCMI fixed λ=0.15"
+    rows = {
+        ("kd", 0.05, MLL): ["60.0 [59.0, 61.0]", "-1.0 [-2.0, +0.0]", ""],
+        ("kd", 0.05, TRACKED): ["64.0 [63.0, 65.0]", "+3.0 [+2.0, +4.0]", "+4.0 [+3.0, +5.0]"],
+        ("kd", 0.05, "from scratch"): ["40.0 [39.0, 41.0]", "", ""],
+        ("kd", 0.05, theirs): ["58.0 [57.0, 59.0]", "", "+6.0"],
+        ("crd", 0.05, MLL): ["50.0 [49.0, 51.0]", "", ""],
+        ("kd", 0.5, theirs): ["3.0 [2.0, 4.0]", "", "+2.0"],
     }
-    assert list(table.loc[("crd", 0.05)]) == ["50.0 [49.0, 51.0]", "", "", "", "", ""]
-    assert list(table.loc[("kd", 0.5)]) == ["", "", "", "", "", "+2.0"]
-    assert list(table.index) == [("kd", 0.05), ("crd", 0.05), ("kd", 0.5)]
+    assert list(table) == ["accuracy, %", "gain over λ=0, points", "gain over MLL, points"]
+    assert {setting: list(row) for setting, row in table.iterrows()} == rows
+    assert list(table.index) == list(rows)
+    assert table.index.names == ["distiller", "fraction", "label"]

@@ -7,6 +7,7 @@ from mcmi_core.experiments.finding import (
     TRUTH_KNOWN,
     adjusted_verdicts,
     by_label,
+    exploratory_counts,
     finding,
     findings_table,
 )
@@ -30,7 +31,8 @@ def test_what_the_pair_says():
     assert result.recipe == "teacher 20 epochs, fine-tuning 5, student 20"
     assert (result.policy, result.lam, result.control) == ("fixed", 0.4, "MLL")
     assert (result.unit, result.primary, result.profile) == ("points", False, "made up")
-    assert (result.decides, result.against_mll) == (None, None)
+    assert (result.decides, result.decided_in, result.against_mll) == (None, None, None)
+    assert result.exploratory
 
 
 @pytest.mark.parametrize(
@@ -97,28 +99,49 @@ def test_what_is_no_evidence_is_a_tier_of_its_own(pair):
     [
         (ABOVE, None, "holds"),
         (ABOVE, ABOVE, "holds"),
-        (ABOVE, ACROSS, "holds against λ=0 only"),
-        (ABOVE, BELOW, "holds against λ=0 only"),
+        (ABOVE, ACROSS, "holds; against MLL open"),
+        (ABOVE, SMALL, "holds; against MLL open"),
+        (ABOVE, BELOW, "holds; worse than MLL"),
         (BELOW, None, "opposite"),
-        (BELOW, ABOVE, "opposite"),
+        (BELOW, ABOVE, "opposite; better than MLL"),
+        (BELOW, ACROSS, "opposite"),
+        (BELOW, BELOW, "opposite"),
         (ACROSS, None, "open"),
-        (ACROSS, ABOVE, "no more than fine-tuning"),
+        (ACROSS, ABOVE, "open; better than MLL"),
         (ACROSS, ACROSS, "open"),
-        (ACROSS, BELOW, "open"),
+        (ACROSS, BELOW, "open; worse than MLL"),
         (SMALL, None, "negligible"),
-        (SMALL, ABOVE, "no more than fine-tuning"),
+        (SMALL, ABOVE, "negligible; better than MLL"),
         (SMALL, ACROSS, "negligible"),
+        (SMALL, BELOW, "negligible; worse than MLL"),
         (Interval(0, -1, 0.5, 5), None, "open"),  # 1 point is not negligible
         (Interval(1, 0, 2, 5), None, "open"),  # above zero is above zero
         (Interval(-1, -2, 0, 5), None, "open"),
+        (Interval(0.5, 0.4, 0.6, 5), None, "holds"),  # however small
     ],
 )
 def test_verdict(difference, against_mll, word):
     assert made(difference=difference, against_mll=against_mll).verdict == word
 
 
-def test_only_points_of_accuracy_can_be_negligible():
-    assert made(difference=SMALL, unit="nats").verdict == "open"
+@pytest.mark.parametrize(
+    ("about", "negligible", "word"),
+    [
+        ({}, 1, "negligible"),
+        ({"negligible": 0.9}, 0.9, "open"),
+        ({"negligible": None}, None, "open"),
+        ({"unit": "nats"}, None, "open"),
+        ({"unit": "points per tenfold size"}, None, "open"),
+    ],
+)
+def test_only_of_accuracies_somebody_can_say_what_is_negligible(about, negligible, word):
+    result = made(difference=SMALL, **about)
+    assert (result.negligible, result.verdict) == (negligible, word)
+
+
+def test_what_is_decided_here_is_not_decided_elsewhere():
+    with pytest.raises(ValueError, match="'few_shot' is decided here, or in 08_few_shot; not both"):
+        made(decides="few_shot", decided_in="08_few_shot")
 
 
 BARELY = mean_interval([0.2, 1.9, 1.1, 1.3, 0.4])
@@ -137,28 +160,52 @@ def test_exploratory_verdicts_are_adjusted_for_their_number():
     assert adjusted_verdicts(both) == ["open", "open"]
 
 
+def test_differences_to_mll_beside_them_are_adjusted_among_themselves():
+    alone = made(difference=CLEARLY, against_mll=BARELY)
+    assert adjusted_verdicts([alone, made(difference=ACROSS)]) == ["holds", "open"]
+    two = [alone, made(difference=BARELY, against_mll=CLEARLY)]
+    two += [made(difference=ACROSS, against_mll=ACROSS)]
+    assert adjusted_verdicts(two) == ["holds; against MLL open", "open; better than MLL", "open"]
+
+
 def test_what_does_not_decide_keeps_its_word():
-    mixed = [made(difference=SMALL), made(difference=ACROSS, against_mll=ABOVE)]
-    assert adjusted_verdicts(mixed) == ["negligible", "no more than fine-tuning"]
+    mixed = [made(difference=SMALL), made(difference=ACROSS, against_mll=CLEARLY)]
+    assert adjusted_verdicts(mixed) == ["negligible", "open; better than MLL"]
+    barely_small = made(difference=mean_interval([0.1, 0.4, 0.3, 0.35, 0.05]))
+    assert adjusted_verdicts([barely_small]) == ["holds"]
+    assert adjusted_verdicts([barely_small, *[made(difference=ACROSS)] * 9])[0] == "open"
     assert adjusted_verdicts([]) == []
 
 
-def test_primary_findings_are_neither_adjusted_nor_counted():
-    primary = made(difference=BARELY, decides="few_shot")
-    assert adjusted_verdicts([primary] * 9) == ["holds"] * 9
-    assert adjusted_verdicts([primary, made(difference=BARELY), primary]) == ["holds"] * 3
+@pytest.mark.parametrize("about", [{"decides": "few_shot"}, {"decided_in": "08_few_shot"}])
+def test_what_is_not_exploratory_is_neither_adjusted_nor_counted(about):
+    other = made(difference=BARELY, against_mll=BARELY, **about)
+    assert not other.exploratory
+    assert adjusted_verdicts([other] * 9) == ["holds"] * 9
+    assert adjusted_verdicts([other, made(difference=BARELY), other]) == ["holds"] * 3
+    assert exploratory_counts([other] * 9)["exploratory"] == 0
+
+
+def test_exploratory_findings_are_counted():
+    findings = [made(difference=each) for each in (BARELY, ACROSS, CLEARLY)]
+    counts = exploratory_counts([*findings, made(decides="few_shot")])
+    assert counts == {"exploratory": 3, "exclude_zero": 2, "after_holm": 1}
+    assert exploratory_counts([]) == {"exploratory": 0, "exclude_zero": 0, "after_holm": 0}
 
 
 def test_table_of_findings():
-    mll = made(difference=BELOW, teacher=PAIR.mll(0), decides="few_shot", against_mll=SMALL)
+    mll = made(
+        difference=BELOW, teacher=PAIR.mll(0), decides="few_shot", against_mll=SMALL._replace(n=4)
+    )
     table = findings_table([made(), mll])
     columns = "claim quantity mean low high n unit replicate treatment control mll_mean mll_low"
-    rest = "mll_high policy lam data networks recipe verdict decides profile tier"
+    rest = "mll_high mll_n policy lam data networks recipe verdict decides profile tier"
     assert list(table.columns) == f"{columns} {rest}".split()
     assert list(table.treatment) == ["MCMI fixed λ=0.4", "MLL"]
     assert list(table["mean"]) == [2, -2]
-    assert table.loc[1, ["mll_mean", "mll_low", "mll_high"]].tolist() == [0.1, -0.7, 0.9]
-    assert table.loc[0, ["mll_mean", "mll_low", "mll_high"]].isna().all()
+    beside = ["mll_mean", "mll_low", "mll_high", "mll_n"]
+    assert table.loc[1, beside].tolist() == [0.1, -0.7, 0.9, 4]
+    assert table.loc[0, beside].isna().all()
     assert table.decides.fillna("–").tolist() == ["–", "few_shot"]
     assert list(table.verdict) == ["holds", "opposite"]
     assert list(table.lam.isna()) == [False, True]

@@ -85,7 +85,6 @@ def test_other_teachers_are_refused(label):
     for call in (
         lambda: compare_teachers(table, SCRATCH, METRIC),
         lambda: mean_gain(table, METRIC, "fixed", "mll"),
-        lambda: whole(table, ["mll"]),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -122,9 +121,20 @@ def test_a_collapsed_run_spoils_its_own_pair_and_no_other_with_the_same_student(
             students("pkt", other, mll=[70, 70], untreated=[70, 70]),
         ]
     )
-    assert dict(whole(table, ["mll", "untreated", "fixed"])) == {
-        **{(one, "kd"): True, (other, "kd"): False, (other, "at"): False}
+    assert dict(whole(table)) == {
+        **{(one, "kd"): True, (other, "kd"): False, (other, "at"): False, (other, "pkt"): True}
     }
-    assert dict(whole(table, ["mll"])) == {
-        **{(one, "kd"): True, (other, "kd"): True, (other, "at"): True, (other, "pkt"): True}
-    }
+
+
+@pytest.mark.parametrize("status", ["done", "collapsed"])
+def test_one_pair_with_one_seed(status):
+    one_seed, scratch = (table[table.seed == 0].assign(status=status) for table in (KD, SCRATCH))
+    row = compare_teachers(one_seed, scratch, METRIC).iloc[0]
+    values = [row.scratch_mean, row.mll_mean, row.fixed_mean]
+    assert values == [50, 60, 61] if status == "done" else pd.isna(values).all()
+    assert pd.isna([row.scratch_sd, row.fixed_sd, row.fixed_over_mll_mean]).all()
+
+
+def test_a_pair_without_students_from_scratch():
+    row = compare_teachers(KD, SCRATCH.assign(pair="c → b"), METRIC).iloc[0]
+    assert pd.isna(row.scratch_mean) and row.mll_mean == 70

@@ -15,6 +15,10 @@ RAISED = {0.4: 10.0, 0.7: 30.0}
 """Percent of images; by seed, one more."""
 
 
+def is_alone(run):
+    return run.stage == "teacher" and run.model == PAIR.student_from_scratch(0).model
+
+
 def setting(run):
     """Policy and λ of a teacher, or of a student's teacher; None without MCMI."""
     teacher = getattr(run, "teacher", run)
@@ -23,10 +27,15 @@ def setting(run):
 
 
 def answer(run):
-    """`fixed` collapses at λ = 0.7. CMI is λ, half of it with `tracked`; LL falls by λ."""
+    """`fixed` collapses at λ = 0.7. CMI is λ, half of it with `tracked`; LL falls by λ.
+
+    Without a teacher a student has 10 points less than MLL's.
+    """
     if run.stage == "measurement":
         shares = [RAISED[lam] + run.of.seed for lam in run.what.options["lambdas"]]
         return {"result": {"lam": list(run.what.options["lambdas"]), "raised_percent": shares}}
+    if is_alone(run):
+        return {"metrics": {"test": {"accuracy_percent": 50}}}
     mcmi = setting(run)
     lam = mcmi[1] if mcmi else None
     if run.stage == "teacher":
@@ -63,7 +72,7 @@ def changed(**statuses):
 
 def test_all_settings_of_a_seed_are_asked_for_and_the_control_once():
     runs = EXPERIMENT.runs()
-    assert len(runs) == len({run.key for run in runs}) == 2 * 3 * (2 + 2 * 2) + 3
+    assert len(runs) == len({run.key for run in runs}) == 2 * 3 * (2 + 2 * 2) + 3 + 3
     assert {run.part.fraction for run in EXPERIMENT.students()} == {0.05}
     labels = [teacher.label for teacher in EXPERIMENT.teachers()[:6]]
     assert labels == [
@@ -89,10 +98,13 @@ def test_findings_are_the_students_gains_of_what_did_not_collapse():
         ("MCMI tracked λ=0.7", UNTREATED),
         ("MCMI tracked λ=0.4", UNTREATED),
         (UNTREATED, MLL),
+        (MLL, "from scratch"),
     ]
-    assert [mean for *_, mean, _ in found] == pytest.approx([4, 3, 4, -0.9])
+    assert [mean for *_, mean, _ in found] == pytest.approx([4, 3, 4, -0.9, 10])
     assert [mean for *_, mean in found[:3]] == pytest.approx([3.1, 2.1, 3.1])
     assert found[3][-1] is None
+    own = [f.treatment for f in settings if f.decided_in == "08_few_shot"]
+    assert own == ["MCMI fixed λ=0.4", "MCMI tracked λ=0.7"]
     assert {(f.policy, f.lam) for f in settings} == {
         *(("fixed", 0.4), ("tracked", 0.4), ("tracked", 0.7), ("–", None))
     }
@@ -139,7 +151,8 @@ def test_a_level_or_a_gain_of_every_setting_that_is_left():
     lab = made_up_lab(answer)
     summary = EXPERIMENT.summary(lab)
     assert list(summary.index) == [
-        *(("MLL", 0), ("fine-tuned", 0), ("fixed", 0.4), ("tracked", 0.4), ("tracked", 0.7))
+        *(("MLL", 0), ("fine-tuned", 0), ("fixed", 0.4), ("tracked", 0.4), ("tracked", 0.7)),
+        ("from scratch", 0),
     ]
     row = summary.loc["tracked", 0.7]
     means = {name: interval.mean for name, interval in row.items()}
@@ -159,7 +172,18 @@ def test_a_level_or_a_gain_of_every_setting_that_is_left():
     assert summary.loc["fine-tuned", 0].notna().tolist() == [*known, False, False, False, True]
     numbers = interval_columns(EXPERIMENT.numbers(lab))
     assert list(numbers) == ["policy", "λ", "metric", "mean", "low", "high", "n"]
-    assert len(numbers) == 7 * 5 - 2 - 3
+    alone = summary.loc["from scratch", 0].dropna()
+    gains = {name: interval.mean for name, interval in alone.items()}
+    assert gains == pytest.approx(
+        {"student_accuracy_gain": -9.1, "student_accuracy_gain_over_mll": -10}
+    )
+    assert len(numbers) == 7 * 5 - 2 - 3 + 2
+
+
+def test_one_student_without_a_teacher_is_none():
+    lab = changed(teacher=lambda run: "collapsed" if is_alone(run) and run.seed else None)
+    assert "from scratch" not in EXPERIMENT.summary(lab).index.unique("policy")
+    assert "from scratch" not in {f.control for f in EXPERIMENT.findings(lab)}
 
 
 def test_seeds_that_are_left_count_and_one_alone_does_not():

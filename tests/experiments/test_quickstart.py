@@ -37,6 +37,8 @@ def test_findings():
         }
     )
     assert [finding.decides for finding in findings] == ["teacher_accuracy"] * 2 + [None] * 5
+    elsewhere = [finding.decided_in for finding in findings]
+    assert elsewhere == [None] * 3 + ["08_few_shot"] * 2 + [None] * 2
     own, student = findings[1], findings[4]
     assert (own.verdict, own.control, own.difference.n) == ("holds", UNTREATED, 3)
     assert own.against_mll.mean == pytest.approx(2.1)

@@ -121,6 +121,11 @@ def test_findings():
     }
     assert by_claim(findings) == pytest.approx(expected)
     assert not any(finding.primary for finding in findings)
+    assert {finding.claim for finding in findings if finding.decided_in == "08_few_shot"} == {
+        f"{regime}: the student of {treatment} beats that of {UNTREATED}"
+        for regime in (FEW, EVERYTHING)
+        for treatment in (FIXED, TRACKED)
+    }
     assert {finding.difference.n for finding in findings} == {3}
 
 

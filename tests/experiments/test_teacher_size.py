@@ -12,6 +12,7 @@ WIDTHS = (8, 64, 512)
 PAIRS = tuple(replace(PAIR, teacher=f"mlp:width={width}") for width in WIDTHS)
 EXPERIMENT = TeacherSize(pairs=PAIRS, seeds=(0, 2))
 MLL, UNTREATED, FIXED, TRACKED = ARMS = LABELS[:4]
+TRUTH, SCRATCH = LABELS[4], "from scratch"
 PARAMETERS = {8: 100, 64: 1000, 512: 10_000}
 SLOPES = {MLL: (-1, 0.3), UNTREATED: (-0.5, 0.35), FIXED: (1, 0.2), TRACKED: (2, 0.1)}
 """Per tenfold size: the points that students gain, and the nats by which CMI falls."""
@@ -22,9 +23,26 @@ def decades(run):
 
 
 def answer(run):
-    """By `SLOPES`; students of MCMI gain a tenth more by seed. Every LL rises by 0.2."""
+    """By `SLOPES`; students of MCMI gain a tenth more by seed. Every LL rises by 0.2.
+
+    The truth's students are at 80, those from scratch at 40; both lose a point by seed.
+    """
     if run.stage == "measurement":
         return {"result": {"parameters": [PARAMETERS[run.of.model.options["width"]]]}}
+    if run.stage == "bayes":
+        return {
+            "metrics": {
+                "test": {"accuracy_percent": 90},
+                "train": {"cmi_nats": 0.6, "ll_nats": -0.7},
+            }
+        }
+    if run.label == TRUTH:
+        return accuracy(80 - run.seed)
+    from_scratch = run.label == MLL and run.stage == "teacher" and not run.recipe.evaluate_train
+    return accuracy(40 - run.seed) if from_scratch else trained(run)
+
+
+def trained(run):
     gain, fall = SLOPES[run.label]
     if run.stage == "student":
         gain += run.seed / 10 * ("MCMI" in run.label)
@@ -97,7 +115,8 @@ def test_intervals_by_size_and_method():
     lab = made_up_lab(answer)
     summary = EXPERIMENT.summary(lab)
     sizes = PARAMETERS.values()
-    assert list(summary.index) == [(size, label) for size in sizes for label in ARMS]
+    by_size = [(size, label) for size in sizes for label in ARMS]
+    assert list(summary.index) == [*by_size, ("any", SCRATCH), ("any", TRUTH)]
     assert summary.loc[(1000, TRACKED), "student_accuracy_percent"].mean == pytest.approx(66.3)
     assert summary.loc[(10_000, MLL), "train_cmi_nats"].mean == pytest.approx(0.8)
     numbers = interval_columns(EXPERIMENT.numbers(lab))
@@ -107,9 +126,61 @@ def test_intervals_by_size_and_method():
     assert list(numbers.label[:5]) == [*ARMS, MLL]
 
 
+def test_the_truth_and_the_student_from_scratch_stand_beside():
+    lab = made_up_lab(answer)
+    beside = EXPERIMENT.summary(lab).loc["any"]
+    assert [interval.mean for interval in beside.student_accuracy_percent] == [39, 79]
+    truth = beside.loc[TRUTH]
+    assert truth.train_cmi_nats.mean == pytest.approx(0.6)
+    assert (truth.train_ll_nats.n, truth.test_accuracy_percent.mean) == (2, 90)
+    assert beside.loc[SCRATCH].iloc[1:].isna().all()
+    numbers = EXPERIMENT.numbers(lab)
+    assert len(numbers) == 4 * (3 * 4 + 1) + 1 and numbers.notna().all()
+    assert list(EXPERIMENT.outcomes(lab).index[3:]) == [SCRATCH, TRUTH]
+
+
+def test_without_a_known_truth_there_is_the_student_from_scratch():
+    pairs = tuple(replace(pair, data="digits", resample=False) for pair in PAIRS)
+    summary = replace(EXPERIMENT, pairs=pairs).summary(made_up_lab(answer))
+    assert list(summary.loc["any"].index) == [SCRATCH]
+    assert list(summary) == list(EXPERIMENT.summary(made_up_lab(answer)))
+
+
+def test_a_student_beside_that_lacks_a_seed_is_left_out():
+    lost = EXPERIMENT.beside()[0]
+
+    def without(run):
+        return {"status": "collapsed"} if run.key == lost.key else answer(run)
+
+    lab = made_up_lab(without)
+    assert list(EXPERIMENT.summary(lab).loc["any"].index) == [TRUTH]
+    assert EXPERIMENT.outcomes(lab)[SCRATCH] == "1 of 2 collapsed"
+    assert len(EXPERIMENT.findings(lab)) == len(EXPERIMENT.findings(made_up_lab(answer)))
+
+
+def test_one_seed_has_no_interval():
+    lab, one_seed = made_up_lab(answer), replace(EXPERIMENT, seeds=(0,))
+    assert one_seed.summary(lab).empty and one_seed.numbers(lab).empty
+    assert one_seed.findings(lab) == []
+
+
+def test_everything_collapsed():
+    def nothing(run):
+        return {"status": "collapsed"} if run.stage in ("teacher", "bayes") else None
+
+    lab = made_up_lab(nothing)
+    assert EXPERIMENT.findings(lab) == []
+    assert EXPERIMENT.summary(lab).empty and EXPERIMENT.numbers(lab).empty
+    assert list(EXPERIMENT.outcomes(lab)) == ["8 of 8 not run"] * 3 + [
+        *("2 of 2 collapsed", "2 of 2 not run")
+    ]
+
+
 def test_what_a_seed_adds_to_all_settings_is_left_out_of_the_students_interval():
     def only_seeds_differ(run):
-        return accuracy(60 + 10 * run.seed) if run.stage == "student" else answer(run)
+        if run.stage == "student" or run.key in {each.key for each in EXPERIMENT.beside()}:
+            return accuracy(60 + 10 * run.seed)
+        return answer(run)
 
     summary = EXPERIMENT.summary(made_up_lab(only_seeds_differ))
     for interval in summary.student_accuracy_percent:
@@ -119,7 +190,7 @@ def test_what_a_seed_adds_to_all_settings_is_left_out_of_the_students_interval()
 
 def test_all_runs_are_asked_for_once():
     keys = [run.key for run in EXPERIMENT.runs()]
-    assert len(keys) == len(set(keys)) == 2 * 3 * 2 * 4
+    assert len(keys) == len(set(keys)) == 2 * 3 * 2 * 4 + 2 * 2
 
 
 def collapse(width, stage):
@@ -152,7 +223,7 @@ def test_a_size_of_which_a_run_collapsed_is_left_out_for_all_methods(stage, outc
     assert {label: list(left) for label, left in sizes.items()} == {
         arm: [100, 1000] for arm in ARMS
     }
-    assert list(EXPERIMENT.outcomes(lab)) == ["done", "done", outcome]
+    assert list(EXPERIMENT.outcomes(lab)) == ["done", "done", outcome, "done", "done"]
     findings = {f.claim: f.difference for f in EXPERIMENT.findings(lab)}
     assert findings[f"students of {TRACKED} gain with its size"].mean == pytest.approx(2.1)
     assert "MLL: mlp:width=64 teaches better than mlp:width=8" in findings
@@ -163,7 +234,7 @@ def test_one_size_left_has_no_trend():
     two_sizes = replace(EXPERIMENT, pairs=PAIRS[1:])
     lab = made_up_lab(collapse(512, "student"))
     assert two_sizes.findings(lab) == []
-    assert list(two_sizes.summary(lab).index.unique("parameters")) == [1000]
+    assert list(two_sizes.summary(lab).index.unique("parameters")) == [1000, "any"]
 
 
 def test_no_size_left():

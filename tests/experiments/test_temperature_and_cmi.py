@@ -144,6 +144,27 @@ def test_a_pair_with_one_teacher_left_has_no_finding():
     assert EXPERIMENT.outcomes(lab)[str(PAIR)] == "6 of 9 not run"
 
 
+def test_one_seed_has_no_interval():
+    lab, one_seed = made_up_lab(answer), replace(EXPERIMENT, seeds=(0,))
+    check_that_nothing_is_said(one_seed, lab)
+    assert set(one_seed.outcomes(lab)) == {"done"}
+
+
+def test_everything_collapsed():
+    lab = made_up_lab(lambda run: {"status": "collapsed"} if run.stage == "teacher" else None)
+    check_that_nothing_is_said(EXPERIMENT, lab)
+    assert set(EXPERIMENT.outcomes(lab)) == {"9 of 9 not run"}
+
+
+def check_that_nothing_is_said(experiment, lab):
+    """But tables have their columns, and can be shown."""
+    assert experiment.findings(lab) == []
+    assert experiment.cmi(lab).empty and experiment.largest_cmi(lab).empty
+    accuracy, maxima = experiment.accuracy(lab), experiment.maxima(lab)
+    assert accuracy.empty and accuracy.index.names == ["pair", "temperature"]
+    assert maxima.empty and list(maxima) == list(EXPERIMENT.maxima(made_up_lab(answer)))
+
+
 def test_a_pair_with_two_teachers_left_has_findings():
     oracle = [
         f for f in EXPERIMENT.findings(made_up_lab(collapsed_teachers(0))) if "orac" in f.data

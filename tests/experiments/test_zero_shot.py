@@ -154,7 +154,12 @@ def test_a_control_that_knows_what_it_cannot_know_is_an_error(control):
 
     message = f"control '{control}' recognises 3.0 % .* must stay below 1 %"
     with pytest.raises(ValueError, match=message):
-        EXPERIMENT.table(made_up_lab(leaks))
+        EXPERIMENT.check_controls(made_up_lab(leaks))
+    assert EXPERIMENT.findings(made_up_lab(leaks))  # the rest is still said
+
+
+def test_controls_that_know_nothing_pass_the_check():
+    EXPERIMENT.check_controls(made_up_lab(answer))
 
 
 def test_summary_and_its_long_form():
@@ -285,3 +290,4 @@ def test_only_students_from_scratch_are_left():
     assert set(table.label[table.status == "done"]) == {"from scratch"}
     assert set(table.label) == {*ALL_LABELS} - {TRUTH}
     assert experiment.findings(lab) == []
+    experiment.check_controls(lab)

@@ -36,7 +36,7 @@ def test_the_chosen_settings_and_a_panel_for_each_quantity(draw):
     table = summary(cmi_nats=(0, 6, 3, 2), entropy_nats=(1, 2, 3, 4), gain_points=(0, 4.5, 4, 2.5))
     figure = draw(table, CHOSEN)
     assert [axes.get_xlabel() for axes in figure.axes] == [
-        "student's gain, points",
+        "student's gain over MLL's, points",
         "Teacher CMI, nats",
         "Teacher entropy H(Ŷ|X), nats",
     ]
@@ -52,6 +52,18 @@ def test_settings_of_a_family_are_joined_in_order_of_the_quantity(draw):
     table = summary(cmi_nats=(0, 6, 3, 2), gain_points=(0, 4.5, 4, 2.5))
     curve = draw(table, CHOSEN).axes[1].containers[1][0]
     assert curve.get_xydata().tolist() == [[3, 4], [6, 4.5]]
+
+
+def test_no_teacher_has_a_gain_and_no_quantity(draw):
+    table = summary(cmi_nats=(0, 6, 3, 2), gain_points=(0, 4.5, 4, 2.5))
+    index = pd.MultiIndex.from_tuples([("from scratch",) * 2], names=["family", "method"])
+    alone = pd.DataFrame({"gain_points": [Interval(-9, -10, -8, 3)]}, index)
+    figure = draw(pd.concat([table, alone]), CHOSEN)
+    gains, cmi = figure.axes
+    labels = [text.get_text() for text in gains.get_yticklabels()]
+    assert labels == ["MCMI tracked λ=0.7", "MSE", "from scratch"]
+    assert gains.containers[-1][0].get_xdata()[0] == -9
+    assert len(cmi.containers) == 3
 
 
 def test_where_the_truth_is_known_distance_to_it_has_a_panel(draw):

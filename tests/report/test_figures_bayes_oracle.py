@@ -20,6 +20,7 @@ def test_teachers_and_what_their_students_gain():
     teachers, everything, few = figure.axes
     assert everything.get_title() == "Student, 100% of the data"
     assert few.get_title() == "Student, 5% of the data"
+    assert everything.get_xlabel() == few.get_xlabel() == "gain over λ = 0, points"
     assert teachers.get_xlabel() == "mean KL(P* ‖ teacher), nats"
     assert [label.get_text() for label in teachers.get_yticklabels()] == list(distance.index)
     assert [label.get_text() for label in few.get_yticklabels()] == [

@@ -24,6 +24,7 @@ def figure():
         ("fixed", 0.4): [interval(-2), interval(-2), interval(20), interval(-2), interval(-2)],
         ("tracked", 0.4): [interval(1), interval(1), interval(20), interval(1), interval(1)],
         ("tracked", 0.7): [interval(4), interval(4), interval(40), interval(4), MISSING],
+        ("from scratch", 0.0): [*[MISSING] * 4, interval(-7)],
     }
     index = pd.MultiIndex.from_tuples(list(rows), names=["policy", "λ"])
     summary = pd.DataFrame(list(rows.values()), index, METRICS, dtype=object)
@@ -44,16 +45,20 @@ def test_a_panel_for_each_metric(figure):
     assert {axes.get_xlabel() for axes in figure.axes} == {"λ"}
 
 
-def test_lines_of_mll_and_of_fine_tuning_alone_over_which_a_gain_is_zero(figure):
+def test_lines_of_controls_and_of_fine_tuning_alone_over_which_a_gain_is_zero(figure):
     levels = [
-        {line.get_label(): line.get_ydata()[0] for line in axes.lines[-2:]}
+        {
+            line.get_label(): line.get_ydata()[0]
+            for line in axes.lines
+            if line.get_label() in ("MLL", "fine-tuned λ=0", "from scratch")
+        }
         for axes in figure.axes[1:]
     ]
     assert levels == [
         {"MLL": -0.5, "fine-tuned λ=0": -0.3},
         {"MLL": 0.2, "fine-tuned λ=0": 0.1},
         {"MLL": 1.5, "fine-tuned λ=0": 0},
-        {"MLL": 1, "fine-tuned λ=0": 0},
+        {"MLL": 1, "fine-tuned λ=0": 0, "from scratch": -7},
     ]
 
 
@@ -74,5 +79,7 @@ def test_a_cross_where_it_collapsed(figure):
     for axes in figure.axes[1:]:
         crosses = [line for line in axes.lines if line.get_marker() == "x"]
         assert [list(line.get_xdata()) for line in crosses] == [[0.7], []]
-    legend = figure.axes[1].get_legend()
-    assert [text.get_text() for text in legend.get_texts()].count("collapsed") == 1
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *("collapsed", "MLL", "fine-tuned λ=0", "from scratch", "MCMI fixed", "MCMI tracked")
+    ]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from made_up_board import MEASURED, NOT_MEASURED, TRACKED
+from made_up_board import MEASURED, NOT_MEASURED, TRACKED, exploratory
 from made_up_board import board as made_up_board
 
 from mcmi_core.report.scoreboard import markdown_scoreboard, readable_scoreboard
@@ -23,22 +23,23 @@ def test_every_row_says_what_its_verdict_depends_on(board):
     assert table.index.names == ["claim", "paper", "tier"]
     assert table.index[1] == ("P(y|x) is better", "+3", "truth known")
     assert table.iloc[0].to_dict() == {
+        "finding, true if the difference is positive": "its student beats the other",
         "data": "oracle",
         "networks": "big → small",
         "recipe": "student 6 epochs",
         "method": "MCMI fixed λ=0.25",
         "control": "fine-tuned λ=0",
-        "n": "5",
+        "n": "5 / 4",
         "replicate varies": "data and weights",
         "difference [95 %]": "+1.00 [+0.50, +1.50] points",
         "against MLL [95 %]": "+2.00 [-0.25, +4.25] points",
-        "verdict": "holds against λ=0 only",
+        "verdict": "holds; against MLL open",
         "notebook": "08_few_shot",
     }
     assert list(table.method[:2]) == ["MCMI fixed λ=0.25", "MCMI tracked λ=0.7"]
     without_mcmi = table.iloc[5]
     assert without_mcmi["difference [95 %]"] == "+0.125 [+0.062, +0.188] nats"
-    assert without_mcmi["against MLL [95 %]"] == "–"
+    assert (without_mcmi["against MLL [95 %]"], without_mcmi["n"]) == ("–", "5")
 
 
 def test_what_is_not_measured_is_said(board):
@@ -49,38 +50,41 @@ def test_what_is_not_measured_is_said(board):
 
 
 def test_one_line_per_claim_in_markdown_with_a_column_per_tier(board):
-    head, rule, first, second, blank, count = markdown_scoreboard(board).splitlines()
+    head, rule, first, second, blank, count = markdown_scoreboard(board, exploratory()).splitlines()
     assert head == "| claim | paper | truth known | photographs, CPU |"
     assert rule.count("|") == first.replace("\\|", "").count("|") == second.count("|") == 5
     known = (
-        "fixed λ=0.25: **holds against λ=0 only** +1.0 [+0.5, +1.5]<br>"
-        "tracked λ=0.7: **opposite** -4.0 [-6.0, -2.0]"
+        "fixed λ=0.25: **holds; against MLL open** +1.0 [+0.5, +1.5], n=5 / 4<br>"
+        "tracked λ=0.7: **opposite** -4.0 [-6.0, -2.0], n=5 / 4"
     )
     photographs = (
-        "cifar10-jpeg, fixed λ=0.25: **holds against λ=0 only** +1.0 [+0.5, +1.5]<br>"
-        "cats, dogs, fixed λ=0.25: **open** +1.0 [+0.5, +1.5]"
+        "cifar10-jpeg, fixed λ=0.25: **holds; against MLL open** +1.0 [+0.5, +1.5], n=5 / 4<br>"
+        "cats, dogs, fixed λ=0.25: **open** +1.0 [+0.5, +1.5], n=5 / 4"
     )
     statement = "P(y\\|x) is better ([08](notebooks/08_few_shot.ipynb))"
     assert first == f"| {statement} | +3 | {known} | {photographs} |"
     assert second == (
         "| CMI falls ([02](notebooks/02_mll_training_dynamics.ipynb)) | Figure 2 | – | "
-        "epoch 5: **holds** +0.12 [+0.06, +0.19] nats |"
+        "epoch 5: **holds** +0.12 [+0.06, +0.19] nats, n=5 |"
     )
     assert blank == ""
     assert count == (
-        "5 primary comparisons: 2 holds against λ=0 only, 1 opposite, 1 open, 1 holds. Unless a "
-        "claim names another, MCMI's control is the same teacher, fine-tuned as long without CMI "
-        "(λ = 0)."
+        "5 primary comparisons: 2 holds; against MLL open, 1 opposite, 1 open, 1 holds. 50 "
+        "exploratory comparisons by the same experiments: 10 exclude zero, 3 after Holm's "
+        "adjustment for the number in each. Unless a claim names another, MCMI's control is the "
+        'same teacher, fine-tuned as long without CMI (λ = 0); "MLL" in a verdict is the '
+        "difference to the MLL teacher."
     )
 
 
 def test_a_method_without_one_lambda():
     several = MEASURED | {"treatment": "MCMI fixed, λ per pair", "lam": float("nan")}
-    text = markdown_scoreboard(pd.DataFrame([several, TRACKED]))
-    assert "fixed, λ per pair: **holds against λ=0 only**" in text
+    text = markdown_scoreboard(pd.DataFrame([several, TRACKED]), exploratory())
+    assert "fixed, λ per pair: **holds; against MLL open**" in text
 
 
 def test_a_board_on_which_nothing_is_measured():
     board = pd.DataFrame([NOT_MEASURED])
-    assert "| Figure 2 | – |\n\n0 primary comparisons. Unless" in markdown_scoreboard(board)
+    text = markdown_scoreboard(board, exploratory().iloc[:0])
+    assert "| Figure 2 | – |\n\n0 primary comparisons. 0 exploratory comparisons by" in text
     assert list(readable_scoreboard(board).verdict) == ["not measured"]

@@ -11,6 +11,7 @@ from mcmi_core.report.tables import (
     count_text,
     difference_text,
     interval_columns,
+    n_text,
     readable_findings,
 )
 
@@ -28,7 +29,9 @@ FINDING = Finding(
     treatment="MCMI tracked λ=0.7",
     control="fine-tuned λ=0",
     decides="few_shot",
+    decided_in=None,
     against_mll=Interval(2, 1, 3, 3),
+    negligible=1.0,
     profile="made up",
     tier="made up",
 )
@@ -45,10 +48,10 @@ def test_a_finding_is_one_row_of_text():
     assert table.index.name == "claim, true if the difference is positive"
     assert table.loc["MCMI's student beats the other"].to_dict() == {
         "difference [95 %]": "+1.23 [-0.50, +2.97] points",
-        "n": 3,
+        "n": "3",
         "control": "fine-tuned λ=0",
         "against MLL [95 %]": "+2.00 [+1.00, +3.00] points",
-        "verdict": "no more than fine-tuning",
+        "verdict": "open; better than MLL",
         "kind": "primary: few_shot",
     }
 
@@ -56,10 +59,24 @@ def test_a_finding_is_one_row_of_text():
 def test_exploratory_findings_are_adjusted_for_their_number():
     several = [exploratory(BARELY, "a"), FINDING, exploratory(BARELY, "b"), exploratory(CLEARLY)]
     table = readable_findings(several)
-    assert list(table.verdict) == ["open", "no more than fine-tuning", "open", "opposite"]
+    assert list(table.verdict) == ["open", "open; better than MLL", "open", "opposite"]
     assert list(table.kind) == ["exploratory", "primary: few_shot", *["exploratory"] * 2]
     assert list(table["against MLL [95 %]"]) == ["–", "+2.00 [+1.00, +3.00] points", "–", "–"]
     assert list(readable_findings([exploratory(BARELY)]).verdict) == ["holds"]
+
+
+def test_a_finding_may_be_decided_in_another_notebook():
+    elsewhere = replace(FINDING, decides=None, decided_in="08_few_shot", difference=BARELY)
+    table = readable_findings([elsewhere, *[exploratory(BARELY)] * 3])
+    assert list(table.kind) == ["decided in 08", *["exploratory"] * 3]
+    assert list(table.verdict) == ["holds", *["open"] * 3]
+
+
+def test_the_difference_to_mll_has_its_own_n():
+    findings = [replace(FINDING, against_mll=Interval(2, 1, 3, n)) for n in (3, 2)]
+    assert list(readable_findings(findings).n) == ["3", "3 / 2"]
+    assert [n_text(5.0), n_text(5.0, 4.0), n_text(5.0, 5.0)] == ["5", "5 / 4", "5"]
+    assert n_text(5.0, float("nan")) == "5"
 
 
 def test_no_finding_is_an_empty_table():
@@ -93,6 +110,11 @@ def test_differences_have_the_decimals_of_their_unit(unit, text):
             [FINDING] * 2
             + [exploratory(each) for each in (BARELY, CLEARLY, Interval(0, -1, 1, 5))],
             "2 primary comparisons, 3 exploratory: 2 exclude zero, 1 after Holm's adjustment",
+        ),
+        (
+            [replace(FINDING, decides=None, decided_in="08_few_shot"), exploratory(BARELY)],
+            "0 primary comparisons, 1 decided in other notebooks, 1 exploratory: 1 exclude zero, "
+            "1 after Holm's adjustment",
         ),
     ],
 )

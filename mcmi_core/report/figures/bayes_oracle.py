@@ -12,7 +12,7 @@ def draw_bayes_oracle(distance: pd.Series, gain: pd.DataFrame) -> Figure:
 
     Args:
         distance: mean KL(P* ‖ teacher) on training inputs, nats: an interval by label.
-        gain: of the students above MLL's, points: intervals by label, a column per fraction.
+        gain: of the students over that of λ = 0, points: intervals by label, a column per fraction.
     """
     count = 1 + len(gain.columns)
     figure, panels = plt.subplots(1, count, figsize=(13 / 3 * count, 3.4))
@@ -21,5 +21,5 @@ def draw_bayes_oracle(distance: pd.Series, gain: pd.DataFrame) -> Figure:
     for axes, (fraction, intervals) in zip(panels[1:], gain.items(), strict=True):
         plot_methods(axes, intervals.dropna())
         axes.axvline(0, color="0.4", linestyle="--")
-        axes.set(title=f"Student, {fraction:.0%} of the data", xlabel="gain over MLL's, points")
+        axes.set(title=f"Student, {fraction:.0%} of the data", xlabel="gain over λ = 0, points")
     return figure

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.lambda_and_centroids import UNTREATED
+from mcmi_core.experiments.pair import FROM_SCRATCH
 from mcmi_core.report.plots import method_style, plot_intervals
 
 _TITLES = {
@@ -18,7 +19,7 @@ _TITLES = {
 }
 _CROSS_HEIGHTS = {"fixed": 0.02, "tracked": 0.08}
 """Of a panel: where a policy's crosses lie, so that they do not hide each other."""
-_CONTROLS = {"MLL": "--", UNTREATED: ":"}
+_CONTROLS = {"MLL": "--", UNTREATED: ":", FROM_SCRATCH: "-."}
 """Rows that are the same at every λ, and the line that shows their level."""
 
 
@@ -41,7 +42,8 @@ def draw_lambda_and_centroids(summary: pd.DataFrame, collapsed: pd.DataFrame) ->
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("λ")
     first.legend(fontsize="small")
-    others[0].legend(fontsize="small")
+    names = others[-1].get_legend_handles_labels()  # the only panel that has them all
+    figure.legend(*names, loc="outside right upper", fontsize="small")
     return figure
 
 
@@ -62,10 +64,10 @@ def _draw_policies(axes: Axes, column: pd.Series, collapsed: pd.DataFrame) -> No
 
 
 def _draw_controls(axes: Axes, column: pd.Series) -> None:
-    """Levels of MLL and of fine-tuning alone; of a gain, over the latter, zero."""
+    """Levels of MLL, of fine-tuning alone (of a gain, over it, zero), and of no teacher."""
     for policy, line in _CONTROLS.items():
         own = [level for level in column.get(policy, []) if isinstance(level, Interval)]
         if policy == UNTREATED or own:
             level = own[0].mean if own else 0
-            name = "fine-tuned λ=0" if policy == UNTREATED else "MLL"
+            name = "fine-tuned λ=0" if policy == UNTREATED else policy
             axes.axhline(level, color="0.4", linestyle=line, label=name)

@@ -8,16 +8,16 @@ from mcmi_core.report.plots import plot_bars_and_curve
 
 
 def draw_temperature_and_cmi(cmi: pd.Series, accuracy: pd.Series) -> Figure:
-    """One panel per pair that has accuracies.
+    """One panel per pair that has accuracies; an empty one if none has.
 
     Args:
         cmi: the teacher's, nats: an interval by ``pair`` and ``temperature``.
         accuracy: the student's, percent, likewise.
     """
     pairs = accuracy.index.unique("pair")
-    size = (4.4 * len(pairs), 3.6)
-    figure, panels = plt.subplots(1, len(pairs), figsize=size, squeeze=False)
-    for axes, pair in zip(panels[0], pairs, strict=True):
+    columns = max(len(pairs), 1)
+    figure, panels = plt.subplots(1, columns, figsize=(4.4 * columns, 3.6), squeeze=False)
+    for axes, pair in zip(panels[0], pairs, strict=False):
         plot_bars_and_curve(axes, accuracy[pair], cmi[pair])
         axes.set_title(pair.replace(" on ", "\n"), fontsize="small")
     return figure
