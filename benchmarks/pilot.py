@@ -110,8 +110,15 @@ def choose_lambda(pair: Pair, store: Store, train: Callable[[list[Run]], None]) 
     write_table(
         "pilot_lambda",
         "Pilot: λ of our variant",
-        ("teacher", "train accuracy, %", "train CMI", "held-out accuracy, %", "held-out LL")
-        + ("raised at the start, %", "at the end, %"),
+        (
+            "teacher",
+            "train accuracy, %",
+            "train CMI",
+            "held-out accuracy, %",
+            "held-out LL",
+            "raised at the start, %",
+            "at the end, %",
+        ),
         [(name, *(f"{v:.3f}" for v in row), *raised[name]) for name, row in means.items()],
         note=f"{pair.teacher} on {pair.data}, {pair.recipe_text}; nats, means of seeds {SEEDS}. "
         "Raised: training images on which MCMI, with that λ, raises a wrong class; by the outputs "

@@ -196,18 +196,20 @@ def exploratory(sources: Sequence[tuple[Iterable[Experiment], Lab]]) -> pd.DataF
 
     Returns:
         One row for each experiment that has records, in order of appearance: ``notebook``,
-        ``profile``, and the columns of
+        ``profile``, ``data`` (of its findings), and the columns of
         :func:`~mcmi_core.experiments.finding.exploratory_counts`.
     """
     rows = []
     for experiments, lab in sources:
         for experiment in experiments:
-            about = {"notebook": experiment.name, "profile": lab.profile}
             try:
-                rows.append(about | exploratory_counts(experiment.findings(lab)))
+                findings = experiment.findings(lab)
             except NotMeasured:
                 continue
-    return pd.DataFrame(rows, columns=["notebook", "profile", *exploratory_counts([])])
+            about = {"notebook": experiment.name, "profile": lab.profile}
+            about["data"] = "; ".join(dict.fromkeys(each.data for each in findings))
+            rows.append(about | exploratory_counts(findings))
+    return pd.DataFrame(rows, columns=["notebook", "profile", "data", *exploratory_counts([])])
 
 
 def counted(board: pd.DataFrame) -> str:
@@ -217,7 +219,7 @@ def counted(board: pd.DataFrame) -> str:
         board: of :func:`scoreboard`.
     """
     comparisons = _different(board)
-    words = [f"{number} {word}" for word, number in comparisons.verdict.value_counts().items()]
+    words = [f"{number} “{word}”" for word, number in comparisons.verdict.value_counts().items()]
     text = f"{len(comparisons)} primary comparison{'' if len(comparisons) == 1 else 's'}"
     if twice := (board.verdict != NOT_MEASURED).sum() - len(comparisons):
         text += f" ({twice} of them for two claims, counted once)"

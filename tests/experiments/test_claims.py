@@ -191,10 +191,11 @@ def test_the_same_numbers_for_two_claims_count_once(two_claims):
     board = scoreboard(sources)
     assert list(board.key[board.verdict == "holds"]) == ["first", "second", "second"]
     assert (
-        counted(board) == "2 primary comparisons (1 of them for two claims, counted once): 2 holds"
+        counted(board)
+        == "2 primary comparisons (1 of them for two claims, counted once): 2 “holds”"
     )
     assert verdicts_by_tier(board)["holds"].tolist() == [1, 1]
-    assert counted(board_of(one)) == "1 primary comparison: 1 holds"
+    assert counted(board_of(one)) == "1 primary comparison: 1 “holds”"
 
 
 def test_exploratory_comparisons_of_all_experiments_are_counted(two_claims):
@@ -209,6 +210,7 @@ def test_exploratory_comparisons_of_all_experiments_are_counted(two_claims):
     assert made.to_dict("list") == {
         "notebook": ["12_b", "13_c"],
         "profile": ["cpu", "gpu"],
+        "data": ["oracle", "oracle"],
         "exploratory": [3, 1],
         "exclude_zero": [2, 1],
         "after_holm": [2, 1],
@@ -225,7 +227,7 @@ def test_exploratory_comparisons_of_all_experiments_are_counted(two_claims):
 def test_verdicts_are_counted(two_claims):
     known = [found(each, centroids=c) for each in (ABOVE, BELOW) for c in ("fixed", "tracked")]
     board = board_of(*known, found(ACROSS, pair=FIXED_DATA), found(ABOVE, pair=FIXED_DATA))
-    assert counted(board) == "6 primary comparisons: 3 holds, 2 opposite, 1 open"
+    assert counted(board) == "6 primary comparisons: 3 “holds”, 2 “opposite”, 1 “open”"
     table = verdicts_by_tier(board)
     assert list(table.columns) == ["holds", "opposite", "open"]  # the most frequent first
     assert table.to_dict("index") == {

@@ -85,6 +85,9 @@ def board() -> pd.DataFrame:
 
 def exploratory() -> pd.DataFrame:
     """How many comparisons were made beside."""
-    columns = ["notebook", "profile", "exploratory", "exclude_zero", "after_holm"]
-    rows = [("08_few_shot", "cpu", 20, 6, 3), ("09_lambda_and_centroids", "cpu", 30, 4, 0)]
+    columns = ["notebook", "profile", "data", "exploratory", "exclude_zero", "after_holm"]
+    rows = [
+        ("08_few_shot", "cpu", "oracle", 20, 6, 3),
+        ("09_lambda_and_centroids", "cpu", "oracle", 30, 4, 0),
+    ]
     return pd.DataFrame(rows, columns=columns)

@@ -69,7 +69,7 @@ def test_one_line_per_claim_in_markdown_with_a_column_per_tier(board):
     )
     assert blank == ""
     assert count == (
-        "5 primary comparisons: 2 holds; against MLL open, 1 opposite, 1 open, 1 holds. 50 "
+        "5 primary comparisons: 2 “holds; against MLL open”, 1 “opposite”, 1 “open”, 1 “holds”. 50 "
         "exploratory comparisons by the same experiments: 10 exclude zero, 3 after Holm's "
         "adjustment for the number in each. Unless a claim names another, MCMI's control is the "
         'same teacher, fine-tuned as long without CMI (λ = 0); "MLL" in a verdict is the '
