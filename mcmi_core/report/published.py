@@ -8,6 +8,7 @@ from mcmi_core.base.files import write_atomically
 from mcmi_core.base.tensor_files import write_tensors
 from mcmi_core.data import load_dataset
 from mcmi_core.experiments.pair import Pair
+from mcmi_core.models import create_model
 from mcmi_core.runs.config import Teacher
 from mcmi_core.runs.store import Store
 
@@ -91,12 +92,12 @@ def publish_teachers(pair: Pair, seed: int, title: str, store: Store, folder: Pa
                 "record": f"`{teacher.id}`",
             }
         )
-    parameters = sum(value.numel() for name, value in weights.items() if "running" not in name)
+    parameters = sum(p.numel() for p in create_model(pair.teacher, **size).parameters())
     mean, std = (", ".join(f"{v:.4f}" for v in values) for values in (dataset.mean, dataset.std))
     pixels = f"{dataset.image_size}×{dataset.image_size} pixels"
     facts = {
         "data": f"`{pair.data}`: {dataset.num_classes} classes, {', '.join(dataset.class_names)}",
-        "network": f"`{pair.teacher}`, {parameters:,} numbers",
+        "network": f"`{pair.teacher}`, {parameters:,} parameters",
         "recipe": f"{pair.recipe_text}; the rest is in the records",
         "seed": str(seed),
         "input": f"images of {pixels}, scaled to [0, 1], less ({mean}), divided by ({std})",
@@ -105,7 +106,7 @@ def publish_teachers(pair: Pair, seed: int, title: str, store: Store, folder: Pa
     }
     card = CARD.format(
         teachers=_markdown(pd.DataFrame(rows)),
-        facts=_markdown(pd.Series(facts).rename_axis("what").reset_index(name="")),
+        facts=_markdown(pd.DataFrame(facts.items(), columns=["about", "what"])),
         first=files[0].stem,
     )
     write_atomically(folder / "README.md", card)

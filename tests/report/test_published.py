@@ -14,6 +14,7 @@ from mcmi_core.experiments.pair import Pair
 from mcmi_core.models import pretrained
 from mcmi_core.report.published import publish_teachers
 from mcmi_core.runs.execute import execute
+from mcmi_core.runs.records import read_record
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import load_model
 from mcmi_core.training.recipe import Recipe
@@ -114,3 +115,18 @@ def test_hub_loads_it_from_a_clone():
     model = torch.hub.load(str(PROJECT), "teacher", name, source="local")
     for key, value in pretrained.load_pretrained(name).state_dict().items():
         assert torch.equal(model.state_dict()[key], value)
+
+
+def test_the_committed_card_is_that_of_the_committed_records(monkeypatch):
+    folder = PROJECT / "weights"
+    monkeypatch.setattr(pretrained, "WEIGHTS", folder)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert len(pretrained.list_pretrained()) == len(KINDS)
+    for name in pretrained.list_pretrained():
+        assert pretrained.load_pretrained(name)(torch.zeros(1, 3, 16, 16)).isfinite().all()
+        run = pretrained.describe_pretrained(name)["run"]
+        metrics = read_record(PROJECT / "records" / "cpu" / f"{run}.json").metrics
+        numbers = [f"{metrics[split]['accuracy_percent']:.1f}" for split in ("train", "test")]
+        numbers += [f"{metrics['train'][metric]:.3f}" for metric in ("ll_nats", "cmi_nats")]
+        [line] = [line for line in card.splitlines() if line.startswith(f"| `{name}`")]
+        assert re.split(r" *\| *", line)[3:8] == [*numbers, f"`{run}`"]
