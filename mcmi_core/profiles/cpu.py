@@ -56,10 +56,10 @@ CPU = Profile(
             seeds=ORACLE_SEEDS,
         ),
         experiments.Cifar100Distillation(
-            pairs=(IMAGE_ORACLE,), frameworks=FRAMEWORKS, seeds=ORACLE_SEEDS[:5]
+            pairs=(IMAGE_ORACLE,), frameworks=FRAMEWORKS, seeds=ORACLE_SEEDS
         ),
         experiments.ImagenetDistillation(
-            pairs=(TWENTY_CLASSES,), frameworks=("kd", "dkd"), seeds=ORACLE_SEEDS[:5]
+            pairs=(TWENTY_CLASSES,), frameworks=("kd", "dkd"), seeds=ORACLE_SEEDS
         ),
         experiments.FewShot(fractions=FEW_AND_ALL, **TRUTH_KNOWN),
         experiments.LambdaAndCentroids(lambdas=LAMBDAS, **TRUTH_KNOWN),

@@ -55,7 +55,7 @@ class Profile:
         Raises:
             CompanionError: there is no experiment of that name.
         """
-        known = [getattr(experiments, kind).name for kind in experiments.__all__]
+        known = sorted(getattr(experiments, kind).name for kind in experiments.__all__)
         if name not in known:
             raise CompanionError(f"unknown experiment {name!r}; choose from {', '.join(known)}")
         return [experiment for experiment in self.experiments if experiment.name == name]
