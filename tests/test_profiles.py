@@ -242,6 +242,15 @@ def test_experiments_are_opened_with_the_records_of_their_profile():
     assert str(lab) == "profile paper: replaying records"
 
 
+def test_an_experiment_that_a_profile_leaves_out_is_not_measured(monkeypatch, capsys):
+    smaller = replace(get_profile("smoke"), experiments=())
+    monkeypatch.setitem(PROFILES, "smoke", smaller)
+    experiments, _ = open_experiments("00_quickstart", "smoke")
+    assert experiments == []
+    said = "00_quickstart: not measured, profile 'smoke' leaves it out\n"
+    assert capsys.readouterr().out == said
+
+
 def test_an_experiment_may_be_asked_on_several_data_sets():
     experiments, _ = open_experiments("02_mll_training_dynamics", "cpu")
     titles = [experiment.pairs[0].data_title for experiment in experiments]

@@ -42,6 +42,8 @@ def open_experiments(name: str, profile: str, train: bool = False) -> tuple[list
     """
     settings = get_profile(profile)
     found, lab = settings.named(name), settings.lab(train)
+    if not found:
+        print(f"{name}: not measured, profile {profile!r} leaves it out")
     for experiment in found:
         lab.ensure(experiment.runs(), experiment.workers)
     return found, lab

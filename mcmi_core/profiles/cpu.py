@@ -1,8 +1,7 @@
 """Evidence that any CPU can make: data whose truth is known, and small photographs.
 
-What decides, and how each setting was chosen before a student was trained: docs/protocol.md. It
-has more than this: CRD, and students on photographs, are being trained, and are added when they are
-done.
+What decides, and how each setting was chosen before a student was trained: docs/protocol.md. Its CRD,
+few labels and students on photographs are still being trained: they are added when they are done.
 """
 
 from dataclasses import replace
@@ -10,7 +9,6 @@ from dataclasses import replace
 from mcmi_core import experiments
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
 from mcmi_core.experiments.small_pairs import (
-    BINARY_ORACLE,
     IMAGE_ORACLE,
     ORACLE,
     ORACLE_SEEDS,
@@ -64,9 +62,6 @@ CPU = Profile(
         experiments.FewShot(fractions=FEW_AND_ALL, **TRUTH_KNOWN),
         experiments.LambdaAndCentroids(lambdas=LAMBDAS, **TRUTH_KNOWN),
         experiments.Alternatives(stops=(10, 25), **SOFTER, **TRUTH_KNOWN),
-        experiments.SemiSupervisedAndBinary(
-            binary_pair=BINARY_ORACLE, binary_seeds=ORACLE_SEEDS, **TRUTH_KNOWN
-        ),
         experiments.BayesOracle(**TRUTH_KNOWN),
         experiments.Proposition1(**TRUTH_KNOWN),
     ),
