@@ -1,7 +1,7 @@
 """Evidence that any CPU can make: data whose truth is known, and small photographs.
 
-What decides, and how each setting was chosen before a student was trained: docs/protocol.md. CRD, few
-labels and students on photographs are still being trained: they are added when they are done.
+What decides, and how each setting was chosen before a student was trained: docs/protocol.md. CRD,
+few labels and students on photographs are still being trained, and are added when they are done.
 """
 
 from dataclasses import replace
