@@ -18,13 +18,12 @@ from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import FROM_SCRATCH, Pair, name_from_scratch
 from mcmi_core.experiments.teachers_and_gains import closeness_predicts, correlations
-from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher
+from mcmi_core.runs.config import UNTREATED, BayesTeacher, Measurement, Run, Student, Teacher
 
 KD_TEMPERATURE = 4
 """Customary, and that of every student here but those of the family ``temperature``."""
 MCMI = {"fixed": "MCMI fixed", "tracked": "MCMI tracked"}
 """Families: the paper's method, and our variant."""
-UNTREATED = "fine-tuned λ=0"
 EARLY_STOPPING = "early stopping"
 TRUTH = "true BCPD"
 FAMILIES = {"label_smoothing": "label smoothing", "entropy": "entropy bonus"}

@@ -7,13 +7,14 @@ import pandas as pd
 
 from mcmi_core.base.statistics import Interval, paired_difference
 from mcmi_core.experiments.outcomes import outcome
+from mcmi_core.runs.config import UNTREATED
 
 SETTING = ["pair", "framework"]
 """Columns that make a row of the table."""
 
 KINDS = {
     "mll": "MLL",
-    "untreated": "fine-tuned λ=0",
+    "untreated": UNTREATED,
     "fixed": "MCMI fixed",
     "tracked": "MCMI tracked",
 }

@@ -6,22 +6,25 @@ No verdict rests on it: trainings are too short and seeds too few. Evidence is `
 from dataclasses import replace
 
 from mcmi_core import experiments
+from mcmi_core.experiments import small_pairs
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
 from mcmi_core.profiles.profile import Profile
 from mcmi_core.training.recipe import Recipe
 
-ORACLE = Pair(
-    data="oracle",
-    teacher="mlp:width=512",
-    student="mlp:width=32",
-    lam=0.25,
-    tracked_lam=0.7,
+ORACLE = replace(
+    small_pairs.ORACLE,
     recipe=Recipe(evaluate_every=10).shortened(20),
     fine_tuning=Recipe(epochs=8, schedule="cosine", evaluate_every=8),
-    resample=True,
 )
-"""Synthetic data with a known posterior; small enough for any machine."""
+BINARY_ORACLE = replace(ORACLE, data=small_pairs.BINARY_ORACLE.data)
+
+IMAGE_ORACLE = replace(
+    small_pairs.IMAGE_ORACLE,
+    recipe=Recipe(evaluate_every=10).shortened(10),
+    fine_tuning=Recipe(epochs=4, schedule="cosine", evaluate_every=4),
+)
+TWENTY_CLASSES = replace(IMAGE_ORACLE, data=small_pairs.TWENTY_CLASSES.data)
 
 DIGITS = Pair(
     data="digits",
@@ -33,30 +36,6 @@ DIGITS = Pair(
     fine_tuning=Recipe(epochs=4, schedule="cosine", evaluate_every=4),
 )
 """Real 8x8 images that come with scikit-learn."""
-
-IMAGE_ORACLE = Pair(
-    data="oracle:images=True,dimension=64,train_size=800,test_size=1000",
-    teacher="resnet14",
-    student="resnet8",
-    lam=0.25,
-    tracked_lam=0.7,
-    recipe=Recipe(evaluate_every=10).shortened(10),
-    fine_tuning=Recipe(epochs=4, schedule="cosine", evaluate_every=4),
-    student_recipe=Recipe(evaluate_every=3).shortened(6),
-    resample=True,
-)
-"""The oracle's vectors as images of 8x8 pixels, for networks with maps."""
-
-TWENTY_CLASSES = replace(
-    IMAGE_ORACLE,
-    data="oracle:classes=20,images=True,dimension=64,train_size=800,test_size=1000,separation=3",
-)
-"""As many classes as top-5 accuracy needs to say something."""
-
-BINARY_ORACLE = replace(
-    ORACLE, data="oracle:classes=2,separation=1.2,train_size=2000,test_size=2000"
-)
-"""Two Gaussians that overlap about as much as the ten: even P* errs on a fifth of the samples."""
 
 SEEDS = (0, 1)
 

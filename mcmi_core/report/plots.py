@@ -208,27 +208,6 @@ def plot_map(axes: Axes, picture: str, heat: list[list[float]] | None = None) ->
     axes.grid(False)
 
 
-def plot_gains(axes: Axes, comparison: pd.DataFrame, *, label: str) -> None:
-    """Draw the gain of every framework, frameworks from top to bottom; a cross where there is none.
-
-    Args:
-        axes: where; the horizontal axis carries the gain, a line marks zero.
-        comparison: one pair's rows of :func:`~mcmi_core.experiments.comparison.compare_teachers`.
-        label: of the MCMI teachers, for colour and marker.
-    """
-    positions = range(len(comparison))
-    half = comparison.gain_high - comparison.gain_mean
-    style = method_style(label)
-    axes.axvline(0, color="0.4", linestyle="--")
-    axes.errorbar(comparison.gain_mean, positions, xerr=half, linestyle="", capsize=3, **style)
-    missing = [at for at in positions if pd.isna(comparison.gain_mean.iloc[at])]
-    if missing:
-        axes.plot([0] * len(missing), missing, "x", color="black", label="no result")
-        axes.legend(fontsize="small")
-    axes.set_yticks(positions, comparison.framework)
-    axes.set_ylim(len(comparison) - 0.5, -0.5)
-
-
 def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, note: str) -> None:
     """Save a figure as ``NAME.pdf`` and ``NAME.png`` and what it plots as ``NAME.csv``.
 

@@ -27,6 +27,9 @@ from mcmi_core.training.recipe import Config, Recipe
 if TYPE_CHECKING:
     from mcmi_core.data.split import Split
 
+UNTREATED = "fine-tuned λ=0"
+"""Label of MCMI's control: the same fine-tuning without CMI, where no centroid matters."""
+
 RUN_FORMAT = 1
 """Raised when the meaning of a configuration changes, so that no old result answers for it."""
 
@@ -153,7 +156,7 @@ class Teacher(_TrainedRun):
     def label(self) -> str:
         """Short name for tables and legends: ``MLL``, ``MCMI fixed λ=0.25``, ``mse``.
 
-        With λ = 0, where CMI does not matter and hence no centroid: ``fine-tuned λ=0``.
+        With λ = 0 it is :data:`UNTREATED`.
         """
         if self.objective.name == "mll":
             return "MLL"
@@ -161,7 +164,7 @@ class Teacher(_TrainedRun):
             return str(self.objective)
         options = self.objective.options
         if options["lam"] == 0:
-            return "fine-tuned λ=0"
+            return UNTREATED
         return f"MCMI {options['centroids']} λ={options['lam']:g}"
 
     def _method(self) -> list[str]:

@@ -178,21 +178,3 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path / "file"))
     with pytest.raises(StoreError, match="cannot write"):
         plots.save_table(pd.DataFrame({"a": [1]}), "t")
-
-
-def test_gains_are_points_with_intervals_and_missing_ones_crosses(axes):
-    table = pd.DataFrame(
-        {
-            "framework": ["kd", "at"],
-            "gain_mean": [2.0, np.nan],
-            "gain_low": [1.0, np.nan],
-            "gain_high": [3.0, np.nan],
-        }
-    )
-    plots.plot_gains(axes, table, label="MCMI fixed")
-    points, _, (bars,) = axes.containers[0]
-    assert points.get_xydata()[0].tolist() == [2, 0]
-    assert bars.get_segments()[0][:, 0].tolist() == [1, 3]
-    crosses = [line for line in axes.lines if line.get_marker() == "x"]
-    assert crosses[0].get_xydata().tolist() == [[0, 1]]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["kd", "at"]
