@@ -21,13 +21,14 @@ from mcmi_core.base.paths import output_root
 
 _PALETTE = sns.color_palette("colorblind")
 _BLUE, _RED = _PALETTE[0], _PALETTE[3]
+# Two colours of their own: the palette's yellow and pink are too pale for points on white.
 _METHODS = {
     "MLL": (_PALETTE[7], "o"),
-    "fine-tuned": (_PALETTE[8], "p"),
+    "fine-tuned": ("#857a00", "p"),
     "MCMI fixed": (_PALETTE[0], "s"),
     "MCMI tracked": (_PALETTE[1], "^"),
     "true BCPD": (_PALETTE[2], "D"),
-    "from scratch": (_PALETTE[6], "h"),
+    "from scratch": ("#5b2a86", "h"),
     "temperature": (_PALETTE[3], "v"),
     "label smoothing": (_PALETTE[4], "P"),
     "entropy bonus": (_PALETTE[9], "X"),

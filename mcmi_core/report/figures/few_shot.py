@@ -19,7 +19,7 @@ def draw_few_shot(accuracy: pd.Series, authors: pd.Series, *, ours_on: str) -> F
     """
     names = accuracy.index.unique("distiller")
     ticks = sorted({*accuracy.index.unique("fraction"), *authors.index.unique("fraction")})
-    size = (4.8 * len(names), 7)
+    size = (2.4 + 4.8 * len(names), 7)  # the legend stands beside the panels
     figure, panels = plt.subplots(2, len(names), figsize=size, sharex=True, squeeze=False)
     rows = (
         (accuracy, f"ours: {ours_on}"),
@@ -33,7 +33,7 @@ def draw_few_shot(accuracy: pd.Series, authors: pd.Series, *, ours_on: str) -> F
                 plot_intervals(axes, intervals, label=label)
             axes.set(title=f"{name.upper()}, {title}", xscale="log")
             axes.title.set_fontsize("small")
-            axes.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks])
+            axes.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks], fontsize="small")
             axes.set_xticks([], minor=True)
             methods |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         line[0].set_ylabel("Student's accuracy, %")
