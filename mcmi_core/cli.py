@@ -343,7 +343,7 @@ def sprint(
         Path | None, typer.Option(help="what an earlier sprint left, to go on from")
     ] = None,
     streams: Annotated[
-        int, typer.Option(min=0, help="runs at a time; 0: what was measured to be fastest")
+        int, typer.Option(min=0, help="runs at a time; 0: measure first what is fastest")
     ] = 0,
 ) -> None:
     """Use a GPU that is there for minutes: check it, measure it, train, and pack up.

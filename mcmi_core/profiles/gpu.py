@@ -38,15 +38,20 @@ TINY_IMAGENET = Pair(
 """A stand-in for CIFAR-100 of the same size and shape, for machines without its download."""
 
 CIFAR10_JPEG = Pair(
-    data="imagefolder:folder=cifar10-jpeg",
+    data="imagefolder:folder=cifar10-jpeg,images_per_class=500",
     teacher="resnet56",
     student="resnet20",
     lam=0.25,
     tracked_lam=0.7,
-    recipe=RECIPE,
+    recipe=Recipe(precision="bf16", evaluate_every=0),
     fine_tuning=FINE_TUNING,
+    student_recipe=Recipe(precision="bf16", evaluate_every=60).shortened(60),
 )
-"""CIFAR-10 as a folder of JPEG files."""
+"""The first 500 training images of each class of CIFAR-10, as many as a class has in CIFAR-100.
+
+Teachers have the paper's 240 epochs: after 80, MLL's had 97 % training accuracy and 0.15 nats of
+CMI, further from one-hot than the paper's.
+"""
 
 GPU_PAIRS = (
     ("resnet56", "resnet20"),

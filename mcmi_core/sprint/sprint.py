@@ -27,7 +27,7 @@ from mcmi_core.runs.provenance import describe
 from mcmi_core.runs.store import Store
 from mcmi_core.sprint.check import check
 from mcmi_core.sprint.luggage import pack, unpack
-from mcmi_core.sprint.plan import PAIR, SEEDS, controls, decisive, further, wanted
+from mcmi_core.sprint.plan import PAIR, SEEDS, decisive, further, wanted
 from mcmi_core.training.lanes import Engine
 
 SECONDS_TO_PACK = 15
@@ -68,7 +68,7 @@ def sprint(
         minutes: in all.
         device: a GPU; or the CPU, to rehearse.
         resume: what an earlier sprint left; its measurements are not repeated on the same card.
-        streams: runs at a time; 0: what was measured to be fastest.
+        streams: runs at a time; 0: what is measured to be fastest.
         pair: networks, data and recipes.
         seeds: of all runs.
         say: told what happens, and when.
@@ -96,10 +96,10 @@ def sprint(
     _write(report, out)
     engine = _engine(checked)
     tell(f"checked: {checked.agrees.sum()} of {len(checked)} comparisons agree, engine {engine}")
-    speed = _speed(out, resume, device, end, report)
-    _write(report, out)
-    streams = streams or _fastest(speed)
-    tell(f"measured: {streams} streams")
+    if not streams:
+        streams = _fastest(_speed(out, resume, device, end, report))
+        _write(report, out)
+        tell(f"measured: {streams} streams")
 
     chosen, runs = [*decisive(pair, seeds), *further(pair, seeds)], wanted(pair, seeds)
     links = list({link.key: link for run in runs for link in run.chain()}.values())
@@ -111,7 +111,7 @@ def sprint(
         except (OutOfTime, RunsFailed) as stopped:
             tell(str(stopped))
             failure = stopped if isinstance(stopped, RunsFailed) else None
-    report["Results"] = _results(chosen, pair, seeds, store)
+    report["Results"] = _results(chosen, store)
     _write(report, out)
     done = sum(store.path(run.id).exists() for run in links)
     tell(f"packed: {done} of {len(links)} runs done")
@@ -236,7 +236,7 @@ class _Packer:
             pack(*self.arguments)
 
 
-def _results(chosen: list[Experiment], pair: Pair, seeds: tuple[int, ...], store: Store) -> str:
+def _results(chosen: list[Experiment], store: Store) -> str:
     """The findings of each experiment, over the seeds whose runs are all there."""
     lab, lines = Lab("sprint", store), []
     for experiment in chosen:
@@ -250,11 +250,6 @@ def _results(chosen: list[Experiment], pair: Pair, seeds: tuple[int, ...], store
             continue
         findings = replace(experiment, seeds=tuple(complete)).findings(lab)
         lines.append(_table(findings_table(findings).drop(columns="profile")))
-    lines.append("### Students without a teacher\n")
-    for name, runs in controls(pair, seeds).items():
-        records = [record for run in runs if (record := store.record(run))]
-        values = [r.metrics["test"]["accuracy_percent"] for r in records if r.status == "done"]
-        lines.append(f"{name}: test accuracy, % {', '.join(f'{v:.2f}' for v in values)}\n")
     return "\n".join(lines)
 
 
