@@ -16,8 +16,6 @@ from mcmi_core.experiments.small_pairs import BINARY_ORACLE, ORACLE, ORACLE_SEED
 from mcmi_core.profiles.paper import (
     ALTERNATIVE_OBJECTIVES,
     FRACTIONS,
-    FURTHER_ZERO_SHOT_TEACHERS,
-    OMITTED_SETS,
     RESNETS,
 )
 from mcmi_core.profiles.profile import Profile
@@ -79,16 +77,9 @@ GPU = Profile(
             temperatures=(1.0, 2.0, 4.0, 8.0, 16.0),
             seeds=SEEDS,
         ),
-        experiments.MllTrainingDynamics(
-            pairs=(TINY_IMAGENET, replace(TINY_IMAGENET, teacher="resnet20")), seeds=SEEDS
-        ),
+        experiments.MllTrainingDynamics(pairs=(CIFAR10_JPEG,), seeds=SEEDS),
         experiments.EigenCam(pair=TINY_IMAGENET, stage=3, seeds=SEEDS),
-        experiments.ZeroShot(
-            pair=CIFAR10_JPEG,
-            further=FURTHER_ZERO_SHOT_TEACHERS,
-            omitted_sets=OMITTED_SETS,
-            seeds=SEEDS,
-        ),
+        experiments.ZeroShot(pair=CIFAR10_JPEG, omitted_sets=((9,),), seeds=SEEDS),
         experiments.TeacherSize(
             pairs=tuple(
                 replace(TINY_IMAGENET, teacher=name, student="resnet8") for name in RESNETS
@@ -118,6 +109,7 @@ GPU = Profile(
             frameworks=IMAGENET_FRAMEWORKS,
             seeds=SEEDS,
         ),
+        experiments.FewShot(pair=CIFAR10_JPEG, fractions={"kd": (0.05, 1.0)}, seeds=SEEDS),
         experiments.FewShot(
             pair=TINY_IMAGENET,
             fractions={"kd": (*FRACTIONS, 1.0), "crd": FRACTIONS},

@@ -104,15 +104,18 @@ class Profile:
             say: told what became of an experiment's runs: ``04_zero_shot: 57 done, 1 collapsed``.
 
         Raises:
-            CompanionError, DataError: as :meth:`check`, before anything is trained.
+            CompanionError, DataError: as :meth:`check` of experiments that are not all trained,
+                before anything is.
             RunsFailed: some runs failed; all that could be trained without them are trained.
             OutOfTime: the deadline came first.
         """
         from mcmi_core.runs.execute import execute
+        from mcmi_core.runs.queue import Queue
         from mcmi_core.runs.store import Store
 
-        self.check(experiments)
         store, failures, runs_by_workers = Store(store_root()), [], defaultdict(list)
+        # What was trained elsewhere, as by a sprint, needs no GPU any more.
+        self.check([each for each in experiments if Queue(each.runs(), store).waiting])
         for experiment in experiments:
             runs_by_workers[experiment.workers or self.workers] += experiment.runs()
         for workers, runs in runs_by_workers.items():
