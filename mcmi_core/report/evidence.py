@@ -30,8 +30,8 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
     Args:
         profile: whose: a tier of evidence.
         only: names of notebooks, if not all: their records and figures are added to those of the
-            others, and from then on their stored outputs show this profile. Without it, outputs of
-            notebooks that show another tier of evidence stay.
+            others. Outputs of a notebook that shows another tier of evidence stay; which one that
+            is, its parameter ``profile`` says.
         deadline: when training stops, in seconds since 1970; the epochs under way are lost.
 
     Raises:
@@ -69,6 +69,7 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
             shutil.copytree(made, target, dirs_exist_ok=True)
     for path in executed:
         name = SHOWN if path.stem == CLAIMS else profile.name
-        if only or shown_profile(path.stem) == name or shown_profile(path.stem) not in TIERS:
+        shown = shown_profile(path.stem)
+        if shown == name or shown not in TIERS:
             store_outputs(path, name)
     write_atomically(README, with_results(README.read_text(encoding="utf-8")))
