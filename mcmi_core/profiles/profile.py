@@ -115,7 +115,8 @@ class Profile:
 
         store, failures, runs_by_workers = Store(store_root()), [], defaultdict(list)
         # What was trained elsewhere, as by a sprint, needs no GPU any more.
-        self.check([each for each in experiments if Queue(each.runs(), store).waiting])
+        if unfinished := [each for each in experiments if Queue(each.runs(), store).waiting]:
+            self.check(unfinished)
         for experiment in experiments:
             runs_by_workers[experiment.workers or self.workers] += experiment.runs()
         for workers, runs in runs_by_workers.items():
