@@ -251,6 +251,20 @@ def test_an_experiment_that_a_profile_leaves_out_is_not_measured(monkeypatch, ca
     assert capsys.readouterr().out == said
 
 
+@pytest.mark.parametrize(
+    ("name", "profile", "said"),
+    [
+        ("02_mll_training_dynamics", "cpu", "also measured: profile 'gpu'\n"),
+        ("02_mll_training_dynamics", "gpu", "also measured: profile 'cpu'\n"),
+        ("02_mll_training_dynamics", "smoke", ""),
+        ("12_bayes_oracle", "cpu", ""),
+    ],
+)
+def test_other_tiers_that_answer_are_named(name, profile, said, capsys):
+    open_experiments(name, profile)
+    assert capsys.readouterr().out == said
+
+
 def test_an_experiment_may_be_asked_on_several_data_sets():
     experiments, _ = open_experiments("02_mll_training_dynamics", "cpu")
     titles = [experiment.pairs[0].data_title for experiment in experiments]
@@ -377,6 +391,16 @@ def test_a_missing_gpu_is_said_at_once(name, monkeypatch):
     profile = get_profile(name)
     with pytest.raises(CompanionError, match=f"profile '{name}' needs a CUDA GPU"):
         profile.train(profile.experiments)
+
+
+def test_what_was_trained_elsewhere_needs_no_gpu(store, monkeypatch, tmp_path):
+    on(monkeypatch, "cpu")
+    here, elsewhere = (replace(profile_of(QUICKSTART), needs_gpu=gpu) for gpu in (True, False))
+    with pytest.raises(CompanionError, match="needs a CUDA GPU"):
+        here.train(here.experiments)
+    elsewhere.train(elsewhere.experiments)
+    here.train(here.experiments, records=tmp_path / "kept")
+    assert len(list((tmp_path / "kept" / "tiny").iterdir())) == 7
 
 
 def test_missing_data_is_said_at_once(monkeypatch, asked):

@@ -49,7 +49,7 @@ class MllTrainingDynamics(Experiment):
         return pd.concat(tables)
 
     def history(self, lab: Lab) -> pd.DataFrame:
-        """One row per ``teacher``, ``seed`` and ``epoch``; teachers that collapsed are left out.
+        """A row per ``teacher``, ``seed`` and evaluated ``epoch``; collapsed teachers are left out.
 
         ``train_ll_nats``, ``train_cmi_nats`` and ``train_accuracy_percent`` are on the training
         split, in eval mode.
@@ -59,7 +59,7 @@ class MllTrainingDynamics(Experiment):
             lab.collect_histories(runs, [CMI, LL, ACCURACY]).assign(teacher=name)
             for name, runs in self.teachers().items()
         ]
-        history = pd.concat(tables)
+        history = pd.concat(tables).dropna(subset=CMI)
         return history[history.key.isin(ended.key[ended.status == "done"])]
 
     def two_moments(self, lab: Lab) -> pd.DataFrame:

@@ -94,16 +94,20 @@ def test_the_scoreboard_sees_the_new_records_and_those_of_all_other_tiers(projec
 
 
 def test_evidence_of_one_notebook_leaves_that_of_the_others(project, monkeypatch, stored):
-    monkeypatch.setattr(report, "shown_profile", lambda name: "gpu")
+    monkeypatch.setattr(report, "shown_profile", lambda name: "cpu")
     report.update_evidence(CPU, only=["12_b"])
     assert names(project / "records" / "cpu") == ["01_a.old", "12_b.new"]
     assert not (project / "figures" / "cpu" / "01_a.new").exists()
     assert (project / "figures" / "cpu" / "12_b.new").exists()
     assert (project / "figures" / "cpu" / f"{CLAIMS}.new").exists()
     assert stored == {"12_b": "cpu", CLAIMS: "cpu"}
-    stored.clear()
-    report.update_evidence(CPU)
-    assert stored == {}  # the outputs that show another tier stay
+
+
+@pytest.mark.parametrize("only", [[], ["12_b"]])
+def test_outputs_that_show_another_tier_stay(project, monkeypatch, stored, only):
+    monkeypatch.setattr(report, "shown_profile", lambda name: "gpu")
+    report.update_evidence(CPU, only=only)
+    assert stored == {}
 
 
 def test_evidence_takes_the_place_of_what_is_none(project, monkeypatch, stored):
