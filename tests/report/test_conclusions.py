@@ -1,0 +1,43 @@
+"""What a notebook concludes in words is what its outputs, or the scoreboard, say in numbers."""
+
+import re
+
+import nbformat
+import pytest
+
+from mcmi_core.base.paths import PROJECT
+from mcmi_core.report.notebooks import list_notebooks, notebook_path
+
+HEADING = "## What we learned"
+NUMBER = re.compile(r"[+-]?\d+\.\d+")
+SCOREBOARD = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def shown(notebook: nbformat.NotebookNode) -> str:
+    """All text that its cells have put out, and the scoreboard with the other tiers."""
+    texts = [SCOREBOARD]
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            texts += [output.get("text", ""), *output.get("data", {}).values()]
+    return "\n".join(text for text in texts if isinstance(text, str)).replace("−", "-")
+
+
+CONCLUDED = [
+    name
+    for name in list_notebooks()
+    if any(HEADING in cell.source for cell in nbformat.read(notebook_path(name), 4).cells)
+]
+
+
+def test_all_notebooks_on_a_claim_conclude():
+    assert set(list_notebooks()) - set(CONCLUDED) <= {"14_bring_your_own_teacher"}
+
+
+@pytest.mark.parametrize("name", CONCLUDED)
+def test_every_number_in_words_is_one_that_is_shown(name):
+    notebook = nbformat.read(notebook_path(name), 4)
+    [conclusion] = [cell.source for cell in notebook.cells if HEADING in cell.source]
+    stated = NUMBER.findall(conclusion.replace("−", "-"))
+    known = set(NUMBER.findall(shown(notebook)))
+    known |= {number.lstrip("+") for number in known}
+    assert [number for number in stated if number not in known] == []
