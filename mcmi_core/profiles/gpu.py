@@ -67,7 +67,7 @@ GPU = Profile(
     needs_gpu=True,
     workers=None,
     experiments=(
-        experiments.Quickstart(pair=TINY_IMAGENET, seeds=SEEDS),
+        experiments.Quickstart(pair=CIFAR10_JPEG, seeds=SEEDS),
         experiments.TemperatureAndCmi(
             pairs=(
                 TINY_IMAGENET,
@@ -78,7 +78,7 @@ GPU = Profile(
             seeds=SEEDS,
         ),
         experiments.MllTrainingDynamics(pairs=(CIFAR10_JPEG,), seeds=SEEDS),
-        experiments.EigenCam(pair=TINY_IMAGENET, stage=3, seeds=SEEDS),
+        experiments.EigenCam(pair=CIFAR10_JPEG, stage=3, seeds=SEEDS),
         experiments.ZeroShot(pair=CIFAR10_JPEG, omitted_sets=((9,),), seeds=SEEDS),
         experiments.TeacherSize(
             pairs=tuple(

@@ -4,7 +4,7 @@ On the profile ``gpu``'s photographs of CIFAR-10, then on those of Tiny-ImageNet
 """
 
 from mcmi_core.base.paths import data_root
-from mcmi_core.experiments import Cifar100Distillation, FewShot, ZeroShot
+from mcmi_core.experiments import Cifar100Distillation, EigenCam, FewShot, ZeroShot
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
@@ -27,12 +27,16 @@ def decisive(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experime
 def further(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experiment]:
     """What comes if time is left.
 
-    Where Tiny-ImageNet is in ``MCMI_DATA``, few-shot and a row of the table on it. Nothing for
-    another pair: that is a rehearsal.
+    What the same teachers look at; then, where Tiny-ImageNet is in ``MCMI_DATA``, few-shot and a
+    row of the table on it. Nothing for another pair: that is a rehearsal.
     """
-    if pair != PAIR or not (data_root() / TINY_IMAGENET.data_title).is_dir():
+    if pair != PAIR:
         return []
+    maps = EigenCam(pair=pair, stage=3, seeds=seeds)
+    if not (data_root() / TINY_IMAGENET.data_title).is_dir():
+        return [maps]
     return [
+        maps,
         FewShot(pair=TINY_IMAGENET, fractions={"kd": (FEW,)}, seeds=seeds),
         Cifar100Distillation(pairs=(TINY_IMAGENET,), frameworks=FRAMEWORKS, seeds=seeds),
     ]
