@@ -22,6 +22,7 @@ from mcmi_core.criterion import Criterion
 from mcmi_core.data import load_dataset
 from mcmi_core.data.loader import Batch, evaluation_batches, training_batches
 from mcmi_core.data.split import Dataset
+from mcmi_core.models import pretrained
 from mcmi_core.training.loop import train
 from mcmi_core.training.recipe import Recipe
 
@@ -92,6 +93,36 @@ def small_network(
         layers += [nn.Linear(size, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()]
         size = hidden
     return nn.Sequential(*layers, nn.Linear(size, classes))
+
+
+def published_teachers() -> pd.DataFrame:
+    """One row per published teacher, by name: what their card, ``weights/README.md``, says."""
+    card = (pretrained.WEIGHTS / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = [line.strip("| ").split(" | ") for line in card if line.startswith(("| name", "| `"))]
+    table = pd.DataFrame(lines[1:], columns=lines[0]).drop(columns="record")
+    return table.assign(name=table.name.str.strip("`")).set_index("name")
+
+
+def starting_network(data: Dataset, published: str) -> nn.Module:
+    """What a teacher is before it learns: a small network, or a published teacher.
+
+    Args:
+        data: whose images it is for.
+        published: name of a published teacher; empty: random weights.
+
+    Returns:
+        From images to logits. The last layer of a published teacher is new, unless the classes are
+        its own: logits of an airplane say nothing about a digit.
+
+    Raises:
+        ValueError: there is no such teacher.
+    """
+    if not published:
+        return small_network(data.num_classes, data.image_size, width=32, hidden=64)
+    network = pretrained.load_pretrained(published)
+    if pretrained.describe_pretrained(published)["classes"] != list(data.class_names):
+        network.head = nn.Linear(network.head.in_features, data.num_classes)
+    return network
 
 
 def batches_by_epoch(data: Dataset, device: torch.device) -> Callable[[int], Sequence[Batch]]:

@@ -1,13 +1,16 @@
 import os
+from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 
 from mcmi_core.experiments import bring_your_own_teacher as example
+from mcmi_core.models.pretrained import describe_pretrained, list_pretrained, load_pretrained
 from mcmi_core.objectives import MLLLoss
 
 CPU = torch.device("cpu")
+MLL = "cifar10_16px_resnet20_mll"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,38 @@ def test_networks_give_logits(hidden, linear):
     network = example.small_network(10, 8, width=8, hidden=hidden)
     assert network(torch.zeros(5, 3, 8, 8)).shape == (5, 10)
     assert [m.in_features for m in network if isinstance(m, torch.nn.Linear)] == linear
+
+
+def test_published_teachers_are_those_of_the_card():
+    table = example.published_teachers()
+    assert sorted(table.index) == list_pretrained()
+    assert list(table.columns) == ["teacher", "train accuracy", "test accuracy", "LL", "CMI"]
+    assert table.loc[MLL, "teacher"] == "MLL"
+    assert 0 < float(table.loc[MLL, "CMI"]) < 0.1
+
+
+def start(data, published):
+    torch.manual_seed(0)
+    return example.starting_network(data, published).eval()
+
+
+def test_without_a_published_teacher_a_small_network_starts(digits):
+    images = example.batches_by_epoch(digits, CPU)(0)[0].inputs
+    torch.manual_seed(0)
+    small = example.small_network(10, 8, width=32, hidden=64).eval()
+    assert torch.equal(start(digits, "")(images), small(images))
+
+
+def test_a_published_teacher_keeps_its_last_layer_for_its_own_classes_alone(digits):
+    images = example.batches_by_epoch(digits, CPU)(0)[0].inputs
+    (*_, pooled), logits = load_pretrained(MLL).features(images)
+    airplane_to_truck = replace(digits, class_names=tuple(describe_pretrained(MLL)["classes"]))
+    assert torch.equal(start(airplane_to_truck, MLL)(images), logits)
+    (*_, same), others = start(digits, MLL).features(images)  # ten classes as well, but others
+    assert torch.equal(same, pooled)
+    assert not torch.equal(others, logits)
+    eleven = replace(digits, class_names=tuple("0123456789x"))
+    assert start(eleven, MLL)(images).shape == (64, 11)
 
 
 def test_learning_lowers_the_loss(digits):
