@@ -42,6 +42,7 @@ CPU = Profile(
     workers=None,
     experiments=(
         experiments.Quickstart(**TRUTH_KNOWN),
+        experiments.Quickstart(**ON_PHOTOGRAPHS),
         experiments.TemperatureAndCmi(
             pairs=(ORACLE,), temperatures=TEMPERATURES, seeds=ORACLE_SEEDS
         ),
@@ -60,6 +61,7 @@ CPU = Profile(
             pairs=(TWENTY_CLASSES,), frameworks=("kd", "dkd"), seeds=ORACLE_SEEDS
         ),
         experiments.FewShot(fractions=FEW_AND_ALL, **TRUTH_KNOWN),
+        experiments.FewShot(fractions=FEW_AND_ALL, **ON_PHOTOGRAPHS),
         experiments.LambdaAndCentroids(lambdas=LAMBDAS, **TRUTH_KNOWN),
         experiments.Alternatives(stops=(10, 25), **SOFTER, **TRUTH_KNOWN),
         experiments.BayesOracle(**TRUTH_KNOWN),
