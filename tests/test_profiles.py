@@ -251,20 +251,6 @@ def test_an_experiment_that_a_profile_leaves_out_is_not_measured(monkeypatch, ca
     assert capsys.readouterr().out == said
 
 
-@pytest.mark.parametrize(
-    ("name", "profile", "said"),
-    [
-        ("02_mll_training_dynamics", "cpu", "also measured: profile 'gpu'\n"),
-        ("02_mll_training_dynamics", "gpu", "also measured: profile 'cpu'\n"),
-        ("02_mll_training_dynamics", "smoke", ""),
-        ("12_bayes_oracle", "cpu", ""),
-    ],
-)
-def test_other_tiers_that_answer_are_named(name, profile, said, capsys):
-    open_experiments(name, profile)
-    assert capsys.readouterr().out == said
-
-
 def test_an_experiment_may_be_asked_on_several_data_sets():
     experiments, _ = open_experiments("02_mll_training_dynamics", "cpu")
     titles = [experiment.pairs[0].data_title for experiment in experiments]

@@ -34,7 +34,8 @@ SETTING = ["omitted", "label"]
 KEYS = ["seed", *SETTING]
 OVERALL = "test_accuracy_percent"
 CALIBRATION = ["probability_percent", "frequency_percent", "calibration_error_percent"]
-METRICS = ["accuracy_percent", "seen_accuracy_percent", OVERALL, *CALIBRATION]
+SEEN = "seen_accuracy_percent"
+METRICS = ["accuracy_percent", SEEN, OVERALL, *CALIBRATION]
 PRECISION = "precision_percent"
 CELL = [*SETTING, "true_class", "predicted_class"]
 
@@ -105,7 +106,7 @@ class ZeroShot(Experiment):
         classes = _with_setting(lab.collect_results(self._by_class(), counted))
         omitted = _is_omitted(classes, "class_index")
         means = classes[omitted].groupby(KEYS)[["accuracy_percent", *CALIBRATION]].mean()
-        means["seen_accuracy_percent"] = classes[~omitted].groupby(KEYS).accuracy_percent.mean()
+        means[SEEN] = classes[~omitted].groupby(KEYS).accuracy_percent.mean()
         students = _with_setting(lab.collect(self.students(), [OVERALL]), "")
         table = students[[*KEYS, "status", OVERALL]].join(means, on=KEYS)
         table = table.join(self._precision(lab), on=KEYS)
@@ -133,13 +134,14 @@ class ZeroShot(Experiment):
         Returns:
             :class:`~mcmi_core.base.statistics.Interval` over the seeds left, by ``omitted``,
             ``label`` and ``status`` (``done``, or how many students are not, and why); missing
-            where fewer than two are left. Precision is over the seeds that have one.
+            where fewer than two are left. Precision is missing where not all of them have one.
         """
         table = self.table(lab)
         done = table[table.status == "done"]
         statuses = table.groupby(SETTING, sort=False).status.agg(outcome).to_frame()
         summary = statuses.join(summarise(done, SETTING, METRICS))
-        with_precision = done.dropna(subset=PRECISION)
+        lacks_some = done[PRECISION].isna().groupby([done[name] for name in SETTING])
+        with_precision = done[~lacks_some.transform("any")]
         summary = summary.join(summarise(with_precision, SETTING, [PRECISION]))
         controls = {"fine_tuned": self.pair.untreated(0), "mll": self.pair.mll(0)}
         for place, (name, control) in enumerate(controls.items()):
@@ -180,6 +182,11 @@ class ZeroShot(Experiment):
         questions = (
             ("accuracy_percent", "recognises more", "student's accuracy on the omitted classes"),
             (OVERALL, "is better on all classes", "student's test accuracy"),
+            (
+                SEEN,
+                "is better on the others",
+                "student's accuracy on the other classes",
+            ),
             ("trust", "is better calibrated", "− calibration error for the omitted classes"),
         )
         findings = []

@@ -3,7 +3,7 @@
 A profile holds the settings of every experiment: pairs of networks, their data, recipes and seeds.
 """
 
-from mcmi_core.base.errors import CompanionError, NotMeasured
+from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.paths import records_root
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import TIERS
@@ -46,9 +46,6 @@ def open_experiments(name: str, profile: str, train: bool = False) -> tuple[list
         print(f"{name}: not measured, profile {profile!r} leaves it out")
     for experiment in found:
         lab.ensure(experiment.runs(), experiment.workers)
-    for other in _other_tiers(profile):
-        if any(_is_measured(each, other) for each in other.named(name)):
-            print(f"also measured: profile {other.name!r}")
     return found, lab
 
 
@@ -72,22 +69,11 @@ def open_evidence(profile: str, train: bool = False) -> list[tuple[tuple[Experim
     for experiment in settings.experiments:
         lab.ensure(experiment.runs(), experiment.workers)
     sources = [(settings.experiments, lab)]
-    return sources + [(other.experiments, other.lab()) for other in _other_tiers(profile)]
-
-
-def _other_tiers(profile: str) -> list[Profile]:
-    """Of evidence, with a folder of records; none beside a profile that is no evidence."""
     others = [name for name in TIERS if profile in TIERS and name != profile]
-    return [get_profile(name) for name in others if (records_root() / name).is_dir()]
-
-
-def _is_measured(experiment: Experiment, profile: Profile) -> bool:
-    """Whether a profile's records answer for all runs of an experiment."""
-    try:
-        profile.lab().collect(experiment.runs())
-    except NotMeasured:
-        return False
-    return True
+    for other in others:
+        if (records_root() / other).is_dir():
+            sources.append((get_profile(other).experiments, get_profile(other).lab()))
+    return sources
 
 
 __all__ = ["PROFILES", "Profile", "get_profile", "open_evidence", "open_experiments"]

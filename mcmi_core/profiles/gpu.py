@@ -1,4 +1,4 @@
-"""One GPU, hours: image folders that can be had without CIFAR's download, shorter recipes."""
+"""One GPU, hours: the paper's networks on image folders that can be had without a download."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ CIFAR10_JPEG = Pair(
 )
 """The first 500 training images of each class of CIFAR-10, as many as a class has in CIFAR-100.
 
-Teachers have the paper's 240 epochs: after 80, MLL's had 97 % training accuracy and 0.15 nats of
+Teachers have the paper's 240 epochs: after 80, MLL's had 97 % training accuracy and 0.16 nats of
 CMI, further from one-hot than the paper's.
 """
 

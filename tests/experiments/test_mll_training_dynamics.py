@@ -135,6 +135,21 @@ def test_teachers_that_collapsed_are_left_out(seeds, left):
     assert list(EXPERIMENT.outcomes(lab)) == [f"{len(seeds)} of 3 collapsed", "done"]
 
 
+def test_epochs_that_were_not_evaluated_have_no_row():
+    def answer_sparsely(run):
+        history = answer(run)["history"]
+        sparse = {
+            name: [value if epoch % 5 == 0 else None for epoch, value in enumerate(values, 1)]
+            for name, values in history.items()
+            if name != "epoch"
+        }
+        return {"history": {"epoch": history["epoch"], **sparse}}
+
+    history = EXPERIMENT.history(made_up_lab(answer_sparsely))
+    assert list(history.epoch.unique()) == [5, 10, 15, 20]
+    assert history.train_cmi_nats.notna().all()
+
+
 def test_nothing_is_concluded_from_missing_records():
     with pytest.raises(NotMeasured):
         EXPERIMENT.findings(made_up_lab(lambda run: None))

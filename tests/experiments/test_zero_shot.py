@@ -193,6 +193,23 @@ def test_summary_and_its_long_form():
     # No gain of two controls over themselves; no precision where nothing is taken for the class.
     assert len(numbers) == 2 * (8 * 9 - 2 - 2)
     assert set(numbers.metric) == set(metrics)
+
+
+def test_precision_needs_a_student_of_every_seed_that_takes_something_for_the_class():
+    def takes_nothing_once(run):
+        fields = answer(run)
+        is_matrix = run.stage == "measurement" and run.what.name == "confusion_matrix"
+        if is_matrix and (run.of.label, run.of.seed) == (TRACKED, 1):
+            fields["result"] = confusion(nothing=True, mll=False)
+        return fields
+
+    summary = EXPERIMENT.summary(made_up_lab(takes_nothing_once)).droplevel("status")
+    assert summary.precision_percent.isna()["9", TRACKED]
+    assert summary.precision_percent["9", MLL].mean == 50
+
+
+def test_seeds_are_counted():
+    lab = made_up_lab(answer)
     assert EXPERIMENT.seeds_text(lab) == "n = 3 seeds"
 
 
@@ -226,6 +243,9 @@ def test_every_finding():
             than = f"than that of {'no teacher' if alone else control}"
             expected[f"{of} recognises more {than}"] = recognised
             expected[f"{of} is better on all classes {than}"] = overall
+            # Of the classes that the student was shown, the teachers differ on class 7 alone.
+            shown = 0 if more else (recognised + 10 * alone) / 2
+            expected[f"{of} is better on the others {than}"] = shown
             expected[f"{of} is better calibrated {than}"] = trust
         claim = f"omitted {omitted}: the student of {STRONGER} recognises more than that of "
         expected[claim + TRACKED] = 5

@@ -11,7 +11,7 @@ def accuracy(*rows) -> pd.Series:
     return pd.Series([Interval(row[3], row[3] - 1, row[3] + 1, 3) for row in rows], index)
 
 
-def test_a_column_per_framework_ours_above_the_authors():
+def test_a_column_per_framework_our_accuracy_and_gain_above_the_authors():
     ours = accuracy(
         *(("kd", 0.1, "MLL", 63), ("kd", 0.05, "MLL", 60), ("crd", 0.05, "MLL", 53)),
         *(("kd", 0.05, "fine-tuned λ=0", 61), ("kd", 0.05, "MCMI fixed λ=0.4", 62)),
@@ -19,8 +19,12 @@ def test_a_column_per_framework_ours_above_the_authors():
         *(("kd", 0.05, "true BCPD", 70), ("kd", 0.05, "from scratch", 40)),
     )
     authors = accuracy(("kd", 0.5, "MLL", 70), ("crd", 0.5, "MLL", 71))
-    figure = draw_few_shot(ours, authors, ours_on="oracle data")
-    above, below = figure.axes[:2], figure.axes[2:]
+    gain = accuracy(
+        *(("kd", 0.05, "MLL", -1), ("kd", 0.05, "MCMI tracked λ=0.7", 3), ("crd", 0.05, "MLL", 0)),
+        *(("kd", 0.05, "true BCPD", 9), ("kd", 0.05, "from scratch", -21)),
+    )
+    figure = draw_few_shot(ours, gain, authors, ours_on="oracle data")
+    above, between, below = figure.axes[:2], figure.axes[2:4], figure.axes[4:]
     assert [axes.get_title() for axes in above] == [
         "KD, ours: oracle data",
         "CRD, ours: oracle data",
@@ -35,6 +39,8 @@ def test_a_column_per_framework_ours_above_the_authors():
         "true BCPD",
         "from scratch",
     ]
+    assert between[0].get_ylabel() == "Gain over λ=0, points"
+    assert between[0].get_legend_handles_labels()[1] == ["MLL", "MCMI tracked λ=0.7"]
     assert set(above[1].get_legend_handles_labels()[1]) == {"MLL"}
     assert list(kd["MLL"].lines[0].get_xydata().ravel()) == [0.05, 60, 0.1, 63]
     ticks = [label.get_text() for label in below[1].get_xticklabels()]

@@ -1,4 +1,4 @@
-"""08 · Accuracy against the fraction of the data that a student sees, ours above the authors'."""
+"""08 · Accuracy and gain against the fraction of the data that a student sees, and the authors'."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -7,25 +7,31 @@ from matplotlib.figure import Figure
 from mcmi_core.report.plots import plot_intervals
 
 
-def draw_few_shot(accuracy: pd.Series, authors: pd.Series, *, ours_on: str) -> Figure:
-    """One column per framework; in the upper row ours, in the lower one the authors'.
+def draw_few_shot(
+    accuracy: pd.Series, gain: pd.Series, authors: pd.Series, *, ours_on: str
+) -> Figure:
+    """One column per framework; our accuracy, our gain over the control, the authors' accuracy.
 
-    A curve for each teacher, and one for students without a teacher.
+    A curve for each teacher, and of accuracy one for students without a teacher.
 
     Args:
         accuracy: percent, an interval by ``distiller``, ``fraction`` and ``label``.
-        authors: likewise.
+        gain: over the student of the control, points, likewise. Drawn of MLL and MCMI alone: others
+            are so far away that these could not be told apart.
+        authors: percent, likewise.
         ours_on: data and epoch of ours, for the title.
     """
     names = accuracy.index.unique("distiller")
     ticks = sorted({*accuracy.index.unique("fraction"), *authors.index.unique("fraction")})
-    size = (2.4 + 4.8 * len(names), 7)  # the legend stands beside the panels
-    figure, panels = plt.subplots(2, len(names), figsize=size, sharex=True, squeeze=False)
+    size = (2.4 + 4.8 * len(names), 10)  # the legend stands beside the panels
+    figure, panels = plt.subplots(3, len(names), figsize=size, sharex=True, squeeze=False)
+    close = gain[gain.index.get_level_values("label").str.startswith(("MLL", "MCMI"))]
     rows = (
-        (accuracy, f"ours: {ours_on}"),
-        (authors, "authors': CIFAR-100, best epoch on test"),
+        (accuracy, f"ours: {ours_on}", "Student's accuracy, %"),
+        (close, f"ours: {ours_on}", "Gain over λ=0, points"),
+        (authors, "authors': CIFAR-100, best epoch on test", "Student's accuracy, %"),
     )
-    for line, (source, title) in zip(panels, rows, strict=True):
+    for line, (source, title, quantity) in zip(panels, rows, strict=True):
         methods = {}
         for axes, name in zip(line, names, strict=True):
             for label in source[name].index.unique("label"):
@@ -36,9 +42,11 @@ def draw_few_shot(accuracy: pd.Series, authors: pd.Series, *, ours_on: str) -> F
             axes.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks], fontsize="small")
             axes.set_xticks([], minor=True)
             methods |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        line[0].set_ylabel("Student's accuracy, %")
+        line[0].set_ylabel(quantity)
         # Beside the panels: six curves leave no place between them.
         place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": "small"}
         line[-1].legend(methods.values(), methods.keys(), **place)
-    panels[1, 0].set_xlabel("Training data that the student sees, %")
+    for axes in panels[1]:
+        axes.axhline(0, color="0.4", linestyle="--", linewidth=1)
+    panels[2, 0].set_xlabel("Training data that the student sees, %")
     return figure
