@@ -1,4 +1,7 @@
-"""What a notebook concludes in words is what its outputs, or the scoreboard, say in numbers."""
+"""Every decimal in a notebook's conclusion stands in its outputs, or on the scoreboard.
+
+So that a conclusion is read again when evidence moves. What it says of the number, this cannot see.
+"""
 
 import re
 
@@ -34,7 +37,7 @@ def test_all_notebooks_on_a_claim_conclude():
 
 
 @pytest.mark.parametrize("name", CONCLUDED)
-def test_every_number_in_words_is_one_that_is_shown(name):
+def test_every_decimal_of_a_conclusion_is_shown(name):
     notebook = nbformat.read(notebook_path(name), 4)
     [conclusion] = [cell.source for cell in notebook.cells if HEADING in cell.source]
     stated = NUMBER.findall(conclusion.replace("−", "-"))
