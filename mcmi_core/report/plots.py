@@ -7,6 +7,7 @@ the palette is seaborn's colour-blind-safe one.
 import base64
 import hashlib
 from io import BytesIO
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,9 @@ _METHODS = {
     "early stopping": (_PALETTE[5], "<"),
     "MSE": ("black", "*"),
 }
+
+TITLE_WIDTH = 44
+"""Characters in a line of a panel's title: as wide as the narrowest panels."""
 
 
 def use_house_style() -> None:
@@ -159,6 +163,11 @@ def plot_bars_and_curve(axes: Axes, bars: pd.Series, curve: pd.Series) -> Axes:
     right.grid(False)
     right.spines["right"].set_visible(True)
     return right
+
+
+def title_panel(axes: Axes, text: str) -> None:
+    """Title a panel by networks and data, in as many lines as they need: options make them long."""
+    axes.set_title(fill(text.replace(",", ", "), TITLE_WIDTH), fontsize="small")
 
 
 def plot_history(axes: Axes, history: pd.DataFrame, left: str, right: str) -> Axes:

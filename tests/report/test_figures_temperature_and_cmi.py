@@ -18,7 +18,7 @@ def test_one_panel_per_pair_that_has_students():
     cmi = by_temperature(0.2, 0.4, 0.6, 0.3, pairs=both)
     figure = draw_temperature_and_cmi(cmi, by_temperature(60, 61, 70, 72, pairs=both))
     left, right, *curves = figure.axes
-    assert [axes.get_title() for axes in (left, right)] == ["a → b\noracle", "c → d\ndigits"]
+    assert [axes.get_title() for axes in (left, right)] == ["a → b on oracle", "c → d on digits"]
     assert [bar.get_height() for bar in right.patches] == [70, 72]
     assert list(curves[1].lines[0].get_ydata()) == [0.6, 0.3]
     assert [text.get_text() for text in right.get_xticklabels()] == ["1", "4"]

@@ -178,3 +178,11 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path / "file"))
     with pytest.raises(StoreError, match="cannot write"):
         plots.save_table(pd.DataFrame({"a": [1]}), "t")
+
+
+def test_a_long_title_takes_more_lines(axes):
+    text = "resnet20 on imagefolder:folder=cifar10-jpeg,image_size=16,augmentation=none"
+    plots.title_panel(axes, text)
+    lines = axes.get_title().splitlines()
+    assert max(map(len, lines)) <= plots.TITLE_WIDTH
+    assert " ".join(lines) == text.replace(",", ", ")

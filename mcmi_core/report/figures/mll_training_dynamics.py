@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mcmi_core.report.plots import plot_history
+from mcmi_core.report.plots import plot_history, title_panel
 
 
 def draw_training_dynamics(
@@ -26,5 +26,5 @@ def draw_training_dynamics(
         plot_history(axes, history[history.teacher == name], "train_ll_nats", "train_cmi_nats")
         for milestone in milestones[name]:
             axes.axvline(milestone, color="0.6", linestyle=":", linewidth=1)
-        axes.set_title(name, fontsize="small")
+        title_panel(axes, name)
     return figure

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mcmi_core.report.plots import plot_bars_and_curve
+from mcmi_core.report.plots import plot_bars_and_curve, title_panel
 
 
 def draw_temperature_and_cmi(cmi: pd.Series, accuracy: pd.Series) -> Figure:
@@ -19,5 +19,5 @@ def draw_temperature_and_cmi(cmi: pd.Series, accuracy: pd.Series) -> Figure:
     figure, panels = plt.subplots(1, columns, figsize=(4.4 * columns, 3.6), squeeze=False)
     for axes, pair in zip(panels[0], pairs, strict=False):
         plot_bars_and_curve(axes, accuracy[pair], cmi[pair])
-        axes.set_title(pair.replace(" on ", "\n"), fontsize="small")
+        title_panel(axes, pair)
     return figure
