@@ -1,8 +1,8 @@
 """Evidence that any CPU can make: data whose truth is known, and small photographs.
 
 What decides, and how each setting was chosen before a student was trained: docs/protocol.md. Not
-trained yet, and added when they are: CRD, few labels; on photographs λ by policy, other ways to
-soften a teacher, 100 classes, the table row, teacher size.
+trained yet, and added when they are: where the truth is known CRD and few labels; on photographs λ
+by policy, other ways to soften a teacher, 100 classes, the table row, teacher size.
 """
 
 from dataclasses import replace
@@ -25,6 +25,7 @@ ON_PHOTOGRAPHS = {"pair": PHOTOGRAPHS, "seeds": PHOTOGRAPH_SEEDS}
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
 OMITTED_SETS = ((9,), (9, 7, 5))
 FEW_AND_ALL = {"kd": (0.05, 0.1, 0.25, 1.0)}
+BY_CRD = {"crd:num_negatives=256": (0.05,)}
 LAMBDAS = (0.15, 0.25, 0.4, 0.7, 1.0)
 SOFTER = {
     "objectives": (
@@ -66,7 +67,7 @@ CPU = Profile(
             pairs=(TWENTY_CLASSES,), frameworks=("kd", "dkd"), seeds=ORACLE_SEEDS
         ),
         experiments.FewShot(fractions=FEW_AND_ALL, **TRUTH_KNOWN),
-        experiments.FewShot(fractions=FEW_AND_ALL, **ON_PHOTOGRAPHS),
+        experiments.FewShot(fractions=FEW_AND_ALL | BY_CRD, **ON_PHOTOGRAPHS),
         experiments.LambdaAndCentroids(lambdas=LAMBDAS, **TRUTH_KNOWN),
         experiments.Alternatives(stops=(10, 25), **SOFTER, **TRUTH_KNOWN),
         experiments.BayesOracle(**TRUTH_KNOWN),
