@@ -16,7 +16,7 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
-from mcmi_core.experiments.pair import FROM_SCRATCH, Pair, name_from_scratch
+from mcmi_core.experiments.pair import EARLY_STOPPING, FROM_SCRATCH, Pair, name_from_scratch
 from mcmi_core.experiments.teachers_and_gains import closeness_predicts, correlations
 from mcmi_core.runs.config import UNTREATED, BayesTeacher, Measurement, Run, Student, Teacher
 
@@ -24,7 +24,6 @@ KD_TEMPERATURE = 4
 """Customary, and that of every student here but those of the family ``temperature``."""
 MCMI = {"fixed": "MCMI fixed", "tracked": "MCMI tracked"}
 """Families: the paper's method, and our variant."""
-EARLY_STOPPING = "early stopping"
 TRUTH = "true BCPD"
 FAMILIES = {"label_smoothing": "label smoothing", "entropy": "entropy bonus"}
 """Of objectives that are not MCMI."""
@@ -71,6 +70,8 @@ class Alternatives(Experiment):
     stops: tuple[int, ...]
     """Epochs after which MLL training is stopped early."""
     seeds: tuple[int, ...]
+    mse: bool = True
+    """Whether a squared error is among the ways: it trains a whole teacher from random weights."""
     few: float = 0.05
     """Fraction of the training data that a student sees."""
 
@@ -102,7 +103,8 @@ class Alternatives(Experiment):
             for epoch in self.stops:
                 teacher = pair.early_stopped(seed, epoch)
                 methods.append(Method(seed, EARLY_STOPPING, f"epoch={epoch}", teacher))
-            methods.append(Method(seed, "MSE", "", pair.from_scratch(seed, "mse")))
+            if self.mse:
+                methods.append(Method(seed, "MSE", "", pair.from_scratch(seed, "mse")))
             for t in self.temperatures:
                 methods.append(Method(seed, "temperature", f"T={t:g}", mll, temperature=t))
             if pair.posterior_is_known:

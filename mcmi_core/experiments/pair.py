@@ -12,6 +12,8 @@ from mcmi_core.training.recipe import Recipe
 
 FROM_SCRATCH = "from scratch"
 """Label, in tables of students, of one that has no teacher."""
+EARLY_STOPPING = "early stopping"
+"""In labels of MLL teachers that were stopped early."""
 
 PAPER_RECIPE = Recipe()
 PAPER_FINE_TUNING = Recipe(epochs=20, schedule="cosine")
@@ -224,6 +226,11 @@ class Pair:
         if not self.resample:
             return self.data
         return f"{self.data}{',' if ':' in self.data else ':'}seed={seed}"
+
+
+def early_stopping_text(epoch: int) -> str:
+    """Label, in tables of students, of the MLL teacher stopped after an epoch."""
+    return f"{EARLY_STOPPING} epoch={epoch}"
 
 
 def distinct_teachers(pairs: Iterable[Pair]) -> list[Pair]:

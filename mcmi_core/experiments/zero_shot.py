@@ -1,24 +1,25 @@
 """04 · Does a student recognise classes that it never saw? (Figure 4)
 
-For several sets of omitted classes: students of the MLL teacher, of its fine-tuning without CMI
-(λ = 0), of MCMI teachers, and of the truth where it is known. Two controls must know nothing of the
-omitted classes: a student of the MLL teacher with those classes struck out of its output, and one
-without a teacher. All are measured on the whole test split, which has all classes.
+For several sets of omitted classes: students of the MLL teacher, of its training stopped early, of
+its fine-tuning without CMI (λ = 0), of MCMI teachers, and of the truth where it is known. Two
+controls must know nothing of the omitted classes: a student of the MLL teacher with those classes
+struck out of its output, and one without a teacher. All are measured on the whole test split, which
+has all classes.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
 from mcmi_core.base.statistics import Interval, gains, paired_difference, summarise
 from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import Finding, finding
+from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome, outcome_by, seeds_text
-from mcmi_core.experiments.pair import FROM_SCRATCH, Pair
+from mcmi_core.experiments.pair import FROM_SCRATCH, Pair, early_stopping_text
 from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher
 
 MASKED = "MLL masked"
@@ -35,9 +36,21 @@ KEYS = ["seed", *SETTING]
 OVERALL = "test_accuracy_percent"
 CALIBRATION = ["probability_percent", "frequency_percent", "calibration_error_percent"]
 SEEN = "seen_accuracy_percent"
+ON_OMITTED = "student's accuracy on the omitted classes"
 METRICS = ["accuracy_percent", SEEN, OVERALL, *CALIBRATION]
 PRECISION = "precision_percent"
 CELL = [*SETTING, "true_class", "predicted_class"]
+
+
+class Arm(NamedTuple):
+    """A student, and how it is told from the others in tables."""
+
+    student: Student | Teacher
+    seed: int
+    omitted: str
+    """``9+7``."""
+    label: str
+    """Its teacher's, or that of a control."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +65,28 @@ class ZeroShot(Experiment):
     seeds: tuple[int, ...]
     further: tuple[tuple[str, float], ...] = ()
     """Centroid policy and λ of more MCMI teachers, beside the pair's own."""
+    stops: tuple[int, ...] = ()
+    """Epochs after which MLL training is stopped early, for teachers that are soft without MCMI."""
+
+    def arms(self) -> list[Arm]:
+        """Seed by seed, set by set: of every teacher, of the masked one, and from scratch."""
+        arms = []
+        for seed in self.seeds:
+            for omit in self.omitted_sets:
+                omitted = set_text(omit)
+                for label, teacher in self._teachers(seed).items():
+                    student = self.pair.distill(teacher, seed, omit=omit)
+                    arms.append(Arm(student, seed, omitted, label))
+                mll, struck_out = self.pair.mll(seed), f"masked_kd:classes={omitted}"
+                masked = self.pair.distill(mll, seed, omit=omit, distiller=struck_out)
+                alone = self.pair.student_from_scratch(seed, omit=omit)
+                arms.append(Arm(masked, seed, omitted, MASKED))
+                arms.append(Arm(alone, seed, omitted, FROM_SCRATCH))
+        return arms
 
     def students(self) -> list[Student | Teacher]:
-        """Seed by seed, set by set: of every teacher, of the masked one, and from scratch."""
-        students = []
-        for seed in self.seeds:
-            for omitted in self.omitted_sets:
-                for teacher in self._teachers(seed):
-                    students.append(self.pair.distill(teacher, seed, omit=omitted))
-                masked = f"masked_kd:classes={set_text(omitted)}"
-                mll = self.pair.mll(seed)
-                students.append(self.pair.distill(mll, seed, omit=omitted, distiller=masked))
-                students.append(self.pair.student_from_scratch(seed, omit=omitted))
-        return students
+        """Of all :meth:`arms`, in the same order."""
+        return [arm.student for arm in self.arms()]
 
     def runs(self) -> list[Run]:
         """Measurements, which bring students and teachers with them."""
@@ -77,7 +99,7 @@ class ZeroShot(Experiment):
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """What became of the students of each teacher; ``not run`` where it collapsed."""
-        return outcome_by(_with_setting(lab.collect(self.students()), ""), "label")
+        return outcome_by(self._with_setting(lab.collect(self.students()), "key"), "label")
 
     def confusion(self, lab: Lab) -> pd.Series:
         """Percent of each true class, mean over seeds, for the students of ``shown``.
@@ -103,11 +125,11 @@ class ZeroShot(Experiment):
             Σ over 15 bins of |probability − frequency|, weighted. Means over classes.
         """
         counted = ["class_index", "accuracy_percent", *CALIBRATION]
-        classes = _with_setting(lab.collect_results(self._by_class(), counted))
+        classes = self._with_setting(lab.collect_results(self._by_class(), counted))
         omitted = _is_omitted(classes, "class_index")
         means = classes[omitted].groupby(KEYS)[["accuracy_percent", *CALIBRATION]].mean()
         means[SEEN] = classes[~omitted].groupby(KEYS).accuracy_percent.mean()
-        students = _with_setting(lab.collect(self.students(), [OVERALL]), "")
+        students = self._with_setting(lab.collect(self.students(), [OVERALL]), "key")
         table = students[[*KEYS, "status", OVERALL]].join(means, on=KEYS)
         table = table.join(self._precision(lab), on=KEYS)
         table.loc[table.status != "done", OVERALL] = float("nan")
@@ -180,7 +202,7 @@ class ZeroShot(Experiment):
         table = self.table(lab)
         done = table[table.status == "done"].assign(trust=-table.calibration_error_percent)
         questions = (
-            ("accuracy_percent", "recognises more", "student's accuracy on the omitted classes"),
+            ("accuracy_percent", "recognises more", ON_OMITTED),
             (OVERALL, "is better on all classes", "student's test accuracy"),
             (
                 SEEN,
@@ -205,7 +227,31 @@ class ZeroShot(Experiment):
                     decides=decides,
                     further=self._mcmi(0),
                 )
+            findings += self._against_early_stopping(lab, omitted, rows)
             findings += self._rise_with_lambda(lab, omitted, rows)
+        return findings
+
+    def _against_early_stopping(self, lab: Lab, omitted: str, rows: pd.DataFrame) -> list[Finding]:
+        """The pair's own MCMI against MLL stopped early, which is soft for nothing; exploratory."""
+        findings = []
+        for epoch in self.stops:
+            stopped = early_stopping_text(epoch)
+            over = gains(rows, "accuracy_percent", stopped)
+            for label, teacher in by_label(self.pair.mcmi_teachers(0)).items():
+                if label not in over:
+                    continue
+                findings.append(
+                    finding(
+                        lab,
+                        self.pair,
+                        f"omitted {omitted}: the student of {label} recognises more than that of "
+                        f"{stopped}",
+                        over[label],
+                        quantity=ON_OMITTED,
+                        teacher=teacher,
+                        control=stopped,
+                    )
+                )
         return findings
 
     def _rise_with_lambda(self, lab: Lab, omitted: str, rows: pd.DataFrame) -> list[Finding]:
@@ -229,7 +275,7 @@ class ZeroShot(Experiment):
                     f"omitted {omitted}: the student of {large} recognises more than that of "
                     f"{small}",
                     paired_difference(both[large], both[small]),
-                    quantity="student's accuracy on the omitted classes",
+                    quantity=ON_OMITTED,
                     teacher=left[-1],
                     control=small,
                 )
@@ -242,10 +288,15 @@ class ZeroShot(Experiment):
         teachers = [*self.pair.mcmi_teachers(seed), *further]
         return list({teacher.key: teacher for teacher in teachers}.values())
 
-    def _teachers(self, seed: int) -> list[Teacher | BayesTeacher]:
-        """MLL, fine-tuned with λ = 0, MCMI, and the truth where it is known."""
-        truth = [self.pair.bayes(seed)] if self.pair.posterior_is_known else []
-        return [self.pair.mll(seed), self.pair.untreated(seed), *self._mcmi(seed), *truth]
+    def _teachers(self, seed: int) -> dict[str, Teacher | BayesTeacher]:
+        """By label: MLL, stopped early, with λ = 0, MCMI, and the truth where it is known."""
+        pair = self.pair
+        stopped = {
+            early_stopping_text(epoch): pair.early_stopped(seed, epoch) for epoch in self.stops
+        }
+        truth = [pair.bayes(seed)] if pair.posterior_is_known else []
+        others = [pair.untreated(seed), *self._mcmi(seed), *truth]
+        return by_label([pair.mll(seed)]) | stopped | by_label(others)
 
     def _by_class(self) -> list[Measurement]:
         return [Measurement(of=each, what="by_class", split="test") for each in self.students()]
@@ -265,8 +316,14 @@ class ZeroShot(Experiment):
     def _cells(self, lab: Lab) -> pd.DataFrame:
         """All students' confusion matrices: a row per cell, with its number of ``samples``."""
         counted = ["true_class", "predicted_class", "samples"]
-        table = _with_setting(lab.collect_results(self._matrices(), counted))
+        table = self._with_setting(lab.collect_results(self._matrices(), counted))
         return table.astype({"true_class": int, "predicted_class": int})
+
+    def _with_setting(self, table: pd.DataFrame, key: str = "parent_key") -> pd.DataFrame:
+        """With columns :data:`KEYS`, of the student whose key a column holds."""
+        settings = pd.DataFrame([arm[1:] for arm in self.arms()], columns=KEYS)
+        settings.index = [arm.student.key for arm in self.arms()]
+        return table.drop(columns=KEYS, errors="ignore").join(settings, on=key)
 
     def _precision(self, lab: Lab) -> pd.Series:
         """Percent of the samples taken for an omitted class that are of it, by ``KEYS``."""
@@ -297,20 +354,3 @@ def _policy(teacher: Teacher) -> str:
 
 def _lambda(teacher: Teacher) -> float:
     return teacher.objective.options["lam"]
-
-
-def _with_setting(table: pd.DataFrame, of: str = "of_") -> pd.DataFrame:
-    """With columns ``seed``, ``omitted`` and the controls' own ``label``.
-
-    Args:
-        table: one row per student, or per line of what was measured on it.
-        of: what the names of the student's columns begin with.
-    """
-    distiller = f"{of}distiller_name"  # which no row has if all but students from scratch collapsed
-    masked = table.reindex(columns=[distiller])[distiller] == "masked_kd"
-    label = table.label.mask(masked, MASKED)
-    return table.assign(
-        seed=table[f"{of}seed"],
-        omitted=table[f"{of}part_omit"].map(set_text),
-        label=label.mask(table[f"{of}stage"] == "teacher", FROM_SCRATCH),
-    )

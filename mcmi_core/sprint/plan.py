@@ -3,12 +3,14 @@
 On the profile ``gpu``'s photographs of CIFAR-10, then on those of Tiny-ImageNet where they are.
 """
 
+from dataclasses import replace
+
 from mcmi_core.base.paths import data_root
-from mcmi_core.experiments import Cifar100Distillation, EigenCam, FewShot, ZeroShot
+from mcmi_core.experiments import Alternatives, Cifar100Distillation, EigenCam, FewShot, ZeroShot
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
-from mcmi_core.profiles.gpu import CIFAR10_JPEG, SEEDS, TINY_IMAGENET
+from mcmi_core.profiles.gpu import CIFAR10_JPEG, GPU, SEEDS, TINY_IMAGENET
 from mcmi_core.runs.config import Run
 
 PAIR = CIFAR10_JPEG
@@ -27,16 +29,21 @@ def decisive(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experime
 def further(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experiment]:
     """What comes if time is left.
 
-    What the same teachers look at; then, where Tiny-ImageNet is in ``MCMI_DATA``, few-shot and a
-    row of the table on it. Nothing for another pair: that is a rehearsal.
+    Other ways to soften these teachers, few-shot and zero-shot, and what the teachers look at, as
+    the profile has it; then, where Tiny-ImageNet is in ``MCMI_DATA``, few-shot and a row of the
+    table on it. Nothing for another pair: that is a rehearsal.
     """
     if pair != PAIR:
         return []
-    maps = EigenCam(pair=pair, stage=3, seeds=seeds)
+    on_same_teachers = [
+        replace(experiment, seeds=seeds)
+        for experiment in GPU.experiments
+        if isinstance(experiment, (Alternatives, EigenCam, ZeroShot)) and experiment.pair == pair
+    ]
     if not (data_root() / TINY_IMAGENET.data_title).is_dir():
-        return [maps]
+        return on_same_teachers
     return [
-        maps,
+        *on_same_teachers,
         FewShot(pair=TINY_IMAGENET, fractions={"kd": (FEW,)}, seeds=seeds),
         Cifar100Distillation(pairs=(TINY_IMAGENET,), frameworks=FRAMEWORKS, seeds=seeds),
     ]
