@@ -3,18 +3,18 @@
 On the profile ``gpu``'s photographs of CIFAR-10, then on those of Tiny-ImageNet where they are.
 """
 
-from dataclasses import replace
-
 from mcmi_core.base.paths import data_root
 from mcmi_core.experiments import Alternatives, Cifar100Distillation, EigenCam, FewShot, ZeroShot
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
-from mcmi_core.profiles.gpu import CIFAR10_JPEG, GPU, SEEDS, TINY_IMAGENET
+from mcmi_core.profiles.gpu import CIFAR10_JPEG, SEEDS, STOP, TINY_IMAGENET
 from mcmi_core.runs.config import Run
 
 PAIR = CIFAR10_JPEG
 FEW = 0.05
+STOPS = (STOP, 96)
+"""Epochs of MLL: the profile's, and as early, of 240, as on the CPU."""
 
 
 def decisive(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experiment]:
@@ -29,16 +29,23 @@ def decisive(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experime
 def further(pair: Pair = PAIR, seeds: tuple[int, ...] = SEEDS) -> list[Experiment]:
     """What comes if time is left.
 
-    Other ways to soften these teachers, few-shot and zero-shot, and what the teachers look at, as
-    the profile has it; then, where Tiny-ImageNet is in ``MCMI_DATA``, few-shot and a row of the
-    table on it. Nothing for another pair: that is a rehearsal.
+    What the same teachers look at, and other ways to soften them; then, where Tiny-ImageNet is in
+    ``MCMI_DATA``, few-shot and a row of the table on it. Nothing for another pair: that is a
+    rehearsal.
     """
     if pair != PAIR:
         return []
     on_same_teachers = [
-        replace(experiment, seeds=seeds)
-        for experiment in GPU.experiments
-        if isinstance(experiment, (Alternatives, EigenCam, ZeroShot)) and experiment.pair == pair
+        EigenCam(pair=pair, stage=3, seeds=seeds),
+        Alternatives(
+            pair=pair,
+            objectives=("label_smoothing:share=0.1", "entropy:weight=0.4"),
+            temperatures=(8.0,),
+            stops=STOPS,
+            mse=False,
+            seeds=seeds,
+        ),
+        ZeroShot(pair=pair, omitted_sets=((9,),), stops=STOPS, seeds=seeds),
     ]
     if not (data_root() / TINY_IMAGENET.data_title).is_dir():
         return on_same_teachers
