@@ -26,6 +26,9 @@ TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
 OMITTED_SETS = ((9,), (9, 7, 5))
 FEW_AND_ALL = {"kd": (0.05, 0.1, 0.25, 1.0)}
 BY_CRD = {"crd:num_negatives=256": (0.05,)}
+ORACLE_STOPS = (10, 25)
+PHOTOGRAPH_STOPS = (10, 18)
+"""Epochs of MLL, of 60 and of 25."""
 LAMBDAS = (0.15, 0.25, 0.4, 0.7, 1.0)
 SOFTER = {
     "objectives": (
@@ -54,8 +57,8 @@ CPU = Profile(
         experiments.MllTrainingDynamics(pairs=(ORACLE,), seeds=ORACLE_SEEDS),
         experiments.MllTrainingDynamics(pairs=(PHOTOGRAPHS,), seeds=PHOTOGRAPH_SEEDS),
         experiments.EigenCam(stage=2, **ON_PHOTOGRAPHS),
-        experiments.ZeroShot(omitted_sets=OMITTED_SETS, **TRUTH_KNOWN),
-        experiments.ZeroShot(omitted_sets=OMITTED_SETS, **ON_PHOTOGRAPHS),
+        experiments.ZeroShot(omitted_sets=OMITTED_SETS, stops=ORACLE_STOPS, **TRUTH_KNOWN),
+        experiments.ZeroShot(omitted_sets=OMITTED_SETS, stops=PHOTOGRAPH_STOPS, **ON_PHOTOGRAPHS),
         experiments.TeacherSize(
             pairs=tuple(replace(ORACLE, teacher=f"mlp:width={w}") for w in (32, 128, 512)),
             seeds=ORACLE_SEEDS,
@@ -69,7 +72,8 @@ CPU = Profile(
         experiments.FewShot(fractions=FEW_AND_ALL, **TRUTH_KNOWN),
         experiments.FewShot(fractions=FEW_AND_ALL | BY_CRD, **ON_PHOTOGRAPHS),
         experiments.LambdaAndCentroids(lambdas=LAMBDAS, **TRUTH_KNOWN),
-        experiments.Alternatives(stops=(10, 25), **SOFTER, **TRUTH_KNOWN),
+        experiments.Alternatives(stops=ORACLE_STOPS, **SOFTER, **TRUTH_KNOWN),
+        experiments.Alternatives(stops=PHOTOGRAPH_STOPS, **SOFTER, **ON_PHOTOGRAPHS),
         experiments.BayesOracle(**TRUTH_KNOWN),
         experiments.Proposition1(**TRUTH_KNOWN),
     ),
