@@ -340,3 +340,9 @@ def test_what_is_to_soften_and_does_not_stays_in_the_table():
     assert entropy["entropy bonus", "entropy bonus weight=0.4"].mean == pytest.approx(0.05)
     assert entropy["MLL", "MLL"].mean == pytest.approx(0.1)
     assert EXPERIMENT.findings(made_up_lab(other))
+
+
+def test_a_squared_error_can_be_left_out():
+    without = replace(EXPERIMENT, mse=False)
+    assert [m for m in EXPERIMENT.methods() if m.family != "MSE"] == without.methods()
+    assert not [run for run in without.runs() if run.stage == "teacher" and run.label == "mse"]

@@ -311,3 +311,57 @@ def test_only_students_from_scratch_are_left():
     assert set(table.label) == {*ALL_LABELS} - {TRUTH}
     assert experiment.findings(lab) == []
     experiment.check_controls(lab)
+
+
+STOPPED = "early stopping epoch=3"
+
+
+def is_of_stopped(run):
+    stopped = {PAIR.early_stopped(seed, 3).key for seed in EXPERIMENT.seeds}
+    return bool(stopped & {link.key for link in run.chain()})
+
+
+def answer_of_stopped(run):
+    """Students of the MLL teacher stopped after three epochs recognise 30 % and the seed."""
+    fields = answer(run)
+    if run.stage == "measurement" and run.what.name == "by_class" and is_of_stopped(run):
+        fields["result"]["accuracy_percent"] = [70.0, 40.0 + run.of.seed, 30.0 + run.of.seed]
+    return fields
+
+
+def test_students_of_stopped_teachers_are_told_from_those_of_mll():
+    experiment = replace(EXPERIMENT, stops=(3,))
+    assert len(experiment.students()) == 3 * 2 * 9
+    stopped = [arm for arm in experiment.arms() if arm.label == STOPPED]
+    assert {arm.student.teacher.recipe.epochs for arm in stopped} == {3}
+    assert {arm.student.label for arm in stopped} == {MLL}  # as far as the run itself knows
+    rows = experiment.table(made_up_lab(answer_of_stopped)).set_index(["omitted", "label", "seed"])
+    assert rows.accuracy_percent["9", STOPPED, 2] == 32
+    assert rows.accuracy_percent["9", MLL, 2] == 20
+    assert list(rows.loc["9"].index.unique("label"))[:2] == [MLL, STOPPED]
+
+
+def test_mcmi_against_early_stopping_is_exploratory():
+    experiment = replace(EXPERIMENT, stops=(3,))
+    found = by_claim(experiment.findings(made_up_lab(answer_of_stopped)))
+    of_stopped = {claim: f for claim, f in found.items() if f.control == STOPPED}
+    about = f"omitted {{}}: the student of {{}} recognises more than that of {STOPPED}"
+    assert set(of_stopped) == {
+        about.format(omitted, label) for omitted in ("9", "9+7") for label in (FIXED, TRACKED)
+    }
+    tracked = of_stopped[about.format("9", TRACKED)]
+    assert (tracked.difference.mean, tracked.primary, tracked.policy) == (10, False, "tracked")
+    before = by_claim(EXPERIMENT.findings(made_up_lab(answer)))
+    assert set(found) - set(before) == set(of_stopped)
+
+
+def test_a_stopped_teacher_that_collapsed_is_compared_with_nothing():
+    def collapses(run):
+        if is_of_stopped(run):
+            return {"status": "collapsed"} if run.stage == "teacher" else None
+        return answer(run)
+
+    experiment = replace(EXPERIMENT, stops=(3,))
+    lab = made_up_lab(collapses)
+    assert experiment.outcomes(lab)[STOPPED] == "6 of 6 not run"
+    assert not [f for f in experiment.findings(lab) if f.control == STOPPED]
