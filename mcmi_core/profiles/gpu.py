@@ -13,7 +13,7 @@ from mcmi_core.experiments.paper_pairs import (
     table_pair,
 )
 from mcmi_core.experiments.small_pairs import BINARY_ORACLE, ORACLE, ORACLE_SEEDS
-from mcmi_core.profiles.paper import FRACTIONS, RESNETS
+from mcmi_core.profiles.paper import RESNETS
 from mcmi_core.profiles.profile import Profile
 from mcmi_core.training.recipe import Recipe
 
@@ -110,11 +110,6 @@ GPU = Profile(
             seeds=SEEDS,
         ),
         experiments.FewShot(pair=CIFAR10_JPEG, fractions={"kd": (0.05, 1.0)}, seeds=SEEDS),
-        experiments.FewShot(
-            pair=TINY_IMAGENET,
-            fractions={"kd": (*FRACTIONS, 1.0), "crd": FRACTIONS},
-            seeds=SEEDS,
-        ),
         experiments.LambdaAndCentroids(
             pair=TINY_IMAGENET, lambdas=(0.05, 0.1, 0.15, 0.25, 0.4, 0.8), seeds=SEEDS
         ),
