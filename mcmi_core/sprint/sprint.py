@@ -243,7 +243,7 @@ def _results(chosen: list[Experiment], store: Store) -> str:
         missing = {_seed(run) for run in experiment.runs() if store.record(run) is None}
         complete = [seed for seed in experiment.seeds if seed not in missing]
         asked = len(experiment.seeds)
-        lines.append(f"### {experiment.name}, n = {len(complete)} of {asked} seeds\n")
+        lines.append(f"### {experiment.figure_name()}, n = {len(complete)} of {asked} seeds\n")
         lines.append(f"```\n{experiment}\n```\n")
         if len(complete) < 2:
             lines.append("too few to compare\n")
