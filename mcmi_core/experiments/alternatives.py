@@ -143,6 +143,8 @@ class Alternatives(Experiment):
 
     def softened(self) -> list[Measurement]:
         """The MLL teacher as KD at other temperatures sees it: with logits · 4 / T."""
+        if not self.temperatures:
+            return []
         relative = "+".join(f"{t / KD_TEMPERATURE}" for t in self.temperatures)
         what = f"temperature_sweep:temperatures={relative}"
         return [Measurement(of=self.pair.mll(seed), what=what) for seed in self.seeds]

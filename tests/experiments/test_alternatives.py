@@ -346,3 +346,9 @@ def test_a_squared_error_can_be_left_out():
     without = replace(EXPERIMENT, mse=False)
     assert [m for m in EXPERIMENT.methods() if m.family != "MSE"] == without.methods()
     assert not [run for run in without.runs() if run.stage == "teacher" and run.label == "mse"]
+
+
+def test_without_another_temperature_none_is_measured():
+    without = replace(EXPERIMENT, temperatures=())
+    assert without.softened() == []
+    assert "temperature" not in set(without.table(made_up_lab(answer)).family)
