@@ -316,8 +316,8 @@ class Alternatives(Experiment):
     def findings(self, lab: Lab) -> list[Finding]:
         """MCMI at the setting chosen against the others; does closeness to P* predict a student?
 
-        Primary, for each kind of MCMI: against early stopping; and against the best of all other
-        ways to soften a teacher, of which early stopping is one. Families and settings are chosen
+        Primary, for each kind of MCMI: against early stopping; and, where there are several other
+        ways to soften a teacher, against the best, which early stopping may be. Families and settings are chosen
         on training samples that the students did not get. Primary, too, where P* is known: the
         correlation over kinds of teachers.
         """
@@ -330,7 +330,8 @@ class Alternatives(Experiment):
             early = families.chosen.get(EARLY_STOPPING)
             best = families.chosen[families.choosing_percent.idxmax()]
             asked = [(early, "early_stopping")] if early else []
-            asked.append((best, "alternatives"))
+            if len(families) > 1:
+                asked.append((best, "alternatives"))
             exploratory = [*families.chosen, *_matches(families), UNTREATED]
             for method in dict.fromkeys(exploratory):
                 if method not in (early, best):

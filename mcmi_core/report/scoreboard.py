@@ -6,6 +6,7 @@ from mcmi_core.base.registry import Component
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.claims import NOT_MEASURED, counted, exploratory_counted
 from mcmi_core.report.tables import difference_text, n_text
+from mcmi_core.runs.config import UNTREATED
 
 
 def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
@@ -44,8 +45,9 @@ def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
     """One row per claim and one column per tier as a Markdown table, and lines that count.
 
     A cell has a line for the paper's method (``fixed``) and one for our variant (``tracked``), each
-    with its λ, verdict, difference, in points where it names no unit, and n; where a tier has
-    several data sets, a line for each of them.
+    with its λ, its control where that is not the teacher fine-tuned with λ = 0, verdict,
+    difference, in points where it names no unit, and n; where a tier has several data sets, a line
+    for each of them.
 
     Args:
         board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
@@ -76,7 +78,10 @@ def _cell(rows: pd.DataFrame) -> str:
         on = f"{title}, " if titles.nunique() > 1 else ""
         digits, unit = (1, "") if row.unit == "points" else (2, f" {row.unit}")
         difference = f"{_interval(row):+.{digits}f}{unit}, n={_n(row)}"
-        lines.append(f"{on}{row.treatment.removeprefix('MCMI ')}: **{row.verdict}** {difference}")
+        compared = row.treatment.removeprefix("MCMI ")
+        if pd.notna(row.lam) and row.control != UNTREATED:
+            compared += f" less {row.control}"
+        lines.append(f"{on}{compared}: **{row.verdict}** {difference}")
     return "<br>".join(lines) or "–"
 
 
