@@ -317,9 +317,9 @@ class Alternatives(Experiment):
         """MCMI at the setting chosen against the others; does closeness to P* predict a student?
 
         Primary, for each kind of MCMI: against early stopping; and, where there are several other
-        ways to soften a teacher, against the best, which early stopping may be. Families and settings are chosen
-        on training samples that the students did not get. Primary, too, where P* is known: the
-        correlation over kinds of teachers.
+        ways to soften a teacher, against the best, which early stopping may be. Families and
+        settings are chosen on training samples that the students did not get. Primary, too, where
+        P* is known: the correlation over kinds of teachers.
         """
         runs = self.finished(lab)
         if runs.seed.nunique() < 2:

@@ -62,7 +62,7 @@ def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
         escaped = [cell.replace("|", "\\|") for cell in (f"{statement} ({link})", paper, *cells)]
         lines.append("| " + " | ".join(escaped) + " |")
     about = (
-        f"{counted(board)}. {exploratory_counted(made)}. Unless a claim names another, MCMI's "
+        f"{counted(board)}. {exploratory_counted(made)}. Unless a cell names another, MCMI's "
         'control is the same teacher, fine-tuned as long without CMI (λ = 0); "MLL" in a verdict '
         "is the difference to the MLL teacher."
     )
@@ -80,7 +80,7 @@ def _cell(rows: pd.DataFrame) -> str:
         difference = f"{_interval(row):+.{digits}f}{unit}, n={_n(row)}"
         compared = row.treatment.removeprefix("MCMI ")
         if pd.notna(row.lam) and row.control != UNTREATED:
-            compared += f" less {row.control}"
+            compared += f" against {row.control}"
         lines.append(f"{on}{compared}: **{row.verdict}** {difference}")
     return "<br>".join(lines) or "–"
 

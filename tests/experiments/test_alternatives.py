@@ -213,6 +213,13 @@ def test_without_early_stopping_only_the_best_alternative_is_primary():
     assert [f.decides for f in findings if f.primary] == ["alternatives"] * 2 + ["bcpd_predicts"]
 
 
+def test_early_stopping_alone_is_no_choice_among_alternatives():
+    experiment = replace(EXPERIMENT, objectives=(), temperatures=(), mse=False)
+    findings = experiment.findings(made_up_lab(answer))
+    primary = [f.decides for f in findings if f.primary]
+    assert primary == ["early_stopping"] * 2 + ["bcpd_predicts"]
+
+
 def test_only_what_is_near_enough_matches():
     opponents = EXPERIMENT.opponents(EXPERIMENT.finished(made_up_lab(answer)))
     assert list(opponents.index) == [

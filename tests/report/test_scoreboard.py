@@ -71,7 +71,7 @@ def test_one_line_per_claim_in_markdown_with_a_column_per_tier(board):
     assert count == (
         "5 primary comparisons: 2 “holds; against MLL open”, 1 “opposite”, 1 “open”, 1 “holds”. 50 "
         "exploratory comparisons by the same experiments: 10 exclude zero, 3 after Holm's "
-        "adjustment for the number in each. Unless a claim names another, MCMI's control is the "
+        "adjustment for the number in each. Unless a cell names another, MCMI's control is the "
         'same teacher, fine-tuned as long without CMI (λ = 0); "MLL" in a verdict is the '
         "difference to the MLL teacher."
     )
@@ -81,6 +81,13 @@ def test_a_method_without_one_lambda():
     several = MEASURED | {"treatment": "MCMI fixed, λ per pair", "lam": float("nan")}
     text = markdown_scoreboard(pd.DataFrame([several, TRACKED]), exploratory())
     assert "fixed, λ per pair: **holds; against MLL open**" in text
+
+
+def test_another_control_than_fine_tuning_alone_is_named():
+    stopped = MEASURED | {"control": "early stopping epoch=18"}
+    text = markdown_scoreboard(pd.DataFrame([stopped, TRACKED]), exploratory())
+    assert "| fixed λ=0.25 against early stopping epoch=18: **holds" in text
+    assert "<br>tracked λ=0.7: **opposite**" in text
 
 
 def test_a_board_on_which_nothing_is_measured():
