@@ -21,18 +21,15 @@ from mcmi_core.base.paths import store_root
 from mcmi_core.data import load_dataset
 from mcmi_core.data.split import Split
 from mcmi_core.experiments.pair import Pair
-from mcmi_core.experiments.small_pairs import PHOTOGRAPHS
+from mcmi_core.experiments.small_pairs import PHOTOGRAPH_RECIPE, PHOTOGRAPHS
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.runs.config import Measurement, Run, Teacher
 from mcmi_core.runs.execute import execute
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import load_model
-from mcmi_core.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 SEEDS = (0, 1)
-RECIPE = Recipe(precision="bf16", evaluate_every=0)
-"""The paper's, which is shortened."""
 EPOCHS = (15, 20, 25, 30)
 """Of MLL training, cheapest first."""
 LEAST_ACCURACY_PERCENT, MOST_CMI_NATS = 99.0, 0.05
@@ -62,7 +59,7 @@ def choose_recipe(store: Store, train: Callable[[list[Run]], None]) -> Pair:
     """
     rows = []
     for epochs in EPOCHS:
-        pair = replace(PHOTOGRAPHS, recipe=RECIPE.shortened(epochs))
+        pair = replace(PHOTOGRAPHS, recipe=PHOTOGRAPH_RECIPE.shortened(epochs))
         teachers = [pair.mll(seed) for seed in SEEDS]
         train(teachers)
         ends = [store.record(teacher).metrics["train"] for teacher in teachers]

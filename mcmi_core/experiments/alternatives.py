@@ -16,7 +16,13 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
-from mcmi_core.experiments.pair import EARLY_STOPPING, FROM_SCRATCH, Pair, name_from_scratch
+from mcmi_core.experiments.pair import (
+    EARLY_STOPPING,
+    FROM_SCRATCH,
+    Pair,
+    early_stopping_setting,
+    name_from_scratch,
+)
 from mcmi_core.experiments.teachers_and_gains import closeness_predicts, correlations
 from mcmi_core.runs.config import UNTREATED, BayesTeacher, Measurement, Run, Student, Teacher
 
@@ -102,7 +108,7 @@ class Alternatives(Experiment):
                     methods.append(Method(seed, FAMILIES[name], setting, teacher))
             for epoch in self.stops:
                 teacher = pair.early_stopped(seed, epoch)
-                methods.append(Method(seed, EARLY_STOPPING, f"epoch={epoch}", teacher))
+                methods.append(Method(seed, EARLY_STOPPING, early_stopping_setting(epoch), teacher))
             if self.mse:
                 methods.append(Method(seed, "MSE", "", pair.from_scratch(seed, "mse")))
             for t in self.temperatures:

@@ -228,9 +228,14 @@ class Pair:
         return f"{self.data}{',' if ':' in self.data else ':'}seed={seed}"
 
 
+def early_stopping_setting(epoch: int) -> str:
+    """An MLL teacher stopped after an epoch, among others of its kind: ``epoch=10``."""
+    return f"epoch={epoch}"
+
+
 def early_stopping_text(epoch: int) -> str:
-    """Label, in tables of students, of the MLL teacher stopped after an epoch."""
-    return f"{EARLY_STOPPING} epoch={epoch}"
+    """Label of its students in tables: ``early stopping epoch=10``."""
+    return f"{EARLY_STOPPING} {early_stopping_setting(epoch)}"
 
 
 def distinct_teachers(pairs: Iterable[Pair]) -> list[Pair]:

@@ -232,7 +232,7 @@ class ZeroShot(Experiment):
         return findings
 
     def _against_early_stopping(self, lab: Lab, omitted: str, rows: pd.DataFrame) -> list[Finding]:
-        """The pair's own MCMI against MLL stopped early, which is soft for nothing; exploratory."""
+        """The pair's own MCMI against MLL stopped early, soft without fine-tuning; exploratory."""
         findings = []
         for epoch in self.stops:
             stopped = early_stopping_text(epoch)
@@ -321,8 +321,12 @@ class ZeroShot(Experiment):
 
     def _with_setting(self, table: pd.DataFrame, key: str = "parent_key") -> pd.DataFrame:
         """With columns :data:`KEYS`, of the student whose key a column holds."""
-        settings = pd.DataFrame([arm[1:] for arm in self.arms()], columns=KEYS)
-        settings.index = [arm.student.key for arm in self.arms()]
+        arms = self.arms()
+        settings = pd.DataFrame(
+            [(arm.seed, arm.omitted, arm.label) for arm in arms],
+            index=[arm.student.key for arm in arms],
+            columns=KEYS,
+        )
         return table.drop(columns=KEYS, errors="ignore").join(settings, on=key)
 
     def _precision(self, lab: Lab) -> pd.Series:

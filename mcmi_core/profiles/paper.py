@@ -41,6 +41,9 @@ ALTERNATIVE_OBJECTIVES = (
     "entropy:weight=0.4",
 )
 
+STOPS = (40, 80, 149)
+"""Epochs of MLL, of 240, after which it is stopped early."""
+
 SEEDS = tuple(range(100, 105))
 """As docs/protocol.md has it."""
 
@@ -67,6 +70,7 @@ PAPER = Profile(
             pair=CIFAR10,
             further=FURTHER_ZERO_SHOT_TEACHERS,
             omitted_sets=OMITTED_SETS,
+            stops=STOPS,
             seeds=SEEDS,
         ),
         experiments.TeacherSize(
@@ -99,7 +103,7 @@ PAPER = Profile(
             pair=CIFAR100,
             objectives=ALTERNATIVE_OBJECTIVES,
             temperatures=(2.0, 8.0, 16.0),
-            stops=(40, 80, 149),
+            stops=STOPS,
             seeds=SEEDS,
         ),
         experiments.SemiSupervisedAndBinary(

@@ -37,6 +37,9 @@ DIGITS = Pair(
 )
 """Real 8x8 images that come with scikit-learn."""
 
+STOPS = (4, 8)
+"""Epochs of the oracle's MLL, after which it is stopped early."""
+
 SEEDS = (0, 1)
 
 SMOKE = Profile(
@@ -55,6 +58,7 @@ SMOKE = Profile(
             pair=ORACLE,
             further=(("fixed", 0.4),),
             omitted_sets=((9,), (9, 7, 5)),
+            stops=STOPS,
             seeds=SEEDS,
         ),
         experiments.TeacherSize(
@@ -75,7 +79,7 @@ SMOKE = Profile(
             pair=ORACLE,
             objectives=("label_smoothing:share=0.1", "entropy:weight=0.4"),
             temperatures=(8.0,),
-            stops=(4, 8),
+            stops=STOPS,
             seeds=SEEDS,
         ),
         experiments.SemiSupervisedAndBinary(

@@ -8,6 +8,9 @@ from mcmi_core.experiments.claims import NOT_MEASURED, counted, exploratory_coun
 from mcmi_core.report.tables import difference_text, n_text
 from mcmi_core.runs.config import UNTREATED
 
+POLICIES = ("fixed", "tracked")
+"""Of MCMI: other findings compare no kinds of MCMI."""
+
 
 def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
     """One row per claim, tier and primary finding, with all that a verdict depends on.
@@ -79,7 +82,8 @@ def _cell(rows: pd.DataFrame) -> str:
         digits, unit = (1, "") if row.unit == "points" else (2, f" {row.unit}")
         difference = f"{_interval(row):+.{digits}f}{unit}, n={_n(row)}"
         compared = row.treatment.removeprefix("MCMI ")
-        if pd.notna(row.lam) and row.control != UNTREATED:
+        is_slope = row.unit != "points"  # over teacher size, which has no control
+        if row.policy in POLICIES and row.control != UNTREATED and not is_slope:
             compared += f" against {row.control}"
         lines.append(f"{on}{compared}: **{row.verdict}** {difference}")
     return "<br>".join(lines) or "–"

@@ -329,7 +329,7 @@ def test_what_decides_a_claim_comes_first_and_has_its_controls():
     scratch = [run for run in few_shot.runs() if run.stage == "teacher"]
     taught = {(run.model.name, run.part.fraction) for run in scratch}
     assert taught == {("resnet20", plan.FEW), ("resnet20", 1.0)}
-    assert zero_shot.stops == plan.STOPS
+    assert zero_shot.stops == (plan.STOP,)
 
 
 def test_tiny_imagenet_is_trained_where_it_is_there_and_a_rehearsal_has_nothing_further():
