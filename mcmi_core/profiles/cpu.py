@@ -2,7 +2,7 @@
 
 What decides, and how each setting was chosen before a student was trained: docs/protocol.md. Not
 trained yet, and added when they are: where the truth is known CRD and few labels; on photographs λ
-by policy, other ways to soften a teacher, 100 classes, the table row, teacher size.
+by policy, the table row, teacher size.
 """
 
 from dataclasses import replace
@@ -10,6 +10,7 @@ from dataclasses import replace
 from mcmi_core import experiments
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
 from mcmi_core.experiments.small_pairs import (
+    HUNDRED_CLASSES,
     IMAGE_ORACLE,
     ORACLE,
     ORACLE_SEEDS,
@@ -71,6 +72,7 @@ CPU = Profile(
         ),
         experiments.FewShot(fractions=FEW_AND_ALL, **TRUTH_KNOWN),
         experiments.FewShot(fractions=FEW_AND_ALL | BY_CRD, **ON_PHOTOGRAPHS),
+        experiments.FewShot(pair=HUNDRED_CLASSES, fractions={"kd": (0.1,)}, seeds=PHOTOGRAPH_SEEDS),
         experiments.LambdaAndCentroids(lambdas=LAMBDAS, **TRUTH_KNOWN),
         experiments.Alternatives(stops=ORACLE_STOPS, **SOFTER, **TRUTH_KNOWN),
         experiments.Alternatives(stops=PHOTOGRAPH_STOPS, **SOFTER, **ON_PHOTOGRAPHS),
