@@ -15,7 +15,7 @@ from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding
 from mcmi_core.experiments.lab import Lab
-from mcmi_core.experiments.outcomes import outcome_by
+from mcmi_core.experiments.outcomes import outcome_by, seeds_text
 from mcmi_core.experiments.pair import Pair, name_from_scratch
 from mcmi_core.experiments.reference import authors_few_shot
 from mcmi_core.runs.config import Run, Student, Teacher
@@ -58,6 +58,10 @@ class FewShot(Experiment):
     def outcomes(self, lab: Lab) -> pd.Series:
         """What became of the students of each teacher."""
         return outcome_by(self._all(lab), "label")
+
+    def seeds_text(self, lab: Lab) -> str:
+        """How many seeds the numbers are of: ``n = 5 seeds``; ``n ≤ 5 seeds`` where runs lack."""
+        return seeds_text(self._all(lab).status, self.seeds)
 
     def accuracy(self, lab: Lab) -> pd.Series:
         """Test accuracy, percent: an interval by ``distiller``, ``fraction`` and ``label``."""

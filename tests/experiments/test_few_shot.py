@@ -122,6 +122,8 @@ def test_seeds_whose_teacher_collapsed_do_not_count():
     assert n == {FIXED: {3}, TRACKED: {2}}
     assert EXPERIMENT.outcomes(lab)[TRACKED] == "4 of 12 not run"
     assert EXPERIMENT.outcomes(lab)[FIXED] == "done"
+    assert EXPERIMENT.seeds_text(lab).startswith("n ≤ ")
+    assert EXPERIMENT.seeds_text(made_up_lab(answer)).startswith("n = ")
 
 
 def test_of_one_seed_there_is_no_finding():
