@@ -46,3 +46,12 @@ def test_a_column_per_framework_our_accuracy_and_gain_above_the_authors():
     ticks = [label.get_text() for label in below[1].get_xticklabels()]
     assert ticks == ["5", "10", "50"]  # percent, ours and theirs
     plt.close(figure)
+
+
+def test_one_fraction_is_drawn_without_a_warning():
+    one = accuracy(("kd", 0.1, "MLL", 10), ("kd", 0.1, "MCMI fixed λ=0.15", 8))
+    authors = accuracy(("kd", 0.05, "MLL", 52), ("kd", 0.75, "MLL", 70))
+    figure = draw_few_shot(one, one, authors, ours_on="100 classes")
+    low, high = figure.axes[0].get_xlim()
+    assert low < 0.05 < 0.1 < 0.75 < high
+    plt.close(figure)

@@ -34,11 +34,11 @@ def draw_few_shot(
     for line, (source, title, quantity) in zip(panels, rows, strict=True):
         methods = {}
         for axes, name in zip(line, names, strict=True):
+            axes.set_xscale("log")  # before a curve of one point, of which it would warn
             for label in source[name].index.unique("label"):
                 intervals = source[name].xs(label, level="label").sort_index()
                 plot_intervals(axes, intervals, label=label)
-            axes.set(title=f"{name.upper()}, {title}", xscale="log")
-            axes.title.set_fontsize("small")
+            axes.set_title(f"{name.upper()}, {title}", fontsize="small")
             axes.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks], fontsize="small")
             axes.set_xticks([], minor=True)
             methods |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
