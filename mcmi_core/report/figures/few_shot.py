@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 
 from mcmi_core.report.plots import plot_intervals
 
+MARGIN = 1.16
+"""Factor by which the axis of fractions goes on beyond the outer ones, also where there is one."""
+
 
 def draw_few_shot(
     accuracy: pd.Series, gain: pd.Series, authors: pd.Series, *, ours_on: str
@@ -34,7 +37,7 @@ def draw_few_shot(
     for line, (source, title, quantity) in zip(panels, rows, strict=True):
         methods = {}
         for axes, name in zip(line, names, strict=True):
-            axes.set_xscale("log")  # before a curve of one point, of which it would warn
+            axes.set(xscale="log", xlim=(ticks[0] / MARGIN, ticks[-1] * MARGIN))
             for label in source[name].index.unique("label"):
                 intervals = source[name].xs(label, level="label").sort_index()
                 plot_intervals(axes, intervals, label=label)
