@@ -20,7 +20,6 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.framework_table import (
     KINDS,
-    POLICIES,
     SETTING,
     compare_teachers,
     gain_of,
@@ -29,7 +28,7 @@ from mcmi_core.experiments.framework_table import (
 )
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome, seeds_text
-from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.pair import POLICIES, Pair
 from mcmi_core.runs.config import Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mcmi_core.base.statistics import Interval, paired_difference
 from mcmi_core.experiments.outcomes import outcome
+from mcmi_core.experiments.pair import POLICIES
 from mcmi_core.runs.config import UNTREATED
 
 SETTING = ["pair", "framework"]
@@ -19,9 +20,6 @@ KINDS = {
     "tracked": "MCMI tracked",
 }
 """Kinds of teachers, as in names of columns, and how their labels begin."""
-
-POLICIES = ("fixed", "tracked")
-"""The kinds that are MCMI."""
 
 CONTROLS = ("untreated", "mll")
 """The kinds that MCMI is compared with: first the fair control, then the paper's."""

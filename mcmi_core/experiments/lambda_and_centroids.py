@@ -20,10 +20,9 @@ from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
-from mcmi_core.experiments.pair import FROM_SCRATCH, Pair
+from mcmi_core.experiments.pair import FROM_SCRATCH, POLICIES, Pair
 from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 
-POLICIES = ("fixed", "tracked")
 UNTREATED = "fine-tuned"
 """In place of a policy, of fine-tuning without CMI."""
 STUDENT = "student_accuracy_percent"

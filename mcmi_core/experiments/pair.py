@@ -12,6 +12,8 @@ from mcmi_core.training.recipe import Recipe
 
 FROM_SCRATCH = "from scratch"
 """Label, in tables of students, of one that has no teacher."""
+POLICIES = ("fixed", "tracked")
+"""Of MCMI's centroids: the paper's method, and our variant."""
 EARLY_STOPPING = "early stopping"
 """In labels of MLL teachers that were stopped early."""
 
@@ -89,7 +91,7 @@ class Pair:
 
     def mcmi_teachers(self, seed: int) -> list[Teacher]:
         """The paper's method, and our variant where the pair has a λ for it."""
-        policies = ["fixed"] if self.tracked_lam is None else ["fixed", "tracked"]
+        policies = POLICIES[:1] if self.tracked_lam is None else POLICIES
         return [self.mcmi(seed, centroids=policy) for policy in policies]
 
     def teachers(self, seed: int) -> list[Teacher | BayesTeacher]:

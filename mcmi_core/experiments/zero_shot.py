@@ -19,7 +19,7 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome, outcome_by, seeds_text
-from mcmi_core.experiments.pair import FROM_SCRATCH, Pair, early_stopping_text
+from mcmi_core.experiments.pair import FROM_SCRATCH, POLICIES, Pair, early_stopping_text
 from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher
 
 MASKED = "MLL masked"
@@ -204,11 +204,7 @@ class ZeroShot(Experiment):
         questions = (
             ("accuracy_percent", "recognises more", ON_OMITTED),
             (OVERALL, "is better on all classes", "student's test accuracy"),
-            (
-                SEEN,
-                "is better on the others",
-                "student's accuracy on the other classes",
-            ),
+            (SEEN, "is better on the others", "student's accuracy on the other classes"),
             ("trust", "is better calibrated", "− calibration error for the omitted classes"),
         )
         findings = []
@@ -259,7 +255,7 @@ class ZeroShot(Experiment):
         findings = []
         wide = rows.pivot(index="seed", columns="label", values="accuracy_percent")
         wide = wide.loc[:, wide.count() >= 2]
-        for policy in ("fixed", "tracked"):
+        for policy in POLICIES:
             teachers = [each for each in self._mcmi(0) if _policy(each) == policy]
             left = sorted((each for each in teachers if each.label in wide), key=_lambda)
             if len(left) < 2:

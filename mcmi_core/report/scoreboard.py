@@ -5,11 +5,9 @@ import pandas as pd
 from mcmi_core.base.registry import Component
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.claims import NOT_MEASURED, counted, exploratory_counted
+from mcmi_core.experiments.pair import POLICIES
 from mcmi_core.report.tables import difference_text, n_text
 from mcmi_core.runs.config import UNTREATED
-
-POLICIES = ("fixed", "tracked")
-"""Of MCMI: other findings compare no kinds of MCMI."""
 
 
 def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:

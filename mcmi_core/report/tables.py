@@ -7,7 +7,8 @@ import pandas as pd
 
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.finding import Finding, adjusted_verdicts, exploratory_counts
-from mcmi_core.experiments.framework_table import CONTROLS, KINDS, POLICIES, SETTING, gain_of
+from mcmi_core.experiments.framework_table import CONTROLS, KINDS, SETTING, gain_of
+from mcmi_core.experiments.pair import POLICIES
 from mcmi_core.report.plots import save_text
 
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcmi_core.experiments.comparison import pair_name
-from mcmi_core.experiments.framework_table import KINDS, POLICIES
-from mcmi_core.experiments.pair import Pair
+from mcmi_core.experiments.framework_table import KINDS
+from mcmi_core.experiments.pair import POLICIES, Pair
 from mcmi_core.report.plots import method_style
 
 _SHIFT = {"fixed": -0.15, "tracked": 0.15}
