@@ -169,13 +169,18 @@ class LambdaAndCentroids(Experiment):
         long = self.summary(lab).melt(var_name="metric", value_name="interval", ignore_index=False)
         return long.dropna().set_index("metric", append=True).interval
 
-    def equal_cmi(self, lab: Lab) -> pd.DataFrame:
-        """Each setting of one policy with the setting of the other whose CMI is nearest.
+    def policies_compared(self, lab: Lab) -> pd.DataFrame:
+        """``tracked`` against ``fixed``: at equal λ, and each setting at the nearest CMI.
+
+        Both start from the same MLL teacher, so equal λ is also an equal share of images on which
+        MCMI raises a wrong class at its start.
 
         Returns:
-            One row per pair of settings, each once: ``fixed`` and ``tracked`` (labels), their mean
+            One row per pair of settings, each once, those of equal λ first: ``fixed`` and
+            ``tracked`` (labels), ``chosen_by`` (``equal λ`` or ``the nearest CMI``), their mean
             training CMI ``fixed_cmi_nats`` and ``tracked_cmi_nats``, ``apart_nats``, and
-            ``difference``: tracked's student − fixed's, points, paired by seed.
+            ``difference``: tracked's student − fixed's, points, paired by seed. A pair that fewer
+            than two seeds have is left out.
         """
         table = self.table(lab)
         accuracy = table.pivot(index="seed", columns="label", values=STUDENT)
@@ -184,18 +189,15 @@ class LambdaAndCentroids(Experiment):
             left = table[(table.policy == policy) & table[STUDENT].notna()]
             levels[policy] = left.groupby("label").train_cmi_nats.mean()
         fixed, tracked = levels.values()
-        nearest = set()
-        if len(fixed) and len(tracked):
-            nearest |= {(label, _nearest(tracked, level)) for label, level in fixed.items()}
-            nearest |= {(_nearest(fixed, level), label) for label, level in tracked.items()}
         rows = []
-        for one, other in sorted(nearest, key=lambda two: (fixed[two[0]], tracked[two[1]])):
+        for (one, other), chosen_by in self._settings_to_compare(fixed, tracked).items():
             both = accuracy[[one, other]].dropna()
             if len(both) >= 2:
                 rows.append(
                     {
                         "fixed": one,
                         "tracked": other,
+                        "chosen_by": chosen_by,
                         "fixed_cmi_nats": fixed[one],
                         "tracked_cmi_nats": tracked[other],
                         "apart_nats": abs(fixed[one] - tracked[other]),
@@ -203,6 +205,21 @@ class LambdaAndCentroids(Experiment):
                     }
                 )
         return pd.DataFrame(rows)
+
+    def _settings_to_compare(
+        self, fixed: pd.Series, tracked: pd.Series
+    ) -> dict[tuple[str, str], str]:
+        """Labels of both policies with why they are compared; CMI by label of what is left."""
+        chosen = {}
+        for lam in self.lambdas:
+            both = tuple(self.pair.mcmi(0, lam=lam, centroids=policy).label for policy in POLICIES)
+            chosen[both] = "equal λ"
+        if len(fixed) and len(tracked):
+            nearest = {(label, _nearest(tracked, level)) for label, level in fixed.items()}
+            nearest |= {(_nearest(fixed, level), label) for label, level in tracked.items()}
+            for both in sorted(nearest, key=lambda two: (fixed[two[0]], tracked[two[1]])):
+                chosen.setdefault(both, "the nearest CMI")
+        return chosen
 
     def selectable(self, lab: Lab) -> pd.DataFrame:
         """Students of MLL and of the settings that the authors chose from: ``fixed``, any λ > 0.
@@ -256,7 +273,7 @@ class LambdaAndCentroids(Experiment):
         return means
 
     def findings(self, lab: Lab) -> list[Finding]:
-        """The student at every setting, and at equal CMI by both policies; nothing is decided here.
+        """The student at every setting, and both policies against each other; nothing is decided.
 
         At the pair's own λ the comparison is a primary one of notebook 08.
         """
@@ -272,15 +289,15 @@ class LambdaAndCentroids(Experiment):
             few_samples=True,
             decided_in="08_few_shot",
         )
-        return [*settings, *self._at_equal_cmi(lab)]
+        return [*settings, *self._policies_against_each_other(lab)]
 
-    def _at_equal_cmi(self, lab: Lab) -> list[Finding]:
+    def _policies_against_each_other(self, lab: Lab) -> list[Finding]:
         teachers = by_label(self.teachers())
         return [
             finding(
                 lab,
                 self.pair,
-                f"at the nearest CMI, {row.apart_nats:.3f} nats apart, the student of "
+                f"at {row.chosen_by}, {row.apart_nats:.3f} nats apart, the student of "
                 f"{row.tracked} beats that of {row.fixed}",
                 row.difference,
                 quantity="student's test accuracy",
@@ -288,7 +305,7 @@ class LambdaAndCentroids(Experiment):
                 control=row.fixed,
                 few_samples=True,
             )
-            for row in self.equal_cmi(lab).itertuples()
+            for row in self.policies_compared(lab).itertuples()
         ]
 
 

@@ -111,10 +111,14 @@ def test_findings_are_the_students_gains_of_what_did_not_collapse():
     assert not any(finding.primary for finding in EXPERIMENT.findings(made_up_lab(answer)))
 
 
-def test_policies_are_compared_at_the_nearest_cmi_each_pair_once():
-    """What is left of `fixed` is at 0.4 nats, and `tracked` at 0.2 and 0.35."""
+def test_policies_are_compared_at_equal_lambda_and_at_the_nearest_cmi_each_pair_once():
+    """What is left of `fixed` is at 0.4 nats, and `tracked` at 0.2 and 0.35.
+
+    To `tracked` at λ = 0.4 `fixed` at 0.4 is also the nearest in CMI.
+    """
     lab = made_up_lab(answer)
-    table = EXPERIMENT.equal_cmi(lab)
+    table = EXPERIMENT.policies_compared(lab)
+    assert list(table.chosen_by) == ["equal λ", "the nearest CMI"]
     assert list(table.fixed) == ["MCMI fixed λ=0.4"] * 2
     assert list(table.tracked) == ["MCMI tracked λ=0.4", "MCMI tracked λ=0.7"]
     assert list(table.apart_nats) == pytest.approx([0.2, 0.05])
@@ -128,7 +132,7 @@ def test_policies_are_compared_at_the_nearest_cmi_each_pair_once():
     assert last.difference.mean == pytest.approx(-1)
 
 
-def test_without_one_of_the_policies_there_is_no_equal_cmi():
+def test_without_one_of_the_policies_there_is_nothing_to_compare():
     def without_fixed(run):
         policy = (setting(run) or ("", 0))[0] if run.stage != "measurement" else ""
         if policy == "fixed" and setting(run)[1] > 0:
@@ -136,7 +140,7 @@ def test_without_one_of_the_policies_there_is_no_equal_cmi():
         return answer(run)
 
     lab = made_up_lab(without_fixed)
-    assert EXPERIMENT.equal_cmi(lab).empty
+    assert EXPERIMENT.policies_compared(lab).empty
     assert {f.policy for f in EXPERIMENT.findings(lab)} == {"tracked", "–"}
 
 
