@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.lambda_and_centroids import UNTREATED
-from mcmi_core.experiments.pair import FROM_SCRATCH
 from mcmi_core.report.plots import method_style, plot_intervals
 
 _TITLES = {
@@ -19,8 +18,9 @@ _TITLES = {
 }
 _CROSS_HEIGHTS = {"fixed": 0.02, "tracked": 0.08}
 """Of a panel: where a policy's crosses lie, so that they do not hide each other."""
-_CONTROLS = {"MLL": "--", UNTREATED: ":", FROM_SCRATCH: "-."}
-"""Rows that are the same at every λ, and the line that shows their level."""
+_CONTROLS = {"MLL": "--", UNTREATED: ":"}
+"""Rows that are the same at every λ, and the line that shows their level. Students without a
+teacher are in the table alone: so far below that the others could not be told apart."""
 
 
 def draw_lambda_and_centroids(summary: pd.DataFrame, collapsed: pd.DataFrame) -> Figure:
@@ -30,20 +30,20 @@ def draw_lambda_and_centroids(summary: pd.DataFrame, collapsed: pd.DataFrame) ->
         summary: of :meth:`~mcmi_core.experiments.lambda_and_centroids.LambdaAndCentroids.summary`.
         collapsed: number of teachers that collapsed: a row per policy, a column per λ.
     """
-    figure, panels = plt.subplots(1, len(_TITLES), figsize=(18, 3.6))
-    first, *others = panels
+    figure, panels = plt.subplots(2, 3, figsize=(11, 6.6))
+    first, *others, free = panels.flat
     # Both policies start from the MLL teacher: the share depends on λ alone.
     shares = summary.raised_percent.dropna().groupby("λ").last()
     plot_intervals(first, shares, label="MLL")
     for axes, metric in zip(others, list(_TITLES)[1:], strict=True):
         _draw_policies(axes, summary[metric], collapsed)
         _draw_controls(axes, summary[metric])
-    for axes, title in zip(panels, _TITLES.values(), strict=True):
+    for axes, title in zip((first, *others), _TITLES.values(), strict=True):
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("λ")
-    first.legend(fontsize="small")
     names = others[-1].get_legend_handles_labels()  # the only panel that has them all
-    figure.legend(*names, loc="outside right upper", fontsize="small")
+    figure.legend(*names, loc="center", bbox_to_anchor=free.get_position())
+    free.remove()
     return figure
 
 
@@ -64,7 +64,7 @@ def _draw_policies(axes: Axes, column: pd.Series, collapsed: pd.DataFrame) -> No
 
 
 def _draw_controls(axes: Axes, column: pd.Series) -> None:
-    """Levels of MLL, of fine-tuning alone (of a gain, over it, zero), and of no teacher."""
+    """Levels of MLL and of fine-tuning alone (of a gain, which is over it, zero)."""
     for policy, line in _CONTROLS.items():
         own = [level for level in column.get(policy, []) if isinstance(level, Interval)]
         if policy == UNTREATED or own:
