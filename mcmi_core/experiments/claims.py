@@ -7,6 +7,7 @@ that no primary finding is left.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from mcmi_core.base.errors import NotMeasured
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import (
+    BESIDE,
     TIERS,
     TRUTH_KNOWN,
     Finding,
@@ -21,6 +23,7 @@ from mcmi_core.experiments.finding import (
     findings_table,
 )
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.pair import POLICIES
 
 NOT_MEASURED = "not measured"
 """Verdict on a claim in a tier that has no primary finding."""
@@ -56,11 +59,16 @@ CLAIMS = (
         "up to +3.32 points (CIFAR-100, best of pairs × frameworks)",
         "06_cifar100_distillation",
     ),
-    Claim("dkd", "MCMI's student is better with DKD", "Table 1", "06_cifar100_distillation"),
+    Claim(
+        "dkd",
+        "MCMI's student is better with DKD",
+        "in Table 1, one of eleven frameworks",
+        "06_cifar100_distillation",
+    ),
     Claim(
         "imagenet",
         "MCMI's student is better by top-1 on ImageNet (small tiers: a stand-in)",
-        "Table 2",
+        "up to +0.6 points of top-1 (ImageNet)",
         "07_imagenet_distillation",
     ),
     Claim(
@@ -88,15 +96,23 @@ CLAIMS = (
         "04_zero_shot",
     ),
     Claim(
-        "temperature", "Temperature raises the teacher's CMI", "Figure 1", "01_temperature_and_cmi"
+        "temperature",
+        "Temperature raises the teacher's CMI",
+        "Figure 1, curves",
+        "01_temperature_and_cmi",
     ),
     Claim(
         "temperature_student",
         "The student is better at the temperature where the teacher's CMI is highest than at T = 1",
-        "Figure 1",
+        "Figure 1, bars",
         "01_temperature_and_cmi",
     ),
-    Claim("dynamics", "CMI falls as MLL training goes on", "Figure 2", "02_mll_training_dynamics"),
+    Claim(
+        "dynamics",
+        "CMI falls as MLL training goes on",
+        "Figure 2, curves",
+        "02_mll_training_dynamics",
+    ),
     Claim(
         "eigen_cam",
         "An MCMI teacher looks at more of the image",
@@ -106,13 +122,13 @@ CLAIMS = (
     Claim(
         "size_mcmi",
         "The larger an MCMI teacher, the better its student",
-        "Figure 5",
+        "Figure 5, curves",
         "05_teacher_size",
     ),
     Claim(
         "size_more",
         "Size helps an MCMI teacher more than the same teacher fine-tuned without CMI",
-        "Figure 5",
+        "Figure 5, curves",
         "05_teacher_size",
     ),
     Claim(
@@ -152,9 +168,20 @@ CLAIMS = (
 """In the order of the scoreboard."""
 
 _INTERVAL, _BESIDE = list(Interval._fields), [f"mll_{part}" for part in Interval._fields]
-_NUMBERS = [*_INTERVAL, *_BESIDE, "lam"]
-_COLUMNS = ["claim", "quantity", *_INTERVAL, "unit", "replicate", "treatment", "control", *_BESIDE]
-_COLUMNS += ["policy", "lam", "data", "networks", "recipe", "verdict", "decides", "profile", "tier"]
+_NUMBERS = [*_INTERVAL, *_BESIDE, "asked", "lam"]
+_COLUMNS = ["claim", "quantity", *_INTERVAL, "asked", "unit", "replicate", "treatment", "control"]
+_COLUMNS += [
+    *_BESIDE,
+    "policy",
+    "lam",
+    "data",
+    "networks",
+    "recipe",
+    "verdict",
+    "decides",
+    "profile",
+    "tier",
+]
 """Of a table of findings, which a claim without any has as well, empty."""
 
 
@@ -246,12 +273,24 @@ def verdicts_by_tier(board: pd.DataFrame) -> pd.DataFrame:
         board: of :func:`scoreboard`.
 
     Returns:
-        One row per ``tier`` and ``policy`` that is measured, one column per verdict that occurs,
-        the most frequent first.
+        One row per ``tier`` and ``policy`` that is measured, in the order of the scoreboard
+        (``–``: without MCMI); one column per verdict that occurs, from holds to opposite.
     """
-    counts = _different(board).groupby(["tier", "policy"], sort=False).verdict.value_counts()
-    table = counts.unstack(fill_value=0, sort=False)
-    return table[table.sum().sort_values(ascending=False, kind="stable").index]
+    counts = _different(board).groupby(["tier", "policy"]).verdict.value_counts()
+    table = counts.unstack(fill_value=0)
+    rows = [row for row in product(board.tier.unique(), [*POLICIES, "–"]) if row in table.index]
+    words = sorted(table, key=lambda verdict: (list(BESIDE).index(verdict.split(";")[0]), verdict))
+    return table.loc[rows, words]
+
+
+def not_measured(board: pd.DataFrame) -> pd.Series:
+    """Which claims have no verdict in a tier: their statements, by tier.
+
+    Args:
+        board: of :func:`scoreboard`.
+    """
+    missing = board[board.verdict == NOT_MEASURED].groupby("tier").statement.agg("; ".join)
+    return missing.reindex([tier for tier in board.tier.unique() if tier in missing])
 
 
 def _different(board: pd.DataFrame) -> pd.DataFrame:

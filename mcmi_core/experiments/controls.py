@@ -72,6 +72,7 @@ def compared_with_controls(
                 claim.format(treatment=treatment, control=in_words),
                 over[control][treatment],
                 quantity=quantity,
+                asked=runs.seed.nunique(),
                 teacher=mcmi.get(treatment),
                 treatment=treatment,
                 control=control,

@@ -57,6 +57,8 @@ class Finding:
     """Of the difference: ``points`` (of percent), ``nats``, or what else the quantity is in."""
     difference: Interval
     """Mean and 95 % t-interval over ``n`` replicates."""
+    asked: int
+    """Replicates that were asked for: more than ``n`` where runs collapsed."""
     replicate: str
     """What varies from one replicate to the next, and what the interval therefore covers:
     ``data and weights``; or, on fixed data with one test split, ``weights`` alone or ``weights and
@@ -194,6 +196,7 @@ def finding(
     control: str = "MLL",
     networks: str | None = None,
     few_samples: bool = False,
+    asked: int | None = None,
     replicate: str | None = None,
     decides: str | None = None,
     decided_in: str | None = None,
@@ -215,6 +218,7 @@ def finding(
         control: what it is compared with.
         networks: instead of the pair's.
         few_samples: whether every seed draws the few samples, or labels, that a student is given.
+        asked: number of replicates that were asked for; None: as many as there are.
         replicate: what varies from one replicate to the next, where that is not a seed.
         decides: key of the claim of the paper that it decides.
         decided_in: name of the notebook that decides this very comparison: ``08_few_shot``.
@@ -233,6 +237,7 @@ def finding(
         quantity=quantity,
         unit=unit,
         difference=difference,
+        asked=asked or difference.n,
         replicate=replicate or by_seed,
         data=pair.data,
         networks=networks or f"{pair.teacher} → {pair.student}",
@@ -265,10 +270,11 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """One row per finding, the numbers unrounded.
 
     Returns:
-        ``claim``, ``quantity``, ``mean``, ``low``, ``high``, ``n``, ``unit``, ``replicate``,
-        ``treatment``, ``control``; ``mll_mean``, ``mll_low``, ``mll_high`` and ``mll_n``, against
-        the MLL teacher, where that is not the control; ``policy``, ``lam``, ``data``, ``networks``,
-        ``recipe``, ``verdict`` (of :func:`adjusted_verdicts`), ``decides``, ``profile``, ``tier``.
+        ``claim``, ``quantity``, ``mean``, ``low``, ``high``, ``n``, ``asked``, ``unit``,
+        ``replicate``, ``treatment``, ``control``; ``mll_mean``, ``mll_low``, ``mll_high`` and
+        ``mll_n``, against the MLL teacher, where that is not the control; ``policy``, ``lam``,
+        ``data``, ``networks``, ``recipe``, ``verdict`` (of :func:`adjusted_verdicts`), ``decides``,
+        ``profile``, ``tier``.
     """
     findings = list(findings)
     rows = []
@@ -279,6 +285,7 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
                 "claim": each.claim,
                 "quantity": each.quantity,
                 **each.difference._asdict(),
+                "asked": each.asked,
                 "unit": each.unit,
                 "replicate": each.replicate,
                 "treatment": each.treatment,

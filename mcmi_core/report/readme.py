@@ -61,7 +61,7 @@ def results_table() -> str:
         cells = []
         for metric in ("train_cmi_nats", "train_bcpd_kl_nats", "test_bcpd_kl_nats"):
             measured = intervals.get((label, metric))
-            cells.append(f"{measured:.2f}" if measured else "–")
+            cells.append(f"{measured:z.2f}" if measured else "–")
         for student in ("student", "few_shot_student"):
             accuracy = intervals[label, f"{student}_accuracy_percent"].mean
             gain = intervals.get((label, f"{student}_gain_points"))

@@ -11,7 +11,7 @@ from mcmi_core.runs.config import UNTREATED
 
 
 def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
-    """One row per claim, tier and primary finding, with all that a verdict depends on.
+    """One row per primary finding, by claim and tier, with all that a verdict depends on.
 
     Args:
         board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
@@ -19,9 +19,10 @@ def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Text, by what is claimed, the paper's figure and the tier: the finding's sentence; the data,
         networks and recipe; what is compared with which control; n (``5 / 4`` where the difference
-        to MLL has another); what a replicate varies; the difference, the same against the MLL
-        teacher, the verdict and the notebook.
+        to MLL has another, ``2 of 5`` where runs collapsed); what a replicate varies; the
+        difference, the same against the MLL teacher, the verdict and the notebook.
     """
+    board = board[board.verdict != NOT_MEASURED]
     columns = {
         "finding, true if the difference is positive": board.claim,
         "data": board.data,
@@ -65,7 +66,7 @@ def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
     about = (
         f"{counted(board)}. {exploratory_counted(made)}. Unless a cell names another, MCMI's "
         'control is the same teacher, fine-tuned as long without CMI (λ = 0); "MLL" in a verdict '
-        "is the difference to the MLL teacher."
+        "is the difference to the MLL teacher. n=2 of 5: with three seeds a run collapsed."
     )
     return "\n".join(lines) + f"\n\n{about}\n"
 
@@ -98,7 +99,7 @@ def _interval(row: pd.Series, prefix: str = "") -> Interval:
 
 
 def _n(row: pd.Series) -> str | None:
-    return None if pd.isna(row.n) else n_text(row.n, row.mll_n)
+    return None if pd.isna(row.n) else n_text(row.n, row.mll_n, row.asked)
 
 
 def _difference(row: pd.Series, prefix: str = "") -> str | None:

@@ -30,7 +30,7 @@ def readable_findings(findings: Sequence[Finding]) -> pd.DataFrame:
             (
                 finding.claim,
                 difference_text(finding.difference, finding.unit),
-                n_text(finding.difference.n, getattr(beside, "n", None)),
+                n_text(finding.difference.n, getattr(beside, "n", None), finding.asked),
                 finding.control,
                 "–" if beside is None else difference_text(beside, finding.unit),
                 verdict,
@@ -40,15 +40,17 @@ def readable_findings(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index(claim)
 
 
-def n_text(n: float, mll_n: float | None = None) -> str:
-    """``5``; or ``5 / 4`` where the difference to MLL has another number of replicates.
+def n_text(n: float, mll_n: float | None, asked: float) -> str:
+    """``5``; ``5 / 4`` where the difference to MLL has another number; ``2 of 5`` where runs lack.
 
     Args:
-        n: of the difference to the control.
+        n: replicates of the difference to the control.
         mll_n: of the difference to MLL; None or NaN: there is none.
+        asked: that were asked for.
     """
     same = mll_n is None or pd.isna(mll_n) or mll_n == n
-    return f"{n:.0f}" if same else f"{n:.0f} / {mll_n:.0f}"
+    text = f"{n:.0f}" if same else f"{n:.0f} / {mll_n:.0f}"
+    return text if n == asked else f"{text} of {asked:.0f}"
 
 
 def _kind(finding: Finding) -> str:

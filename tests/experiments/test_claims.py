@@ -17,6 +17,7 @@ from mcmi_core.experiments.claims import (
     counted,
     exploratory,
     exploratory_counted,
+    not_measured,
     scoreboard,
     verdicts_by_tier,
 )
@@ -237,12 +238,16 @@ def test_verdicts_are_counted(two_claims):
     board = board_of(*known, found(ACROSS, pair=FIXED_DATA), found(ABOVE, pair=FIXED_DATA))
     assert counted(board) == "6 primary comparisons: 3 “holds”, 2 “opposite”, 1 “open”"
     table = verdicts_by_tier(board)
-    assert list(table.columns) == ["holds", "opposite", "open"]  # the most frequent first
+    assert list(table.columns) == ["holds", "open", "opposite"]
     assert table.to_dict("index") == {
         (TRUTH_KNOWN, "fixed"): {"holds": 1, "opposite": 1, "open": 0},
         (TRUTH_KNOWN, "tracked"): {"holds": 1, "opposite": 1, "open": 0},
         (TIERS["cpu"], "fixed"): {"holds": 1, "opposite": 0, "open": 1},
     }
+    assert list(table.index)[0] == (TRUTH_KNOWN, "fixed")
+    missing = not_measured(board)
+    assert list(missing.index) == ALL_TIERS
+    assert list(missing) == ["So?", "So?", "It is.; So?", "It is.; So?"]
 
 
 @pytest.mark.parametrize("key", ["second", "third"])

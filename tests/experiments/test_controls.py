@@ -51,6 +51,12 @@ def test_mcmi_has_the_papers_comparison_beside_it():
     assert {(finding.policy, finding.lam) for finding in controls} == {("–", None)}
 
 
+def test_replicates_that_lack_a_side_were_asked_for():
+    fixed, tracked, *_ = compared(students((TRACKED, 1)))
+    assert (fixed.difference.n, fixed.asked) == (3, 3)
+    assert (tracked.difference.n, tracked.asked) == (2, 3)
+
+
 def test_without_a_key_all_are_exploratory():
     assert not any(finding.primary for finding in compared(students()))
 

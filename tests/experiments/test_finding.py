@@ -198,9 +198,12 @@ def test_table_of_findings():
         difference=BELOW, teacher=PAIR.mll(0), decides="few_shot", against_mll=SMALL._replace(n=4)
     )
     table = findings_table([made(), mll])
-    columns = "claim quantity mean low high n unit replicate treatment control mll_mean mll_low"
+    columns = (
+        "claim quantity mean low high n asked unit replicate treatment control mll_mean mll_low"
+    )
     rest = "mll_high mll_n policy lam data networks recipe verdict decides profile tier"
     assert list(table.columns) == f"{columns} {rest}".split()
+    assert list(table.asked) == list(table.n)
     assert list(table.treatment) == ["MCMI fixed λ=0.4", "MLL"]
     assert list(table["mean"]) == [2, -2]
     beside = ["mll_mean", "mll_low", "mll_high", "mll_n"]

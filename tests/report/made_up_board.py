@@ -14,6 +14,7 @@ MEASURED = {
     "low": 0.5,
     "high": 1.5,
     "n": 5.0,
+    "asked": 5.0,
     "unit": "points",
     "replicate": "data and weights",
     "treatment": "MCMI fixed λ=0.25",

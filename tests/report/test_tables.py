@@ -20,6 +20,7 @@ FINDING = Finding(
     quantity="student's test accuracy",
     unit="points",
     difference=Interval(1.234, -0.5, 2.968, 3),
+    asked=3,
     replicate="weights",
     data="digits",
     networks="resnet20 → resnet8",
@@ -40,7 +41,8 @@ CLEARLY = mean_interval([-1.9, -2.1, -2.0, -2.2, -1.8])
 
 
 def exploratory(difference: Interval, claim: str = "exploratory") -> Finding:
-    return replace(FINDING, claim=claim, difference=difference, decides=None, against_mll=None)
+    about = {"claim": claim, "difference": difference, "asked": difference.n}
+    return replace(FINDING, **about, decides=None, against_mll=None)
 
 
 def test_a_finding_is_one_row_of_text():
@@ -75,8 +77,9 @@ def test_a_finding_may_be_decided_in_another_notebook():
 def test_the_difference_to_mll_has_its_own_n():
     findings = [replace(FINDING, against_mll=Interval(2, 1, 3, n)) for n in (3, 2)]
     assert list(readable_findings(findings).n) == ["3", "3 / 2"]
-    assert [n_text(5.0), n_text(5.0, 4.0), n_text(5.0, 5.0)] == ["5", "5 / 4", "5"]
-    assert n_text(5.0, float("nan")) == "5"
+    assert [n_text(5.0, n, 5.0) for n in (None, 4.0, 5.0)] == ["5", "5 / 4", "5"]
+    assert n_text(5.0, float("nan"), 5.0) == "5"
+    assert [n_text(2, 2, 5), n_text(3, 2, 5)] == ["2 of 5", "3 / 2 of 5"]  # runs collapsed
 
 
 def test_no_finding_is_an_empty_table():
