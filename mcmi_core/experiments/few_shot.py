@@ -17,11 +17,13 @@ from mcmi_core.experiments.finding import Finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by, seeds_text
 from mcmi_core.experiments.pair import Pair, name_from_scratch
+from mcmi_core.experiments.raised_share import measure_raised, raised_percent
 from mcmi_core.experiments.reference import authors_few_shot
-from mcmi_core.runs.config import Run, Student, Teacher
+from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
 SETTING = ["distiller", "fraction"]
+TEACHER_METRICS = ["train_accuracy_percent", "train_ll_nats", "train_cmi_nats", ACCURACY]
 AUTHORS_MCMI = "MCMI fixed λ=0.15"
 """Label of the authors' own few-shot trials of MCMI."""
 
@@ -41,8 +43,37 @@ class FewShot(Experiment):
     the file, whatever their class, the same for all seeds."""
 
     def runs(self) -> list[Run]:
-        """Students of each seed, framework and fraction; they bring their teachers with them."""
-        return list({run.key: run for *_, run in self._students()}.values())
+        """Students of each seed, framework and fraction, with their teachers; and those' shares."""
+        students = {run.key: run for *_, run in self._students()}
+        return [*students.values(), *self.raised()]
+
+    def raised(self) -> list[Measurement]:
+        """On how many training images MCMI can raise a wrong class at its start, by λ."""
+        lambdas = [teacher.objective.options["lam"] for teacher in self.pair.mcmi_teachers(0)]
+        return measure_raised(self.pair, self.seeds, dict.fromkeys(lambdas))
+
+    def teachers(self, lab: Lab) -> pd.DataFrame:
+        """What teachers there are: an interval over seeds, one row per ``label``.
+
+        Returns:
+            ``train_accuracy_percent``, ``train_ll_nats``, ``train_cmi_nats`` and
+            ``test_accuracy_percent``; and of MCMI ``raised_percent``, the share of training images
+            on which it raises a wrong class at its start
+            (:func:`~mcmi_core.measures.predictions.raised_share`), NaN otherwise. Teachers with
+            fewer than two seeds are left out.
+        """
+        rows = []
+        for seed in self.seeds:
+            for teacher in self.pair.teachers(seed):
+                lam = 0.0 if teacher.stage == "bayes" else teacher.objective.options.get("lam", 0.0)
+                rows.append({"teacher": teacher, "seed": seed, "λ": lam})
+        plan = pd.DataFrame(rows)
+        table = lab.collect(plan.teacher, TEACHER_METRICS)[["label", "status", *TEACHER_METRICS]]
+        table["raised_percent"] = raised_percent(lab, self.raised(), plan)
+        done = table[table.status == "done"]
+        summary = summarise(done, ["label"], TEACHER_METRICS)
+        shares = summarise(done.dropna(subset="raised_percent"), ["label"], ["raised_percent"])
+        return summary.join(shares)
 
     def table(self, lab: Lab) -> pd.DataFrame:
         """One row per student that is done.

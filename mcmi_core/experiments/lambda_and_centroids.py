@@ -21,6 +21,7 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.pair import FROM_SCRATCH, POLICIES, Pair
+from mcmi_core.experiments.raised_share import measure_raised, raised_percent
 from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 
 UNTREATED = "fine-tuned"
@@ -77,8 +78,7 @@ class LambdaAndCentroids(Experiment):
 
     def raised(self) -> list[Measurement]:
         """On how many training images MCMI can raise a wrong class at its start, by λ."""
-        what = "raised_share:lambdas=" + "+".join(map(str, self.lambdas))
-        return [Measurement(of=self.pair.mll(seed), what=what) for seed in self.seeds]
+        return measure_raised(self.pair, self.seeds, self.lambdas)
 
     def runs(self) -> list[Run]:
         """Teachers, their students, those without one, and what is measured on MLL teachers."""
@@ -107,10 +107,7 @@ class LambdaAndCentroids(Experiment):
             student_accuracy_percent=students.test_accuracy_percent,
         )
         table["λ"] = [teacher.objective.options.get("lam", 0.0) for teacher in self.teachers()]
-        shares = lab.collect_results(self.raised(), ["lam", "raised_percent"])
-        shares = shares.set_index(["of_seed", "lam"]).raised_percent
-        asked = pd.MultiIndex.from_frame(table[["seed", "λ"]])
-        table["raised_percent"] = shares.reindex(asked).to_numpy()
+        table["raised_percent"] = raised_percent(lab, self.raised(), table)
         table.loc[table.status != "done", [*metrics, "raised_percent"]] = float("nan")
         table = pd.concat([table, self._without_a_teacher(lab)], ignore_index=True)
         table.loc[table.student_status != "done", STUDENT] = float("nan")

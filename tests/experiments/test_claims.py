@@ -244,7 +244,7 @@ def test_verdicts_are_counted(two_claims):
         (TRUTH_KNOWN, "tracked"): {"holds": 1, "opposite": 1, "open": 0},
         (TIERS["cpu"], "fixed"): {"holds": 1, "opposite": 0, "open": 1},
     }
-    assert list(table.index)[0] == (TRUTH_KNOWN, "fixed")
+    assert next(iter(table.index)) == (TRUTH_KNOWN, "fixed")
     missing = not_measured(board)
     assert list(missing.index) == ALL_TIERS
     assert list(missing) == ["So?", "So?", "It is.; So?", "It is.; So?"]

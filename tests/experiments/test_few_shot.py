@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from made_up import FIXED_DATA, LABELS, PAIR, accuracy, made_up_lab
 
-from mcmi_core.base.statistics import Interval
+from mcmi_core.base.statistics import Interval, mean_interval
 from mcmi_core.experiments.few_shot import FewShot, authors_accuracy, beside_authors
 from mcmi_core.experiments.reference import authors_few_shot
 
@@ -20,13 +20,20 @@ GAIN = {MLL: 0, UNTREATED: 1, FIXED: 2, TRACKED: 5, TRUTH: 9}
 
 def answer(run):
     """Without a teacher students have 10 points less than MLL's, whatever they see."""
+    if run.stage == "measurement":
+        return {"result": {"lam": [0.4, 0.7], "raised_percent": [10 + run.of.seed, 30.0]}}
     if run.stage == "bayes":
-        return accuracy(80)
+        return teacher(80)
     if run.stage == "teacher":
         alone = run.model == PAIR.student_from_scratch(0).model
-        return accuracy(40 if alone else 70)
+        return accuracy(40) if alone else teacher(70)
     share = {0.05: 1, 0.5: 0.5, 1.0: 0}[run.part.fraction]
     return accuracy(50 + share * GAIN[run.label] + run.seed / 10 * ("MCMI" in run.label))
+
+
+def teacher(percent):
+    train = {"accuracy_percent": 99.0, "ll_nats": -0.1, "cmi_nats": 0.2}
+    return {"metrics": {"train": train, "test": {"accuracy_percent": percent}}}
 
 
 def losing(label, seeds):
@@ -132,12 +139,22 @@ def test_of_one_seed_there_is_no_finding():
     assert FIXED in {finding.treatment for finding in findings}
 
 
+def test_teachers_with_the_share_of_images_on_which_mcmi_acts():
+    table = EXPERIMENT.teachers(losing(TRACKED, (0, 1)))
+    assert list(table.index) == [MLL, UNTREATED, FIXED, TRUTH]  # one seed has no interval
+    assert [interval.mean for interval in table.test_accuracy_percent] == [70, 70, 70, 80]
+    assert [interval.mean for interval in table.train_cmi_nats] == pytest.approx([0.2] * 4)
+    assert table.raised_percent.dropna().to_dict() == {FIXED: mean_interval([10, 11, 12])}
+
+
 def test_all_students_of_a_seed_are_asked_for():
     runs = EXPERIMENT.runs()
     of_kd, of_crd, alone = 3 * 3 * 5, 3 * 4, 3 * 3  # a student from scratch serves both frameworks
-    assert len(runs) == len({run.key for run in runs}) == of_kd + of_crd + alone
-    assert {run.part.seed for run in runs} == {0, 1, 2}
-    assert {run.part.sampling for run in runs} == {"stratified"}
+    assert len(runs) == len({run.key for run in runs}) == of_kd + of_crd + alone + 3
+    *students, first, second, third = runs
+    assert [share.of for share in (first, second, third)] == [PAIR.mll(seed) for seed in range(3)]
+    assert {student.part.seed for student in students} == {0, 1, 2}
+    assert {student.part.sampling for student in students} == {"stratified"}
 
 
 def test_a_student_from_scratch_stands_beside_each_framework():
