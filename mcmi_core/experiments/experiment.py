@@ -45,6 +45,12 @@ class Experiment:
                 if isinstance(item, Pair):
                     yield item
 
+    @property
+    def subject(self) -> str:
+        """For a heading: the pair; the data, where there are several pairs."""
+        first, *others = self.all_pairs()
+        return first.data if others else str(first)
+
     def figure_name(self, part: str = "") -> str:
         """Name of a figure's files: of the experiment, the part of it, and the data."""
         title = next(self.all_pairs()).data_title

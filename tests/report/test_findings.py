@@ -1,0 +1,31 @@
+"""What a notebook shows of an experiment's findings it also saves, with all that they depend on."""
+
+from dataclasses import replace
+
+import pandas as pd
+from made_up import PAIR, accuracy, made_up_lab
+
+from mcmi_core.experiments.few_shot import FewShot
+from mcmi_core.experiments.finding import findings_table
+from mcmi_core.experiments.teacher_size import TeacherSize
+from mcmi_core.report.findings import show_findings
+
+
+def test_findings_are_shown_and_saved(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path))
+    experiment = FewShot(pair=PAIR, seeds=(0, 1, 2), fractions={"kd": (0.1,)})
+    lab = made_up_lab(lambda run: accuracy(50 + 10 * ("MCMI" in run.label)))
+    show_findings(experiment, lab)
+    saved = pd.read_csv(tmp_path / "figures" / "08_few_shot_findings_oracle.csv")
+    expected = findings_table(experiment.findings(lab))
+    assert list(saved.columns) == list(expected.columns)
+    assert list(saved.claim) == list(expected.claim)
+    assert saved["mean"].round(6).tolist() == expected["mean"].round(6).tolist()
+    printed = capsys.readouterr().out
+    assert "08_few_shot_findings_oracle.csv: sha256" in printed
+
+
+def test_a_heading_names_the_pair_or_the_data_of_several():
+    assert FewShot(pair=PAIR, seeds=(0, 1), fractions={"kd": (0.1,)}).subject == str(PAIR)
+    larger = replace(PAIR, teacher="mlp:width=128")
+    assert TeacherSize(pairs=(PAIR, larger), seeds=(0, 1)).subject == "oracle"
