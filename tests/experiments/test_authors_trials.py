@@ -35,6 +35,7 @@ from mcmi_core.experiments.authors_trials import (
     ways_to_choose,
     welch_contrast,
 )
+from mcmi_core.experiments.claims import CLAIMS
 from mcmi_core.experiments.reference import (
     authors_best,
     authors_few_shot,
@@ -320,3 +321,18 @@ def test_the_ways_are_named_once():
     assert len(set(WAYS)) == len(WAYS) == 8
     assert ONE_LAMBDA in authors_trials.FAVOURED
     assert PAIR_LAMBDA in WAYS
+
+
+def test_the_scoreboard_quotes_what_the_trials_give():
+    quoted = {claim.key: claim.paper for claim in CLAIMS}
+    few_shot = few_shot_gains().set_index(["distiller", "fraction"]).gain
+    ways = ways_to_choose(sweep_gains(), noise_between_trials().mean)
+    best = ways[BEST].xs("kd", level="distiller")
+    _, frameworks_lambda, _ = FAVOURED
+    unpicked = Interval(*remaining(ways).pairs[frameworks_lambda])
+    assert f"{best.min():+.2f} to {best.max():+.2f} points" in quoted["all_data"]
+    assert f"{unpicked:+.2f} where no λ is chosen by its own row" in quoted["frameworks"]
+    assert f"{few_shot['kd', 0.05]:+.2f} points" in quoted["few_shot"]
+    assert f"{few_shot['crd', 0.05]:+.2f} points" in quoted["few_shot_crd"]
+    first, last = few_shot["kd", 0.05], few_shot["kd", 0.75]
+    assert f"from {first:+.2f} at 5 % to {last:+.2f} at 75 %" in quoted["fewer_more"]
