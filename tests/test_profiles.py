@@ -215,7 +215,7 @@ def test_an_early_stopped_teacher_is_the_mll_teacher_at_that_epoch(tmp_path):
             assert at_epoch_3[f"{split}_{metric}"] == value, metric
 
 
-@pytest.mark.parametrize("name", ["smoke", "gpu", "paper"])
+@pytest.mark.parametrize("name", PROFILES)
 def test_binary_data_have_two_classes(name):
     experiment = only(name, "11_semi_supervised_and_binary")
     for pair in (experiment.binary_pair, experiment.pair):
