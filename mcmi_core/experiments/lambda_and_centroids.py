@@ -136,6 +136,17 @@ class LambdaAndCentroids(Experiment):
         words["students collapsed"] = students.reindex(words.index, fill_value=0)
         return words
 
+    def lowest_accuracy(self, lab: Lab) -> pd.DataFrame:
+        """Training accuracy, percent, of the worst teacher that did not collapse.
+
+        Collapse is judged by LL. A teacher can lose its accuracy and keep more of its LL than that.
+        """
+        table = self.table(lab)
+        left = table[table.policy.isin(POLICIES) & (table.status == "done")]
+        return left.pivot_table(
+            index="policy", columns="λ", values="train_accuracy_percent", aggfunc="min"
+        )
+
     def summary(self, lab: Lab) -> pd.DataFrame:
         """What λ and centroids do: an interval over the seeds that are left.
 
