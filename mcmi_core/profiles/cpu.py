@@ -29,7 +29,7 @@ FEW_AND_ALL = {"kd": (0.05, 0.1, 0.25, 1.0), "crd:num_negatives=256": (0.05,)}
 ORACLE_STOPS = (10, 25)
 PHOTOGRAPH_STOPS = (10, 18)
 """Epochs of MLL, of 60 and of 25."""
-LAMBDAS = (0.15, 0.25, 0.4, 0.7, 1.0)
+LAMBDAS = (0.15, 0.25, 0.3, 0.4, 0.7, 1.0)
 SOFTER = {
     "objectives": (
         "label_smoothing:share=0.1",
