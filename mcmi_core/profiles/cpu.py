@@ -1,8 +1,8 @@
 """Evidence that any CPU can make: data whose truth is known, and small photographs.
 
 What decides, and how each setting was chosen before a student was trained: docs/protocol.md. Not
-trained yet, and added when they are: on photographs the table row and teacher size (ResNet-14, 20, 32), and 100
-classes with more data.
+trained yet, and added when they are: on photographs the table row and teacher size (ResNet-14, 20,
+32), and 100 classes with more data.
 """
 
 from dataclasses import replace
