@@ -285,13 +285,17 @@ def verdicts_by_tier(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def not_measured(board: pd.DataFrame) -> pd.Series:
-    """Which claims have no verdict in a tier: their statements, by tier.
+    """Which claims have no verdict in a tier: their statements, or ``all claims``, by tier.
 
     Args:
         board: of :func:`scoreboard`.
     """
-    missing = board[board.verdict == NOT_MEASURED].groupby("tier").statement.agg("; ".join)
-    return missing.reindex([tier for tier in board.tier.unique() if tier in missing])
+    texts = {}
+    for tier, rows in board.groupby("tier", sort=False):
+        missing = rows.statement[rows.verdict == NOT_MEASURED]
+        if len(missing):
+            texts[tier] = "; ".join(missing) if len(missing) < len(rows) else "all claims"
+    return pd.Series(texts, dtype=object)
 
 
 def _different(board: pd.DataFrame) -> pd.DataFrame:
