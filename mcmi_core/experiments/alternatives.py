@@ -366,6 +366,7 @@ class Alternatives(Experiment):
                 f"{ours} teaches better than {method}{best}",
                 paired_difference(accuracy[ours], accuracy[method]),
                 quantity="student's test accuracy",
+                asked=len(self.seeds),
                 teacher=teachers[ours],
                 control=method,
                 few_samples=True,

@@ -175,6 +175,7 @@ class BayesOracle(Experiment):
                 "closeness",
                 f"{{treatment}} is closer to P* than {{control}} on {inputs} inputs",
                 quantity=f"− KL(P* ‖ P) on {inputs} inputs",
+                asked=len(self.seeds),
                 unit="nats",
                 networks=self.pair.teacher,
                 decides=f"bcpd_{split}",
@@ -192,6 +193,7 @@ class BayesOracle(Experiment):
                 f"{fraction:.0%} of the data: the student of {{treatment}} beats that of "
                 "{control}",
                 quantity="student's test accuracy",
+                asked=len(self.seeds),
                 few_samples=fraction < 1,
                 decided_in="08_few_shot",
             )

@@ -15,9 +15,9 @@ from mcmi_core.base.errors import NotMeasured
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import (
-    BESIDE,
     TIERS,
     TRUTH_KNOWN,
+    WORDS,
     Finding,
     exploratory_counts,
     findings_table,
@@ -63,7 +63,7 @@ CLAIMS = (
     Claim(
         "dkd",
         "MCMI's student is better with DKD",
-        "in Table 1, one of eleven frameworks",
+        "Table 1; its number is not in the authors' files",
         "06_cifar100_distillation",
     ),
     Claim(
@@ -170,17 +170,9 @@ CLAIMS = (
 
 _INTERVAL, _BESIDE = list(Interval._fields), [f"mll_{part}" for part in Interval._fields]
 _NUMBERS = [*_INTERVAL, *_BESIDE, "asked", "lam"]
-_COLUMNS = ["claim", "quantity", *_INTERVAL, "asked", "unit", "replicate", "treatment", "control"]
-_COLUMNS += [
-    *_BESIDE,
-    "policy",
-    "lam",
-    "data",
-    "networks",
-    "recipe",
-    "verdict",
-    "decides",
-    "profile",
+_COLUMNS = [
+    *("claim", "quantity", *_INTERVAL, "asked", "unit", "replicate", "treatment", "control"),
+    *(*_BESIDE, "policy", "lam", "data", "networks", "recipe", "verdict", "decides", "profile"),
     "tier",
 ]
 """Of a table of findings, which a claim without any has as well, empty."""
@@ -280,7 +272,7 @@ def verdicts_by_tier(board: pd.DataFrame) -> pd.DataFrame:
     counts = _different(board).groupby(["tier", "policy"]).verdict.value_counts()
     table = counts.unstack(fill_value=0)
     rows = [row for row in product(board.tier.unique(), [*POLICIES, "–"]) if row in table.index]
-    words = sorted(table, key=lambda verdict: (list(BESIDE).index(verdict.split(";")[0]), verdict))
+    words = sorted(table, key=lambda verdict: (WORDS.index(verdict.split(";")[0]), verdict))
     return table.loc[rows, words]
 
 

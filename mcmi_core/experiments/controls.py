@@ -25,6 +25,7 @@ def compared_with_controls(
     claim: str,
     *,
     quantity: str,
+    asked: int,
     decides: str | None = None,
     decided_in: str | None = None,
     further: Collection[Teacher] = (),
@@ -42,6 +43,7 @@ def compared_with_controls(
         claim: with ``{treatment}`` and ``{control}``: "the student of {treatment} beats that of
             {control}".
         quantity: that the metric is.
+        asked: number of seeds, also of those that lack a run.
         decides: key of the claim that the pair's own MCMI against fine-tuning alone decides.
         decided_in: name of the notebook in which those comparisons are primary ones.
         further: MCMI teachers, of any seed, that are compared beside the pair's own; exploratory.
@@ -55,13 +57,13 @@ def compared_with_controls(
     mll, untreated = pair.mll(0).label, pair.untreated(0).label
     own = by_label(pair.mcmi_teachers(0))
     mcmi = own | by_label(further)
-    asked = [*((label, untreated) for label in mcmi), (untreated, mll)]
+    compared = [*((label, untreated) for label in mcmi), (untreated, mll)]
     if pair.posterior_is_known:
-        asked.append((pair.bayes(0).label, mll))
-    asked.append((mll, FROM_SCRATCH))
+        compared.append((pair.bayes(0).label, mll))
+    compared.append((mll, FROM_SCRATCH))
     over = {control: gains(runs, metric, control) for control in (untreated, mll, FROM_SCRATCH)}
     findings = []
-    for treatment, control in asked:
+    for treatment, control in compared:
         if treatment not in over[control]:
             continue
         in_words = "no teacher" if control == FROM_SCRATCH else control
@@ -72,7 +74,7 @@ def compared_with_controls(
                 claim.format(treatment=treatment, control=in_words),
                 over[control][treatment],
                 quantity=quantity,
-                asked=runs.seed.nunique(),
+                asked=asked,
                 teacher=mcmi.get(treatment),
                 treatment=treatment,
                 control=control,

@@ -135,6 +135,7 @@ class EigenCam(Experiment):
                     metric,
                     f"{maps}: those of {{treatment}} {do} than those of {{control}}",
                     quantity=f"{quantity}, {maps}",
+                    asked=len(self.seeds),
                     unit=unit,
                     networks=self.pair.teacher,
                     decides="eigen_cam" if metric == COVERAGE and not centred else None,

@@ -47,9 +47,10 @@ class Experiment:
 
     @property
     def subject(self) -> str:
-        """For a heading: the pair; the data, where there are several pairs."""
-        first, *others = self.all_pairs()
-        return first.data if others else str(first)
+        """For a heading: the pair; of several pairs, their data."""
+        pairs = dict.fromkeys(self.all_pairs())
+        names = [pair.data if len(pairs) > 1 else str(pair) for pair in pairs]
+        return "; ".join(dict.fromkeys(names))
 
     def figure_name(self, part: str = "") -> str:
         """Name of a figure's files: of the experiment, the part of it, and the data."""

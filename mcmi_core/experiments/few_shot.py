@@ -50,17 +50,18 @@ class FewShot(Experiment):
     def raised(self) -> list[Measurement]:
         """On how many training images MCMI can raise a wrong class at its start, by λ."""
         lambdas = [teacher.objective.options["lam"] for teacher in self.pair.mcmi_teachers(0)]
-        return measure_raised(self.pair, self.seeds, dict.fromkeys(lambdas))
+        return measure_raised(self.pair, self.seeds, list(dict.fromkeys(lambdas)))
 
     def teachers(self, lab: Lab) -> pd.DataFrame:
         """What teachers there are: an interval over seeds, one row per ``label``.
 
         Returns:
-            ``train_accuracy_percent``, ``train_ll_nats``, ``train_cmi_nats`` and
-            ``test_accuracy_percent``; and of MCMI ``raised_percent``, the share of training images
-            on which it raises a wrong class at its start
-            (:func:`~mcmi_core.measures.predictions.raised_share`), NaN otherwise. Teachers with
-            fewer than two seeds are left out.
+            ``n``, the seeds that did not collapse; ``train_accuracy_percent``, ``train_ll_nats``,
+            ``train_cmi_nats`` and ``test_accuracy_percent`` of these; and of MCMI
+            ``raised_percent``, the share of training images on which it raises a wrong class at its
+            start (:func:`~mcmi_core.measures.predictions.raised_share`), which is measured on the
+            MLL teachers of all seeds; NaN otherwise. Teachers with fewer than two seeds are left
+            out.
         """
         rows = []
         for seed in self.seeds:
@@ -72,8 +73,10 @@ class FewShot(Experiment):
         table["raised_percent"] = raised_percent(lab, self.raised(), plan)
         done = table[table.status == "done"]
         summary = summarise(done, ["label"], TEACHER_METRICS)
-        shares = summarise(done.dropna(subset="raised_percent"), ["label"], ["raised_percent"])
-        return summary.join(shares)
+        summary.insert(0, "n", done.label.value_counts())
+        shares = summarise(table.dropna(subset="raised_percent"), ["label"], ["raised_percent"])
+        order = [label for label in table.label.unique() if label in summary.index]
+        return summary.join(shares).loc[order]
 
     def table(self, lab: Lab) -> pd.DataFrame:
         """One row per student that is done.
@@ -125,6 +128,7 @@ class FewShot(Experiment):
                 f"{distiller}, {fraction:.0%} of the data: the student of {{treatment}} beats that "
                 "of {control}",
                 quantity="student's test accuracy",
+                asked=len(self.seeds),
                 few_samples=self.sampling != "first" and fraction < 1,
                 decides=self._claim(distiller, fraction),
             )
@@ -163,6 +167,7 @@ class FewShot(Experiment):
             f"{distiller}: {{treatment}} gains more over {{control}} at {few:.0%} than at "
             f"{many:.0%} of the data",
             quantity="gain in the student's test accuracy",
+            asked=len(self.seeds),
             few_samples=self.sampling != "first",
             decides="fewer_more" if distiller == "kd" else None,
             negligible=None,

@@ -28,6 +28,9 @@ TIERS = {
 SIGNIFICANT = 0.05
 """Of a p-value, where a 95 % interval excludes zero."""
 
+WORDS = ("holds", "negligible", "open", "opposite")
+"""With which a verdict begins, from the best for a claim to the worst."""
+
 NEGLIGIBLE_POINTS = 1.0
 """Of accuracy: an interval within ± this says that an effect, if there is one, is smaller."""
 
@@ -190,13 +193,13 @@ def finding(
     difference: Interval,
     *,
     quantity: str,
+    asked: int,
     unit: str = "points",
     teacher: Teacher | BayesTeacher | None = None,
     treatment: str | None = None,
     control: str = "MLL",
     networks: str | None = None,
     few_samples: bool = False,
-    asked: int | None = None,
     replicate: str | None = None,
     decides: str | None = None,
     decided_in: str | None = None,
@@ -211,6 +214,7 @@ def finding(
         claim: true if the difference is positive.
         difference: over replicates.
         quantity: what is compared.
+        asked: replicates that were asked for.
         unit: of the difference.
         teacher: the treated teacher, of any seed, which says policy and λ; None: there is a
             ``treatment``.
@@ -218,7 +222,6 @@ def finding(
         control: what it is compared with.
         networks: instead of the pair's.
         few_samples: whether every seed draws the few samples, or labels, that a student is given.
-        asked: number of replicates that were asked for; None: as many as there are.
         replicate: what varies from one replicate to the next, where that is not a seed.
         decides: key of the claim of the paper that it decides.
         decided_in: name of the notebook that decides this very comparison: ``08_few_shot``.
@@ -237,7 +240,7 @@ def finding(
         quantity=quantity,
         unit=unit,
         difference=difference,
-        asked=asked or difference.n,
+        asked=asked,
         replicate=replicate or by_seed,
         data=pair.data,
         networks=networks or f"{pair.teacher} → {pair.student}",

@@ -136,16 +136,19 @@ class LambdaAndCentroids(Experiment):
         words["students collapsed"] = students.reindex(words.index, fill_value=0)
         return words
 
-    def lowest_accuracy(self, lab: Lab) -> pd.DataFrame:
-        """Training accuracy, percent, of the worst teacher that did not collapse.
+    def accuracies(self, lab: Lab) -> pd.DataFrame:
+        """Accuracy on training images of every teacher that did not collapse, in words.
 
         Collapse is judged by LL. A teacher can lose its accuracy and keep more of its LL than that.
+
+        Returns:
+            Percent in the order of seeds, ``98, 18, 99``: a row per policy, a column per λ.
         """
         table = self.table(lab)
         left = table[table.policy.isin(POLICIES) & (table.status == "done")]
-        return left.pivot_table(
-            index="policy", columns="λ", values="train_accuracy_percent", aggfunc="min"
-        )
+        words = left.train_accuracy_percent.map("{:.0f}".format)
+        groups = words.groupby([left.policy, left["λ"]])
+        return groups.agg(", ".join).unstack().fillna("–")
 
     def summary(self, lab: Lab) -> pd.DataFrame:
         """What λ and centroids do: an interval over the seeds that are left.
@@ -293,6 +296,7 @@ class LambdaAndCentroids(Experiment):
             f"with {self.few:.0%} of the data, the student of {{treatment}} beats that of "
             "{control}",
             quantity="student's test accuracy",
+            asked=len(self.seeds),
             further=[t for t in self.teachers() if _policy(t) in POLICIES],
             few_samples=True,
             decided_in="08_few_shot",
@@ -309,6 +313,7 @@ class LambdaAndCentroids(Experiment):
                 f"{row.tracked} beats that of {row.fixed}",
                 row.difference,
                 quantity="student's test accuracy",
+                asked=len(self.seeds),
                 teacher=teachers[row.tracked],
                 control=row.fixed,
                 few_samples=True,

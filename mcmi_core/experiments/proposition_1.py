@@ -104,6 +104,7 @@ class Proposition1(Experiment):
                     f"{layer}: {formula} at {most} bits is larger in {{treatment}} than in "
                     "{control}",
                     quantity=formula,
+                    asked=len(self.seeds),
                     unit="nats",
                     networks=self.pair.teacher,
                 )

@@ -77,6 +77,7 @@ class Quickstart(Experiment):
             "error",
             "the teacher {treatment} itself is less accurate than {control}",
             quantity="teacher's test error",
+            asked=len(self.seeds),
             networks=self.pair.teacher,
             decides="teacher_accuracy",
         )
@@ -87,6 +88,7 @@ class Quickstart(Experiment):
             ACCURACY,
             f"{self.few:.0%} of the data: the student of {{treatment}} beats that of {{control}}",
             quantity="student's test accuracy",
+            asked=len(self.seeds),
             few_samples=True,
             decided_in="08_few_shot",
         )

@@ -195,6 +195,7 @@ class SemiSupervisedAndBinary(Experiment):
                 ACCURACY,
                 f"{regime}: the student of {{treatment}} beats that of {{control}}",
                 quantity="student's test accuracy",
+                asked=len(self.seeds),
                 few_samples=regime in self._of_few(),
                 decided_in="08_few_shot" if regime in (few, everything) else None,
             )
@@ -226,6 +227,7 @@ class SemiSupervisedAndBinary(Experiment):
                         f"{what} the student of {label}",
                         paired_difference(both[more], both[less]),
                         quantity="student's test accuracy",
+                        asked=len(self.seeds),
                         teacher=teachers[label],
                         treatment=more,
                         control=less,
@@ -244,6 +246,7 @@ class SemiSupervisedAndBinary(Experiment):
             "student_accuracy_percent",
             "two classes: the student of {treatment} beats that of {control}",
             quantity="student's test accuracy",
+            asked=len(self.binary_seeds),
             few_samples=True,
         )
         networks = table[table.label != pair.bayes(0).label]
@@ -254,6 +257,7 @@ class SemiSupervisedAndBinary(Experiment):
             "closeness",
             "two classes: {treatment} is closer to P* than {control}",
             quantity="− KL(P* ‖ P) of the teacher on training inputs",
+            asked=len(self.binary_seeds),
             unit="nats",
             networks=pair.teacher,
         )

@@ -103,6 +103,7 @@ def closeness_predicts(lab: Lab, pair: Pair, points: pd.DataFrame, few: float) -
             f"{few:.0%} of the data",
             correlation,
             quantity="correlation over kinds of teachers of − KL(P* ‖ P) and student's accuracy",
+            asked=len(points),
             unit="r",
             treatment="teachers closer to P*",
             control="teachers farther from it",

@@ -220,6 +220,7 @@ class ZeroShot(Experiment):
                     f"omitted {omitted}: the student of {{treatment}} {does} than that of "
                     "{control}",
                     quantity=quantity,
+                    asked=len(self.seeds),
                     decides=decides,
                     further=self._mcmi(0),
                 )
@@ -244,6 +245,7 @@ class ZeroShot(Experiment):
                         f"{stopped}",
                         over[label],
                         quantity=ON_OMITTED,
+                        asked=len(self.seeds),
                         teacher=teacher,
                         control=stopped,
                     )
@@ -272,6 +274,7 @@ class ZeroShot(Experiment):
                     f"{small}",
                     paired_difference(both[large], both[small]),
                     quantity=ON_OMITTED,
+                    asked=len(self.seeds),
                     teacher=left[-1],
                     control=small,
                 )

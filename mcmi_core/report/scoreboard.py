@@ -66,8 +66,10 @@ def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
     about = (
         f"{counted(board)}. {exploratory_counted(made)}. Unless a cell names another, MCMI's "
         'control is the same teacher, fine-tuned as long without CMI (λ = 0); "MLL" in a verdict '
-        "is the difference to the MLL teacher. n=2 of 5: with three seeds a run collapsed."
+        "is the difference to the MLL teacher."
     )
+    if (board.asked > board.n).any():
+        about += " n=2 of 5: five seeds were asked for, with three of them a run collapsed."
     return "\n".join(lines) + f"\n\n{about}\n"
 
 

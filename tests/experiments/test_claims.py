@@ -43,7 +43,12 @@ def found(
     centroids: str = "fixed",
     **about,
 ) -> Finding:
-    about = {"quantity": "accuracy", "teacher": pair.mcmi(0, centroids=centroids), **about}
+    about = {
+        "quantity": "accuracy",
+        "asked": 5,
+        "teacher": pair.mcmi(0, centroids=centroids),
+        **about,
+    }
     return finding(lab_of(profile), pair, "it is better", difference, decides=decides, **about)
 
 

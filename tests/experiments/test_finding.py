@@ -19,7 +19,7 @@ SMALL = Interval(0.1, -0.7, 0.9, 5)
 
 
 def made(pair=PAIR, difference=ABOVE, lab=LAB, **changes):
-    settings = {"quantity": "student's test accuracy"} | changes
+    settings = {"quantity": "student's test accuracy", "asked": 3} | changes
     if not {"teacher", "treatment"} & set(settings):
         settings["teacher"] = pair.mcmi(0)
     return finding(lab, pair, "MCMI's student beats MLL's", difference, **settings)
@@ -203,7 +203,7 @@ def test_table_of_findings():
     )
     rest = "mll_high mll_n policy lam data networks recipe verdict decides profile tier"
     assert list(table.columns) == f"{columns} {rest}".split()
-    assert list(table.asked) == list(table.n)
+    assert list(table.asked) == [3, 3]
     assert list(table.treatment) == ["MCMI fixed λ=0.4", "MLL"]
     assert list(table["mean"]) == [2, -2]
     beside = ["mll_mean", "mll_low", "mll_high", "mll_n"]

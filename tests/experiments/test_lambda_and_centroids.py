@@ -151,16 +151,16 @@ def test_where_it_collapsed():
     assert list(table.loc["tracked"]) == ["0 of 3", "0 of 3", "yes", 0]
 
 
-def test_the_worst_teacher_that_did_not_collapse():
+def test_accuracies_of_teachers_that_did_not_collapse():
     def one_is_poor(run):
         fields = answer(run)
         if run.stage == "teacher" and setting(run) == ("tracked", 0.7) and run.seed == 1:
             fields["metrics"]["train"]["accuracy_percent"] = 18.0
         return fields
 
-    table = EXPERIMENT.lowest_accuracy(made_up_lab(one_is_poor))
-    assert table.loc["tracked"].to_dict() == {0.4: 99, 0.7: 18}
-    assert table.loc["fixed"].isna().tolist() == [False, True]  # all of λ = 0.7 collapsed
+    table = EXPERIMENT.accuracies(made_up_lab(one_is_poor))
+    assert table.loc["tracked"].to_dict() == {0.4: "99, 99, 99", 0.7: "99, 18, 99"}
+    assert table.loc["fixed"].to_dict() == {0.4: "99, 99, 99", 0.7: "–"}  # all collapsed
 
 
 def test_a_level_or_a_gain_of_every_setting_that_is_left():

@@ -75,6 +75,24 @@ def test_the_share_at_the_start_is_one_curve_for_both_policies(figure):
     assert curve[0].get_xydata().tolist() == [[0.4, 20], [0.7, 40]]
 
 
+def test_a_triangle_instead_of_a_gain_far_below():
+    rows = {
+        ("tracked", 0.4): interval(1),
+        ("fixed", 0.3): interval(1),
+        ("fixed", 0.4): interval(-16),
+    }
+    index = pd.MultiIndex.from_tuples(list(rows), names=["policy", "λ"])
+    summary = pd.DataFrame({name: pd.Series(list(rows.values()), index) for name in METRICS})
+    collapsed = pd.DataFrame({0.3: [0, 0], 0.4: [0, 0]}, index=["fixed", "tracked"])
+    figure = draw_lambda_and_centroids(summary, collapsed)
+    last = figure.axes[-1]
+    triangles = [list(line.get_xdata()) for line in last.lines if line.get_marker() == "v"]
+    assert triangles == [[0.4], []]
+    assert last.containers[0][0].get_xydata().tolist() == [[0.3, 1]]
+    assert "gain below -8 points" in [text.get_text() for text in figure.legends[0].get_texts()]
+    plt.close(figure)
+
+
 def test_a_cross_where_it_collapsed(figure):
     for axes in figure.axes[1:]:
         crosses = [line for line in axes.lines if line.get_marker() == "x"]

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pandas as pd
-from made_up import PAIR, accuracy, made_up_lab
+from made_up import FIXED_DATA, PAIR, accuracy, made_up_lab
 
 from mcmi_core.experiments.few_shot import FewShot
 from mcmi_core.experiments.finding import findings_table
+from mcmi_core.experiments.semi_supervised_and_binary import SemiSupervisedAndBinary
 from mcmi_core.experiments.teacher_size import TeacherSize
 from mcmi_core.report.findings import show_findings
 
@@ -29,3 +30,5 @@ def test_a_heading_names_the_pair_or_the_data_of_several():
     assert FewShot(pair=PAIR, seeds=(0, 1), fractions={"kd": (0.1,)}).subject == str(PAIR)
     larger = replace(PAIR, teacher="mlp:width=128")
     assert TeacherSize(pairs=(PAIR, larger), seeds=(0, 1)).subject == "oracle"
+    two = {"pair": PAIR, "seeds": (0, 1), "binary_pair": FIXED_DATA, "binary_seeds": (0, 1)}
+    assert SemiSupervisedAndBinary(**two).subject == "oracle; digits"

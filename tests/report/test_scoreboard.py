@@ -46,6 +46,7 @@ def test_replicates_that_collapsed_are_said():
     lacking = pd.DataFrame([MEASURED | {"n": 2.0, "mll_n": 2.0}])
     assert readable_scoreboard(lacking).n.item() == "2 of 5"
     assert "+1.0 [+0.5, +1.5], n=2 of 5 |" in markdown_scoreboard(lacking, exploratory())
+    assert markdown_scoreboard(lacking, exploratory()).endswith("a run collapsed.\n")
 
 
 def test_one_line_per_claim_in_markdown_with_a_column_per_tier(board):
@@ -72,7 +73,7 @@ def test_one_line_per_claim_in_markdown_with_a_column_per_tier(board):
         "exploratory comparisons by the same experiments: 10 exclude zero, 3 after Holm's "
         "adjustment for the number in each. Unless a cell names another, MCMI's control is the "
         'same teacher, fine-tuned as long without CMI (λ = 0); "MLL" in a verdict is the '
-        "difference to the MLL teacher. n=2 of 5: with three seeds a run collapsed."
+        "difference to the MLL teacher."
     )
 
 

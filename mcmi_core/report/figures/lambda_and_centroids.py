@@ -18,13 +18,18 @@ _TITLES = {
 }
 _CROSS_HEIGHTS = {"fixed": 0.02, "tracked": 0.08}
 """Of a panel: where a policy's crosses lie, so that they do not hide each other."""
+_FLOOR = -8.0
+"""Points. A gain below is a triangle at the bottom of its panel, so that the others can be told
+apart; LL and CMI, in nats, are never as low."""
 _CONTROLS = {"MLL": "--", UNTREATED: ":"}
 """Rows that are the same at every λ, and the line that shows their level. Students without a
 teacher are in the table alone: so far below that the others could not be told apart."""
 
 
 def draw_lambda_and_centroids(summary: pd.DataFrame, collapsed: pd.DataFrame) -> Figure:
-    """One panel per metric against λ; a cross at the bottom where a seed's teacher collapsed.
+    """One panel per metric against λ.
+
+    At the bottom a cross where a seed's teacher collapsed, a triangle where a gain is far below.
 
     Args:
         summary: of :meth:`~mcmi_core.experiments.lambda_and_centroids.LambdaAndCentroids.summary`.
@@ -51,16 +56,21 @@ def _draw_policies(axes: Axes, column: pd.Series, collapsed: pd.DataFrame) -> No
     policy_of = column.index.get_level_values("policy")
     for policy, height in _CROSS_HEIGHTS.items():
         intervals = column[policy_of == policy].droplevel("policy").dropna()
-        plot_intervals(axes, intervals, label=f"MCMI {policy}")
+        below = intervals.map(lambda interval: interval.mean < _FLOOR).astype(bool)
+        plot_intervals(axes, intervals[~below], label=f"MCMI {policy}")
         lost = [lam for lam, count in collapsed.loc[policy].items() if count]
-        axes.plot(
-            lost,
-            [height] * len(lost),
-            "x",
-            transform=axes.get_xaxis_transform(),
-            color=method_style(f"MCMI {policy}")["color"],
-            label="collapsed" if lost else None,
-        )
+        for places, marker, name in (
+            (lost, "x", "collapsed"),
+            (list(below[below].index), "v", f"gain below {_FLOOR:g} points"),
+        ):
+            axes.plot(
+                places,
+                [height] * len(places),
+                marker,
+                transform=axes.get_xaxis_transform(),
+                color=method_style(f"MCMI {policy}")["color"],
+                label=name if places else None,
+            )
 
 
 def _draw_controls(axes: Axes, column: pd.Series) -> None:
