@@ -56,8 +56,8 @@ class FewShot(Experiment):
         """What teachers there are: an interval over seeds, one row per ``label``.
 
         Returns:
-            ``n``, the seeds that did not collapse; ``train_accuracy_percent``, ``train_ll_nats``,
-            ``train_cmi_nats`` and ``test_accuracy_percent`` of these; and of MCMI
+            ``train_accuracy_percent``, ``train_ll_nats``, ``train_cmi_nats`` and
+            ``test_accuracy_percent`` over the seeds that did not collapse; and of MCMI
             ``raised_percent``, the share of training images on which it raises a wrong class at its
             start (:func:`~mcmi_core.measures.predictions.raised_share`), which is measured on the
             MLL teachers of all seeds; NaN otherwise. Teachers with fewer than two seeds are left
@@ -73,7 +73,6 @@ class FewShot(Experiment):
         table["raised_percent"] = raised_percent(lab, self.raised(), plan)
         done = table[table.status == "done"]
         summary = summarise(done, ["label"], TEACHER_METRICS)
-        summary.insert(0, "n", done.label.value_counts())
         shares = summarise(table.dropna(subset="raised_percent"), ["label"], ["raised_percent"])
         order = [label for label in table.label.unique() if label in summary.index]
         return summary.join(shares).loc[order]

@@ -137,6 +137,16 @@ def interval_columns(intervals: pd.Series, name: str | None = None) -> pd.DataFr
     return columns
 
 
+def readable_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Intervals as text, ``1.23 [1.00, 1.46]``, and in column ``n`` how many seeds the first is of.
+
+    Args:
+        table: of :class:`Interval`; what cannot be had is NaN, and becomes ``–``.
+    """
+    n = [row.dropna().iloc[0].n for _, row in table.iterrows()]
+    return table.map("{:.2f}".format, na_action="ignore").fillna("–").assign(n=n)
+
+
 def save_latex(table: pd.DataFrame, name: str, caption: str) -> None:
     """Save a table of text as ``NAME.tex``, for ``booktabs``, beside the figures' csv.
 

@@ -141,7 +141,8 @@ def test_of_one_seed_there_is_no_finding():
 
 def test_teachers_with_the_share_of_images_on_which_mcmi_acts():
     table = EXPERIMENT.teachers(losing(FIXED, (0,)))
-    assert table.n.to_dict() == {MLL: 3, UNTREATED: 3, FIXED: 2, TRACKED: 3, TRUTH: 3}
+    assert list(table.index) == [MLL, UNTREATED, FIXED, TRACKED, TRUTH]
+    assert [interval.n for interval in table.train_ll_nats] == [3, 3, 2, 3, 3]
     assert [interval.mean for interval in table.test_accuracy_percent] == [70, 70, 70, 70, 80]
     assert [interval.mean for interval in table.train_cmi_nats] == pytest.approx([0.2] * 5)
     assert table.raised_percent.dropna().to_dict() == {  # of all MLL teachers

@@ -13,6 +13,7 @@ from mcmi_core.report.tables import (
     interval_columns,
     n_text,
     readable_findings,
+    readable_intervals,
 )
 
 FINDING = Finding(
@@ -38,6 +39,16 @@ FINDING = Finding(
 )
 BARELY = mean_interval([0.2, 1.9, 1.1, 1.3, 0.4])  # p = 0.035
 CLEARLY = mean_interval([-1.9, -2.1, -2.0, -2.2, -1.8])
+
+
+def test_intervals_as_text_with_n_of_the_first():
+    first, second = Interval(1.234, 1, 1.5, 3), Interval(2, 1, 3, 2)
+    table = pd.DataFrame({"a": [first, second], "b": [float("nan"), first]}, ["MLL", "MCMI"])
+    assert readable_intervals(table).to_dict("list") == {
+        "a": ["1.23 [1.00, 1.50]", "2.00 [1.00, 3.00]"],
+        "b": ["–", "1.23 [1.00, 1.50]"],
+        "n": [3, 2],
+    }
 
 
 def exploratory(difference: Interval, claim: str = "exploratory") -> Finding:
