@@ -109,6 +109,11 @@ def test_tables_of_tiers_that_no_notebook_shows_follow_from_their_records(profil
     assert replayed_tables(name, profile, tmp_path, RECORDS) == committed
 
 
+@pytest.mark.parametrize(("profile", "name"), hidden())
+def test_a_notebook_links_the_tables_that_its_stored_output_does_not_show(profile, name):
+    assert f"../figures/{profile}/{name}_findings_" in notebook_path(name).read_text()
+
+
 def test_a_digit_that_changes_in_a_committed_table_is_noticed(tmp_path):
     committed = FIGURES / shown_profile(QUICKSTART)
     copy = Path(shutil.copytree(committed, tmp_path / "figures"))
@@ -140,7 +145,7 @@ def changed_records(tmp_path):
 
 
 def test_a_number_that_changes_in_one_record_moves_a_table(changed_records, tmp_path):
-    """Of the figure on its data alone."""
+    """Of the figure on its data, and of the findings there, alone."""
     profile = shown_profile(QUICKSTART)
     before, after = (
         replayed_tables(QUICKSTART, profile, tmp_path / f"made from {records.name}", records)
@@ -148,8 +153,8 @@ def test_a_number_that_changes_in_one_record_moves_a_table(changed_records, tmp_
     )
     assert before == of_notebook(QUICKSTART, digests(FIGURES / profile))
     moved = {name for name in before if before[name] != after[name]}
-    first = get_profile(profile).named(QUICKSTART)[0].figure_name()
-    assert moved == {f"{first}.csv"}
+    first, *_ = get_profile(profile).named(QUICKSTART)
+    assert moved == {f"{first.figure_name(part)}.csv" for part in ("", "findings")}
 
 
 def start_nbval(records: Path) -> subprocess.Popen:
@@ -180,7 +185,7 @@ def test_a_number_that_changes_in_one_record_is_noticed(changed_records):
     expected = {
         "outcomes(lab": "PASSED",
         "save_figure(figure": "FAILED",  # by its digests alone
-        "readable_findings(findings": "FAILED",
+        "show_findings(experiment": "FAILED",
     }
     for number, cell in enumerate(code):
         for text in expected.keys() & set(re.findall(r"\w+\(\w+", cell.source)):

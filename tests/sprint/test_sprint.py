@@ -135,7 +135,10 @@ def test_the_report_has_the_findings_and_the_controls(out, quick, whole):
     assert headings(out) == ["# Sprint", "## Check", *RESULTS]
     assert f"packed: {len(WANTED)} of {len(WANTED)} runs done" in said[-1]
     report = (out / "report.md").read_text()
-    assert "| claim | quantity | mean | low | high | n | unit | replicate | treatment |" in report
+    assert (
+        "| claim | quantity | mean | low | high | n | asked | unit | replicate | treatment |"
+        in report
+    )
     for claim in ("zero_shot", "few_shot", "all_data"):
         assert report.count(f"| {claim} |") == 2  # a primary comparison of each kind of MCMI
     assert_is_luggage(out)
