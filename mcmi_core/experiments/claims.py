@@ -15,9 +15,9 @@ from mcmi_core.base.errors import NotMeasured
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import (
+    FIRST_WORDS,
     TIERS,
     TRUTH_KNOWN,
-    WORDS,
     Finding,
     exploratory_counts,
     findings_table,
@@ -57,7 +57,8 @@ CLAIMS = (
         "frameworks",
         "MCMI's student is better on average over frameworks",
         "up to +3.32 points (CIFAR-100, best of pairs × frameworks); over five pairs +0.44 "
-        f"[-0.51, +1.39] where no λ is chosen by its own row ({_AUTHORS}, notebook 15)",
+        "[-0.51, +1.39] at the λ that each pair's other frameworks favour "
+        f"({_AUTHORS}, notebook 15)",
         "06_cifar100_distillation",
     ),
     Claim(
@@ -272,7 +273,7 @@ def verdicts_by_tier(board: pd.DataFrame) -> pd.DataFrame:
     counts = _different(board).groupby(["tier", "policy"]).verdict.value_counts()
     table = counts.unstack(fill_value=0)
     rows = [row for row in product(board.tier.unique(), [*POLICIES, "–"]) if row in table.index]
-    words = sorted(table, key=lambda verdict: (WORDS.index(verdict.split(";")[0]), verdict))
+    words = sorted(table, key=lambda verdict: (FIRST_WORDS.index(verdict.split(";")[0]), verdict))
     return table.loc[rows, words]
 
 

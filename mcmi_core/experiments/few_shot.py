@@ -63,14 +63,9 @@ class FewShot(Experiment):
             MLL teachers of all seeds; NaN otherwise. Teachers with fewer than two seeds are left
             out.
         """
-        rows = []
-        for seed in self.seeds:
-            for teacher in self.pair.teachers(seed):
-                lam = 0.0 if teacher.stage == "bayes" else teacher.objective.options.get("lam", 0.0)
-                rows.append({"teacher": teacher, "seed": seed, "λ": lam})
-        plan = pd.DataFrame(rows)
-        table = lab.collect(plan.teacher, TEACHER_METRICS)[["label", "status", *TEACHER_METRICS]]
-        table["raised_percent"] = raised_percent(lab, self.raised(), plan)
+        teachers = [teacher for seed in self.seeds for teacher in self.pair.teachers(seed)]
+        table = lab.collect(teachers, TEACHER_METRICS).rename(columns={"objective_lam": "λ"})
+        table["raised_percent"] = raised_percent(lab, self.raised(), table)
         done = table[table.status == "done"]
         summary = summarise(done, ["label"], TEACHER_METRICS)
         shares = summarise(table.dropna(subset="raised_percent"), ["label"], ["raised_percent"])

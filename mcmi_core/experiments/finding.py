@@ -28,8 +28,8 @@ TIERS = {
 SIGNIFICANT = 0.05
 """Of a p-value, where a 95 % interval excludes zero."""
 
-WORDS = ("holds", "negligible", "open", "opposite")
-"""With which a verdict begins, from the best for a claim to the worst."""
+FIRST_WORDS = ("holds", "negligible", "open", "opposite")
+"""Of a verdict, from the best for a claim to the worst."""
 
 NEGLIGIBLE_POINTS = 1.0
 """Of accuracy: an interval within ± this says that an effect, if there is one, is smaller."""

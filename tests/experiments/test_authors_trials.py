@@ -331,7 +331,9 @@ def test_the_scoreboard_quotes_what_the_trials_give():
     _, frameworks_lambda, _ = FAVOURED
     unpicked = Interval(*remaining(ways).pairs[frameworks_lambda])
     assert f"{best.min():+.2f} to {best.max():+.2f} points" in quoted["all_data"]
-    assert f"{unpicked:+.2f} where no λ is chosen by its own row" in quoted["frameworks"]
+    assert (
+        f"{unpicked:+.2f} at the λ that each pair's other frameworks favour" in quoted["frameworks"]
+    )
     assert f"{few_shot['kd', 0.05]:+.2f} points" in quoted["few_shot"]
     assert f"{few_shot['crd', 0.05]:+.2f} points" in quoted["few_shot_crd"]
     first, last = few_shot["kd", 0.05], few_shot["kd", 0.75]
