@@ -83,9 +83,9 @@ def unpack(folder: Path, store: Store) -> int:
             if path.suffix == ".gz":  # as a whole, since its checksum comes last
                 content = gzip.decompress(content)
             with tarfile.open(fileobj=BytesIO(content)) as archive:
-                for member in archive:
-                    if _is_new(member.name, store):
-                        _unpack_file(archive, member, store)
+                new = [member for member in archive if _is_new(member.name, store)]
+                for member in new:
+                    _unpack_file(archive, member, store)
                 records = len(archive.getnames())
         except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
             raise StoreError(f"cannot unpack {path}: {error}") from None
