@@ -47,9 +47,13 @@ class Experiment:
 
     @property
     def subject(self) -> str:
-        """For a heading: the pair; of several pairs, their data."""
+        """For a heading, in words: data and networks; of several pairs, their data."""
         pairs = dict.fromkeys(self.all_pairs())
-        names = [pair.data if len(pairs) > 1 else str(pair) for pair in pairs]
+        several = len(pairs) > 1
+        names = [
+            pair.data_in_words if several else f"{pair.data_in_words}: {pair.networks_in_words}"
+            for pair in pairs
+        ]
         return "; ".join(dict.fromkeys(names))
 
     def figure_name(self, part: str = "") -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mcmi_core.base.registry import Component
+from mcmi_core.experiments.words import data_in_words, network_in_words
 from mcmi_core.runs.config import BayesTeacher, Measurement, Part, Student, Teacher
 from mcmi_core.runs.students import student_run
 from mcmi_core.training.recipe import Recipe
@@ -210,6 +211,16 @@ class Pair:
         """The data in a word, for names of figures: ``oracle``, or the folder of images."""
         options = Component.model_validate(self.data).options
         return options.get("folder", self.data_name)
+
+    @property
+    def networks_in_words(self) -> str:
+        """``ResNet-20 → ResNet-8``: for titles and headings."""
+        return f"{network_in_words(self.teacher)} → {network_in_words(self.student)}"
+
+    @property
+    def data_in_words(self) -> str:
+        """``CIFAR-10 photographs, 16 px, 1,000 a class``: for titles and headings."""
+        return data_in_words(self.data)
 
     @property
     def recipe_text(self) -> str:

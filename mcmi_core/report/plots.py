@@ -9,16 +9,21 @@ import hashlib
 from io import BytesIO
 from textwrap import fill
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.display import Markdown, display
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from mcmi_core.base.files import write_atomically
 from mcmi_core.base.paths import output_root
+from mcmi_core.experiments.finding import TIERS
+from mcmi_core.experiments.words import method_in_words
 
 _PALETTE = sns.color_palette("colorblind")
 _BLUE, _RED = _PALETTE[0], _PALETTE[3]
@@ -40,6 +45,10 @@ _METHODS = {
 TITLE_WIDTH = 44
 """Characters in a line of a panel's title: as wide as the narrowest panels."""
 
+WIDEST, SMALLEST = 9.0, 8.0
+"""Of a figure, in inches, and of its text, in points: what a page that shows 900 pixels of it, 100
+to an inch, leaves readable."""
+
 
 def use_house_style() -> None:
     """Set the style of figures and of printed tables for this session."""
@@ -53,6 +62,7 @@ def use_house_style() -> None:
             "savefig.dpi": 200,
             "figure.constrained_layout.use": True,
             "axes.spines.top": False,
+            "axes.spines.right": False,
             "axes.grid": True,
             "grid.alpha": 0.3,
             "pdf.fonttype": 42,  # text in the pdf stays text
@@ -85,7 +95,7 @@ def plot_intervals(axes: Axes, intervals: pd.Series, *, label: str) -> None:
         intervals.index,
         [interval.mean for interval in intervals],
         yerr=[interval.high - interval.mean for interval in intervals],
-        label=label,
+        label=method_in_words(label),
         capsize=3,
         **method_style(label),
     )
@@ -103,7 +113,7 @@ def plot_pairs(axes: Axes, table: pd.DataFrame, y: str) -> None:
     axes.plot(range(len(wide)), wide.to_numpy(), color="0.7", linewidth=1, zorder=1)
     for position, (label, values) in enumerate(wide.iterrows()):
         axes.plot([position] * len(values), values, linestyle="", **method_style(label))
-    axes.set_xticks(range(len(wide)), wide.index)
+    axes.set_xticks(range(len(wide)), map(method_in_words, wide.index))
     axes.margins(x=0.2)
 
 
@@ -117,7 +127,7 @@ def plot_methods(axes: Axes, intervals: pd.Series) -> None:
     for position, (label, interval) in enumerate(intervals.items()):
         error = interval.high - interval.mean
         axes.errorbar(interval.mean, position, xerr=error, capsize=3, **method_style(label))
-    axes.set_yticks(range(len(intervals)), intervals.index)
+    axes.set_yticks(range(len(intervals)), map(method_in_words, intervals.index))
     axes.invert_yaxis()
     axes.margins(y=0.15)
 
@@ -219,23 +229,27 @@ def plot_map(axes: Axes, picture: str, heat: list[list[float]] | None = None) ->
 
 
 def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, note: str) -> None:
-    """Save a figure as ``NAME.pdf`` and ``NAME.png`` and what it plots as ``NAME.csv``.
+    """Show a figure, save it as ``NAME.pdf`` and ``NAME.png``, and what it plots as ``NAME.csv``.
 
     The files are byte-identical when the numbers are, so that version control shows a change only
     where there is one. Digests of the csv and of what is drawn are printed: pictures are not
     compared when a notebook is checked, but its stored text is, so no plotted value moves unseen.
+    Below the picture are links to these files and to the records behind them.
 
     Args:
-        figure: the figure.
+        figure: the figure; closed afterwards.
         name: file name without ending.
         data: every plotted number.
         profile: stated in the figure.
         note: data and number of seeds, stated in the figure.
 
     Raises:
+        ValueError: the figure is wider than :data:`WIDEST`, or has text below :data:`SMALLEST`.
         StoreError: the folder cannot be written.
     """
-    figure.text(1, -0.01, f"profile {profile} · {note}", fontsize="x-small", ha="right", va="top")
+    _refuse_if_unreadable(figure, name)
+    footer = fill(f"profile {profile} · {note}", int(14 * figure.get_figwidth()))
+    figure.text(1, -0.01, footer, fontsize=SMALLEST, ha="right", va="top")
     folder = output_root() / "figures"
     save_table(data, name)
     numbers = _without_noise(drawn_numbers(figure))
@@ -247,6 +261,31 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
         drawn = BytesIO()
         figure.savefig(drawn, format=ending, metadata=metadata, bbox_inches="tight")
         write_atomically(folder / f"{name}.{ending}", drawn.getvalue(), durable=False)
+    display(figure, Markdown(_links(name, profile)))
+    plt.close(figure)
+
+
+def _refuse_if_unreadable(figure: Figure, name: str) -> None:
+    """A figure that a page would shrink, or that has text too small to read, is not saved."""
+    if figure.get_figwidth() > WIDEST:
+        raise ValueError(
+            f"{name} is {figure.get_figwidth():g} inches wide; at most {WIDEST:g} are shown as "
+            "large as they are: put panels below each other"
+        )
+    for text in figure.findobj(Text):
+        if text.get_text().strip() and text.get_visible() and text.get_fontsize() < SMALLEST:
+            raise ValueError(
+                f"{name}: {text.get_text()!r} has {text.get_fontsize():.1f} points; at least "
+                f"{SMALLEST:g} can be read"
+            )
+
+
+def _links(name: str, profile: str) -> str:
+    """To the files of a figure, as a notebook sees them, and to the records of its runs."""
+    evidence = profile in TIERS
+    folder = f"../figures/{profile}" if evidence else "figures"
+    records = f" · [records](../records/{profile})" if evidence else ""
+    return f"[numbers]({folder}/{name}.csv) · [pdf]({folder}/{name}.pdf){records}"
 
 
 def drawn_numbers(figure: Figure) -> np.ndarray:

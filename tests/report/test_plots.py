@@ -130,6 +130,37 @@ def test_equal_numbers_give_equal_files(tmp_path):
     assert str(tmp_path).encode() not in b"".join(first.values())
 
 
+def test_a_figure_is_shown_with_links_to_what_it_is_made_of(axes, capsys):
+    axes.plot([0, 1])
+    plots.save_figure(axes.figure, "f", HISTORY, profile="cpu", note="n = 2 seeds")
+    assert "Figure" in capsys.readouterr().out
+    assert plots._links("f", "cpu") == (
+        "[numbers](../figures/cpu/f.csv) · [pdf](../figures/cpu/f.pdf) · [records](../records/cpu)"
+    )
+    assert plots._links("f", "smoke") == "[numbers](figures/f.csv) · [pdf](figures/f.pdf)"
+    assert not plt.fignum_exists(axes.figure.number)
+
+
+def test_a_long_footer_stays_as_wide_as_its_figure(axes):
+    axes.plot([0, 1])
+    plots.save_figure(axes.figure, "f", HISTORY, profile="cpu", note="ten seeds, " * 40)
+    (footer,) = axes.figure.texts
+    width = footer.get_window_extent().width / axes.figure.dpi
+    assert width <= axes.figure.get_figwidth()
+
+
+def test_a_figure_that_a_page_would_shrink_is_refused(axes):
+    axes.figure.set_figwidth(9.1)
+    with pytest.raises(ValueError, match=r"f is 9\.1 inches wide; at most 9 are shown as large"):
+        plots.save_figure(axes.figure, "f", HISTORY, profile="cpu", note="")
+
+
+def test_text_too_small_to_read_is_refused(axes):
+    axes.set_title("small", fontsize=7)
+    with pytest.raises(ValueError, match=r"f: 'small' has 7\.0 points; at least 8 can be read"):
+        plots.save_figure(axes.figure, "f", HISTORY, profile="cpu", note="")
+
+
 def test_tables_keep_six_digits(tmp_path):
     plots.save_table(pd.DataFrame({"name": ["a"], "value": [1 / 3]}), "t")
     assert (tmp_path / "output" / "figures" / "t.csv").read_text() == "name,value\na,0.333333\n"
@@ -161,7 +192,7 @@ def test_digests_tell_which_plotted_value_changed(axes, capsys, tmp_path):
         axes.clear()
         axes.plot(drawn)
         plots.save_figure(axes.figure, "f", pd.DataFrame({"a": stored}), profile="smoke", note="")
-        return capsys.readouterr().out.splitlines()
+        return capsys.readouterr().out.splitlines()[:2]
 
     table, picture = printed([1, 2.5], [1, 2.5])
     digest = hashlib.sha256((tmp_path / "output" / "figures" / "f.csv").read_bytes()).hexdigest()
