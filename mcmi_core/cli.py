@@ -387,7 +387,7 @@ def show_run(run: RunId) -> None:
 @notebook_app.command("run")
 def run_notebooks(
     names: Annotated[
-        list[str], typer.Argument(autocompletion=_notebooks, help="such as 00_quickstart")
+        list[str], typer.Argument(autocompletion=_notebooks, help="such as 00b_quickstart")
     ],
     output: Annotated[Path, typer.Option(help="folder for notebooks, figures and records")],
     profile: Annotated[

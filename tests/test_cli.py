@@ -171,10 +171,10 @@ def test_what_a_distiller_cannot_compare_is_a_failure(mcmi):
         ),
         (
             ["train", "98", "--profile", "smoke"],
-            "unknown experiment '98'; choose from 00_quickstart",
+            "unknown experiment '98'; choose from 00b_quickstart",
         ),
         (
-            ["plan", "00_quickstart", "--profile", "huge"],
+            ["plan", "00b_quickstart", "--profile", "huge"],
             "unknown profile 'huge'; choose from smoke",
         ),
         (["check", "--profile", "huge"], "unknown profile 'huge'; choose from smoke, cpu, gpu"),
@@ -191,16 +191,16 @@ def tiny_profile(monkeypatch):
 
 
 def test_an_experiment_is_planned_then_trained_without_its_notebook(mcmi, tiny_profile):
-    before = mcmi("plan", "00_quickstart", "--profile", "tiny").splitlines()
+    before = mcmi("plan", "00b_quickstart", "--profile", "tiny").splitlines()
     assert len(before) == 1 + 4 + 1  # kinds: two teachers, a student, and one from scratch
     assert before[-1].startswith("0 of 7 runs done; 0:00:00 of training left with 1 at a time on")
     assert before[-1].endswith("and 7 runs of kinds that were never timed here")
 
     trained = mcmi("train", "all", "--profile", "tiny")
-    assert trained == "00_quickstart: 7 done\n"
+    assert trained == "00b_quickstart: 7 done\n"
     assert len(mcmi("runs", "list").splitlines()) == 1 + 7
 
-    after = mcmi("plan", "00_quickstart", "--profile", "tiny").splitlines()
+    after = mcmi("plan", "00b_quickstart", "--profile", "tiny").splitlines()
     assert after[-1].startswith("7 of 7 runs done; 0:00:00 of training left")
     assert "never timed" not in after[-1]
 
@@ -208,11 +208,11 @@ def test_an_experiment_is_planned_then_trained_without_its_notebook(mcmi, tiny_p
 def test_an_experiment_is_planned_and_trained_on_all_its_data_sets(mcmi, monkeypatch):
     other = replace(QUICKSTART, pair=replace(PAIR, data=f"{DATA},seed=1"))
     monkeypatch.setitem(PROFILES, "tiny", profile_of(QUICKSTART, other))
-    for names in (["00_quickstart"], ["00_quickstart", "00_quickstart"], ["all"]):
+    for names in (["00b_quickstart"], ["00b_quickstart", "00b_quickstart"], ["all"]):
         last = mcmi("plan", *names, "--profile", "tiny").splitlines()[-1]
         assert last.startswith("0 of 14 runs done")
-    trained = mcmi("train", "00_quickstart", "--profile", "tiny")
-    assert trained == "00_quickstart: 7 done\n" * 2
+    trained = mcmi("train", "00b_quickstart", "--profile", "tiny")
+    assert trained == "00b_quickstart: 7 done\n" * 2
 
 
 def test_notebooks_are_executed_when_their_runs_are_trained(
@@ -222,11 +222,11 @@ def test_notebooks_are_executed_when_their_runs_are_trained(
     monkeypatch.setattr(
         "mcmi_core.report.notebooks.execute_notebooks", lambda *arguments: asked.append(arguments)
     )
-    command = ["notebook", "run", "00_quickstart", "--profile", "tiny", "--output", str(out)]
+    command = ["notebook", "run", "00b_quickstart", "--profile", "tiny", "--output", str(out)]
     assert mcmi(*command) == ""
-    assert mcmi(*command, "--train", "--jobs", "2") == "00_quickstart: 7 done\n"
+    assert mcmi(*command, "--train", "--jobs", "2") == "00b_quickstart: 7 done\n"
     assert len(list((out / "records" / "tiny").iterdir())) == 7
-    executed = ["00_quickstart"], out, {"profile": "tiny", "train": False}
+    executed = ["00b_quickstart"], out, {"profile": "tiny", "train": False}
     assert asked == [(*executed, None, 3), (*executed, out / "records", 2)]
 
 
@@ -237,7 +237,7 @@ def test_notebooks_can_be_executed_as_they_are_stored(mcmi, monkeypatch, tmp_pat
         "mcmi_core.report.notebooks.execute_notebooks",
         lambda *arguments, **settings: asked.append((*arguments, settings)),
     )
-    names = ["00_quickstart", "04_zero_shot"]
+    names = ["00b_quickstart", "04_zero_shot"]
     command = ["notebook", "run", *names, "--profile", "stored", "--output", str(tmp_path)]
     assert mcmi(*command, "--jobs", "2") == ""
     assert asked == [(names, tmp_path, {}, {"jobs": 2})]
@@ -253,9 +253,9 @@ def test_notebooks_are_executed_though_a_run_failed(mcmi, tiny_profile, monkeypa
     monkeypatch.setattr(
         "mcmi_core.report.notebooks.execute_notebooks", lambda names, *rest: executed.extend(names)
     )
-    command = ["notebook", "run", "00_quickstart", "--profile", "tiny", "--train"]
+    command = ["notebook", "run", "00b_quickstart", "--profile", "tiny", "--train"]
     assert mcmi(*command, "--output", str(tmp_path), fails=True) == "mcmi: 1 of 4 runs failed"
-    assert executed == ["00_quickstart"]
+    assert executed == ["00b_quickstart"]
 
 
 def test_a_notebook_without_runs_trains_none(mcmi, monkeypatch, tmp_path):
@@ -268,7 +268,7 @@ def test_a_notebook_without_runs_trains_none(mcmi, monkeypatch, tmp_path):
 def test_a_profile_for_a_gpu_is_not_trained_without_one(mcmi):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    message = mcmi("train", "00_quickstart", "--profile", "gpu", fails=True)
+    message = mcmi("train", "00b_quickstart", "--profile", "gpu", fails=True)
     assert "profile 'gpu' needs a CUDA GPU and torch finds none" in message
 
 
@@ -276,7 +276,7 @@ def test_a_collapse_is_counted(mcmi, tiny_profile, monkeypatch):
     reckless = replace(QUICKSTART, pair=replace(PAIR, lam=100.0))
     monkeypatch.setitem(PROFILES, "tiny", profile_of(reckless))
     trained = mcmi("train", "all", "--profile", "tiny")
-    assert trained == "00_quickstart: 5 done, 1 collapsed, 1 not run\n"
+    assert trained == "00b_quickstart: 5 done, 1 collapsed, 1 not run\n"
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_help_is_of_the_schedule_that_is_used(mcmi, monkeypatch, command, says, 
 
 def test_out_of_time_nothing_is_trained(mcmi, tiny_profile, capsys):
     with pytest.raises(AssertionError, match="75"):
-        mcmi("train", "00_quickstart", "--profile", "tiny", "--minutes", "0")
+        mcmi("train", "00b_quickstart", "--profile", "tiny", "--minutes", "0")
     assert mcmi("runs", "list").startswith("no finished run in ")
 
 
@@ -392,7 +392,7 @@ def test_bad_records_are_named_and_the_rest_is_served(mcmi, bad_records, store, 
 
 
 def test_each_bad_record_is_a_line(mcmi_errors, bad_records):
-    for command in (["runs", "list"], ["plan", "00_quickstart"]):
+    for command in (["runs", "list"], ["plan", "00b_quickstart"]):
         lines = mcmi_errors(*command).splitlines()
         assert len(lines) == 3
         for line, reason in zip(
@@ -414,7 +414,7 @@ def test_one_damaged_record_stops_only_what_builds_on_it(mcmi, store, tiny_profi
     teacher = next(run for run in runs if run.stage == "teacher" and run.start)
     store.path(teacher.id).parent.mkdir(parents=True)
     store.path(teacher.id).write_text("")
-    message = mcmi("train", "00_quickstart", "--profile", "tiny", fails=True)
+    message = mcmi("train", "00b_quickstart", "--profile", "tiny", fails=True)
     assert f"runs failed: {teacher.id}. First error" in message
     for run in runs:
         builds_on_it = teacher in run.chain()
@@ -436,7 +436,7 @@ def test_places_that_are_no_folders_are_a_line(mcmi, monkeypatch, tmp_path, vari
 
 def test_output_that_is_no_folder_is_a_line(mcmi, tmp_path):
     (tmp_path / "file").write_text("")
-    for command in (["notebook", "run", "00_quickstart", "--output"], ["sprint", "--out"]):
+    for command in (["notebook", "run", "00b_quickstart", "--output"], ["sprint", "--out"]):
         message = mcmi(*command, str(tmp_path / "file"), fails=True)
         assert message == f"mcmi: cannot make the folder {tmp_path / 'file'}: File exists"
 

@@ -9,7 +9,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import nbformat
 import pytest
 import typer
 from PIL import Image
@@ -17,13 +19,23 @@ from PIL import Image
 from mcmi_core import cli
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.data import load_dataset
+from mcmi_core.profiles import get_profile
 
 DOCUMENTS = [
     *PROJECT.glob("*.md"),
     *PROJECT.glob("docs/*.md"),
     *PROJECT.glob("benchmarks/*.md"),
+    *sorted(PROJECT.glob("notebooks/*.ipynb")),
 ]
 GPU_PAGE = (PROJECT / "docs" / "gpu.md").read_text(encoding="utf-8")
+
+
+def text_of(document: Path) -> str:
+    """Of a notebook, what is explained between the code."""
+    if document.suffix == ".md":
+        return document.read_text(encoding="utf-8")
+    cells = nbformat.read(document, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
 def commands(text: str) -> list[str]:
@@ -32,13 +44,14 @@ def commands(text: str) -> list[str]:
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     lines = [line for line in lines if not line.startswith("#")]
     inline = re.findall(r"`((?:make|mcmi) [^`]+)`", text)
-    return [line for line in lines + inline if line and "..." not in line]
+    lines = [" ".join(line.split()) for line in lines + inline]
+    return [line for line in lines if line and "..." not in line]
 
 
 SHOWN = [
     pytest.param(command, id=f"{document.name}: {command}")
     for document in DOCUMENTS
-    for command in dict.fromkeys(commands(document.read_text(encoding="utf-8")))
+    for command in dict.fromkeys(commands(text_of(document)))
 ]
 
 
@@ -59,6 +72,13 @@ def check_command_line(arguments: list[str]) -> None:
         name, command, arguments = command.resolve_command(context, arguments)
 
 
+def check_experiments(arguments: list[str]) -> None:
+    """What is planned or trained has the whole name of an experiment."""
+    if arguments[0] in ("plan", "train"):
+        for name in arguments[1:2]:
+            assert name == "all" or get_profile("paper").named(name)
+
+
 @pytest.mark.parametrize("command", SHOWN)
 def test_every_command_is_accepted(command):
     words = shlex.split(command, comments=True)
@@ -70,6 +90,7 @@ def test_every_command_is_accepted(command):
         assert done.returncode == 0, done.stderr
     elif words[0].endswith("mcmi"):
         check_command_line(words[1:])
+        check_experiments(words[1:])
     elif words[:3] == ["python", "-m", "mcmi_core.cli"]:
         check_command_line(words[3:])
     elif words[0].endswith("python"):

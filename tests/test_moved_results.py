@@ -24,7 +24,7 @@ from mcmi_core.profiles import get_profile
 from mcmi_core.report.notebooks import list_notebooks, notebook_path, shown_profile
 
 FIGURES, RECORDS = PROJECT / "figures", PROJECT / "records"
-QUICKSTART = "00_quickstart"
+QUICKSTART = "00b_quickstart"
 WITHOUT_RECORDS = {"14_bring_your_own_teacher", "15_authors_trials", "99_claims"}
 """Notebooks whose tables are not of one profile's records."""
 

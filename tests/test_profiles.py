@@ -229,25 +229,27 @@ def test_binary_data_have_two_classes(name):
 def test_unknown_names():
     with pytest.raises(CompanionError, match="unknown profile 'big'; choose from smoke, cpu, gpu"):
         get_profile("big")
-    with pytest.raises(CompanionError, match="unknown experiment '04'; choose from 00_quickstart,"):
+    with pytest.raises(
+        CompanionError, match="unknown experiment '04'; choose from 00b_quickstart,"
+    ):
         get_profile("smoke").named("04")
-    for opened in (lambda: open_experiments("00_quickstart", "big"), lambda: open_evidence("big")):
+    for opened in (lambda: open_experiments("00b_quickstart", "big"), lambda: open_evidence("big")):
         with pytest.raises(CompanionError, match="unknown profile 'big'"):
             opened()
 
 
 def test_experiments_are_opened_with_the_records_of_their_profile():
-    experiments, lab = open_experiments("00_quickstart", "paper")
-    assert experiments == get_profile("paper").named("00_quickstart")
+    experiments, lab = open_experiments("00b_quickstart", "paper")
+    assert experiments == get_profile("paper").named("00b_quickstart")
     assert str(lab) == "profile paper: replaying records"
 
 
 def test_an_experiment_that_a_profile_leaves_out_is_not_measured(monkeypatch, capsys):
     smaller = replace(get_profile("smoke"), experiments=())
     monkeypatch.setitem(PROFILES, "smoke", smaller)
-    experiments, _ = open_experiments("00_quickstart", "smoke")
+    experiments, _ = open_experiments("00b_quickstart", "smoke")
     assert experiments == []
-    said = "00_quickstart: not measured, profile 'smoke' leaves it out\n"
+    said = "00b_quickstart: not measured, profile 'smoke' leaves it out\n"
     assert capsys.readouterr().out == said
 
 
@@ -292,7 +294,7 @@ def asked(monkeypatch):
 
 
 def test_training_asks_for_all_runs_at_once(asked):
-    [experiment], lab = open_experiments("00_quickstart", "paper", train=True)
+    [experiment], lab = open_experiments("00b_quickstart", "paper", train=True)
     assert str(lab) == "profile paper: training what is missing"
     assert asked == [(len(experiment.runs()), None)]  # as many as keep a card busy
     open_experiments("07_imagenet_distillation", "paper", train=True)
@@ -313,7 +315,7 @@ def test_evidence_of_the_asked_profile_is_trained_and_of_no_other(asked, tmp_pat
 
 def test_those_that_share_a_number_of_workers_are_trained_at_once(asked, monkeypatch):
     paper, said = get_profile("paper"), []
-    names = ["00_quickstart", "07_imagenet_distillation", "04_zero_shot"]
+    names = ["00b_quickstart", "07_imagenet_distillation", "04_zero_shot"]
     first, imagenet, last = chosen = [only("paper", name) for name in names]
     on(monkeypatch, "cuda")
     monkeypatch.setattr("mcmi_core.data.load_dataset", lambda data: None)
@@ -326,7 +328,7 @@ def test_those_that_share_a_number_of_workers_are_trained_at_once(asked, monkeyp
 def test_records_of_all_runs_are_kept_beside_what_is_drawn(store, tmp_path):
     profile, said = profile_of(QUICKSTART), []
     profile.train(profile.experiments, records=tmp_path / "kept", say=said.append)
-    assert said == ["00_quickstart: 7 done"]
+    assert said == ["00b_quickstart: 7 done"]
     kept = Records(tmp_path / "kept" / "tiny")
     [experiment] = profile.experiments
     for run in experiment.runs():
@@ -346,14 +348,14 @@ def test_an_experiment_that_fails_stops_neither_the_others_nor_their_records(sto
     profile, said = profile_of(fails, QUICKSTART), []
     with pytest.raises(RunsFailed, match="2 of 7 runs failed: teacher-imagefolder"):
         profile.train(profile.experiments, records=tmp_path / "kept", say=said.append)
-    assert said == ["07_alone: 7 not run", "00_quickstart: 7 done"]
+    assert said == ["07_alone: 7 not run", "00b_quickstart: 7 done"]
     assert len(list((tmp_path / "kept" / "tiny").iterdir())) == 7
 
 
 def test_a_notebook_shows_the_runs_of_its_experiment_or_of_all_or_none():
     smoke = get_profile("smoke")
-    first, later = (only("smoke", name) for name in ("00_quickstart", "04_zero_shot"))
-    assert smoke.experiments_of(["04_zero_shot", "00_quickstart"]) == [first, later]
+    first, later = (only("smoke", name) for name in ("00b_quickstart", "04_zero_shot"))
+    assert smoke.experiments_of(["04_zero_shot", "00b_quickstart"]) == [first, later]
     assert smoke.experiments_of(["14_bring_your_own_teacher", "15_my_own"]) == []
     assert smoke.experiments_of(["99_claims"]) == list(smoke.experiments)
     assert smoke.experiments_of(NOTEBOOKS) == list(smoke.experiments)
@@ -418,8 +420,8 @@ def test_a_profile_that_needs_no_gpu_is_trained_on_the_cpu_even_where_there_is_o
     profile = profile_of(QUICKSTART)
     profile.lab(train=True)
     profile.train(profile.experiments, say=lambda text: None)
-    open_experiments("00_quickstart", "smoke", train=True)
-    open_experiments("00_quickstart", "paper", train=True)
+    open_experiments("00b_quickstart", "smoke", train=True)
+    open_experiments("00b_quickstart", "paper", train=True)
     assert devices == ["cpu", "cpu", "cuda"]
     assert (profile.device().type, get_profile("gpu").device().type) == ("cpu", "cuda")
 

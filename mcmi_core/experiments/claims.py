@@ -137,7 +137,7 @@ CLAIMS = (
         "teacher_accuracy",
         "The MCMI teacher itself is less accurate",
         "stated in the text",
-        "00_quickstart",
+        "00b_quickstart",
     ),
     Claim(
         "bcpd_train",

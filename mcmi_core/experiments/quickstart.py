@@ -1,4 +1,4 @@
-"""00 · One teacher, fine-tuned by MCMI: does it teach better?
+"""00b · One teacher, fine-tuned by MCMI: does it teach better?
 
 Per seed: an MLL teacher, the MCMI teachers fine-tuned from it, their control fine-tuned without CMI
 (λ = 0), and a student of each on a few per cent of the training data; and one without a teacher.
@@ -24,7 +24,7 @@ ACCURACY = "test_accuracy_percent"
 class Quickstart(Experiment):
     """The teachers that a pair can train, and a few-shot student of each."""
 
-    name: ClassVar[str] = "00_quickstart"
+    name: ClassVar[str] = "00b_quickstart"
 
     pair: Pair
     seeds: tuple[int, ...]

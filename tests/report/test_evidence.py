@@ -172,5 +172,7 @@ def test_out_of_time_replaces_nothing(project):
 
 def test_all_names_are_checked_before_anything_runs(project, monkeypatch):
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="unknown notebook '12_b'; choose from 00_quickstart, 01_"):
+    with pytest.raises(
+        ValueError, match="unknown notebook '12_b'; choose from 00b_quickstart, 01_"
+    ):
         report.update_evidence(CPU, only=["99_claims", "12_b"], deadline=math.inf)
