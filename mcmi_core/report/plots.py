@@ -6,6 +6,7 @@ the palette is seaborn's colour-blind-safe one.
 
 import base64
 import hashlib
+import re
 from io import BytesIO
 from textwrap import fill
 
@@ -132,52 +133,12 @@ def plot_methods(axes: Axes, intervals: pd.Series) -> None:
     axes.margins(y=0.15)
 
 
-def plot_bars_and_curve(axes: Axes, bars: pd.Series, curve: pd.Series) -> Axes:
-    """Draw the paper's Figure 1: student accuracy as blue bars, teacher CMI as a red curve.
+def title_panel(axes: Axes, text: str, width: int = TITLE_WIDTH) -> None:
+    """Title a panel by networks and data, in lines of at most ``width`` characters.
 
-    Args:
-        axes: where; its left axis carries the bars.
-        bars: :class:`Interval` of accuracy (percent) by temperature.
-        curve: :class:`Interval` of CMI (nats) by temperature.
-
-    Returns:
-        The right axis, which carries the curve.
+    Options in code get a space after their commas, where a line can end.
     """
-    positions = range(len(bars))
-    means = [interval.mean for interval in bars]
-    axes.bar(
-        positions,
-        means,
-        yerr=[interval.high - interval.mean for interval in bars],
-        color=_BLUE,
-        alpha=0.6,
-        capsize=3,
-    )
-    # Accuracies differ by a few points: start the bars just below the lowest interval, and say so.
-    low, high = min(i.low for i in bars), max(i.high for i in bars)
-    axes.set_ylim(low - (high - low) * 0.3, high + (high - low) * 0.1)
-    axes.set_xticks(positions, [f"{temperature:g}" for temperature in bars.index])
-    axes.set_xlabel("Temperature T")
-    axes.set_ylabel("Student accuracy, % (bars, cut axis)", color=_BLUE)
-    right = axes.twinx()
-    right.errorbar(
-        positions,
-        [interval.mean for interval in curve],
-        yerr=[interval.high - interval.mean for interval in curve],
-        color=_RED,
-        marker="o",
-        capsize=3,
-    )
-    right.set_ylabel("Teacher CMI, nats (curve)", color=_RED)
-    right.set_ylim(bottom=0)
-    right.grid(False)
-    right.spines["right"].set_visible(True)
-    return right
-
-
-def title_panel(axes: Axes, text: str) -> None:
-    """Title a panel by networks and data, in as many lines as they need: options make them long."""
-    axes.set_title(fill(text.replace(",", ", "), TITLE_WIDTH), fontsize="small")
+    axes.set_title(fill(re.sub(",(?=[a-z])", ", ", text), width), fontsize="small")
 
 
 def plot_history(axes: Axes, history: pd.DataFrame, left: str, right: str) -> Axes:

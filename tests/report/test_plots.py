@@ -87,20 +87,6 @@ def test_methods_from_top_to_bottom(axes):
     assert axes.lines[0].get_xdata() == [1]
 
 
-def test_bars_and_curve(axes):
-    temperatures = [1.0, 4.0]
-    bars = pd.Series([Interval(70, 69, 71, 3), Interval(72, 71, 73, 3)], index=temperatures)
-    curve = pd.Series(
-        [Interval(0.1, 0.05, 0.15, 3), Interval(0.4, 0.3, 0.5, 3)], index=temperatures
-    )
-    right = plots.plot_bars_and_curve(axes, bars, curve)
-    assert [bar.get_height() for bar in axes.patches] == [70, 72]
-    assert right.lines[0].get_ydata().tolist() == [0.1, 0.4]
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "4"]
-    assert 0 < axes.get_ylim()[0] < 69  # cut, and the label says so
-    assert "cut axis" in axes.get_ylabel()
-
-
 def test_history_is_a_mean_with_a_range(axes):
     other = plots.plot_history(axes, HISTORY, "train_ll_nats", "train_cmi_nats")
     assert axes.lines[0].get_ydata().tolist() == [-1.5, -0.75]
