@@ -27,7 +27,6 @@ from mcmi_core.experiments.finding import TIERS
 from mcmi_core.experiments.words import method_in_words
 
 _PALETTE = sns.color_palette("colorblind")
-_BLUE, _RED = _PALETTE[0], _PALETTE[3]
 # Two colours of their own: the palette's yellow and pink are too pale for points on white.
 _METHODS = {
     "MLL": (_PALETTE[7], "o"),
@@ -139,34 +138,6 @@ def title_panel(axes: Axes, text: str, width: int = TITLE_WIDTH) -> None:
     Options in code get a space after their commas, where a line can end.
     """
     axes.set_title(fill(re.sub(",(?=[a-z])", ", ", text), width), fontsize="small")
-
-
-def plot_history(axes: Axes, history: pd.DataFrame, left: str, right: str) -> Axes:
-    """Draw two metrics against the epoch: mean over seeds as a line, their range as a band.
-
-    Args:
-        axes: where; its left axis carries ``left``, black and solid.
-        history: one row per ``seed`` and ``epoch``.
-        left: metric of the left axis, in nats.
-        right: metric of the right axis, in nats, red and dashed.
-
-    Returns:
-        The right axis.
-    """
-    other = axes.twinx()
-    lines = ((axes, left, "black", "-"), (other, right, _RED, "--"))
-    for panel, metric, color, linestyle in lines:
-        by_epoch = history.groupby("epoch")[metric]
-        epochs = by_epoch.mean().index
-        panel.plot(epochs, by_epoch.mean(), color=color, linestyle=linestyle)
-        panel.fill_between(epochs, by_epoch.min(), by_epoch.max(), color=color, alpha=0.15)
-        name = metric.removeprefix("train_").removesuffix("_nats").upper()
-        style = "solid" if linestyle == "-" else "dashed"
-        panel.set_ylabel(f"{name}, nats ({style})", color=color)
-    axes.set_xlabel("Epoch")
-    other.grid(False)
-    other.spines["right"].set_visible(True)
-    return other
 
 
 def plot_map(axes: Axes, picture: str, heat: list[list[float]] | None = None) -> None:

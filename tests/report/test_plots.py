@@ -87,16 +87,6 @@ def test_methods_from_top_to_bottom(axes):
     assert axes.lines[0].get_xdata() == [1]
 
 
-def test_history_is_a_mean_with_a_range(axes):
-    other = plots.plot_history(axes, HISTORY, "train_ll_nats", "train_cmi_nats")
-    assert axes.lines[0].get_ydata().tolist() == [-1.5, -0.75]
-    assert other.lines[0].get_ydata().tolist() == pytest.approx([0.2, 0.35])
-    band = axes.collections[0].get_paths()[0].vertices
-    assert (band[:, 1].min(), band[:, 1].max()) == (-2, -0.5)
-    assert axes.get_ylabel() == "LL, nats (solid)"
-    assert other.get_ylabel() == "CMI, nats (dashed)"
-
-
 def test_equal_numbers_give_equal_files(tmp_path):
     def save():
         mpl.use("agg")
