@@ -47,7 +47,7 @@ _NAMES = {
 }
 """Columns of tables, as a reader calls them. ``train_`` and ``test_`` before one add a word."""
 _SPLITS = {"train": "training", "test": "test"}
-_VALUES = {"label": method_in_words, "teacher": method_in_words, "pair": pair_in_words}
+_IN_CODE = ("label", "teacher", "pair")
 """Levels of an index, or columns, whose values are in code as well."""
 
 
@@ -62,14 +62,15 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
         ValueError: a name in code (with ``_``) that has no words here.
     """
     named = table.copy()
-    for name, words in _VALUES.items():
+    for name in _IN_CODE:
         if name in named.columns:
-            named[name] = named[name].map(words)
+            named[name] = named[name].map(_value_in_words)
         if name in named.index.names:
-            named = named.rename(index=words, level=name if named.index.nlevels > 1 else None)
+            level = name if named.index.nlevels > 1 else None
+            named = named.rename(index=_value_in_words, level=level)
         if name in named.columns.names:
             level = name if named.columns.nlevels > 1 else None
-            named = named.rename(columns=words, level=level)
+            named = named.rename(columns=_value_in_words, level=level)
     named.index = named.index.set_names([_name_in_words(name) for name in named.index.names])
     names = [_name_in_words(name) for name in named.columns.names]
     return named.rename(columns=_name_in_words).rename_axis(columns=names)
@@ -95,6 +96,10 @@ def summary_in_words(table: pd.DataFrame) -> pd.DataFrame:
         if unit is not None:
             texts[name] = table[name].map(unit.format, na_action="ignore").fillna("–")
     return in_words(texts)
+
+
+def _value_in_words(value: str) -> str:
+    return method_in_words(pair_in_words(value))
 
 
 def _name_in_words(name: object) -> object:
