@@ -29,6 +29,9 @@ _IMAGES = {
     "cifar100": "CIFAR-100",
     "digits": "scikit-learn's digits",
 }
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer")
+_CIFAR10 += ("dog", "frog", "horse", "ship", "truck")
+_CLASSES = {"cifar10": _CIFAR10, "cifar10-jpeg": _CIFAR10, "digits": tuple(map(str, range(10)))}
 _NUMBERS = {2: "two", 3: "three", 10: "ten", 20: "twenty"}
 _SETTINGS = {"epoch=": ", epoch ", " share=": " ", " weight=": " ", " T=": " "}
 
@@ -61,6 +64,13 @@ def data_in_words(data: str) -> str:
     if "images_per_class" in options:
         words += f", {int(options['images_per_class']):,} a class"
     return words
+
+
+def class_in_words(data: str, index: int) -> str:
+    """``truck`` for class 9 of CIFAR-10; ``class 9`` where classes have no names here."""
+    component = Component.model_validate(data)
+    names = _CLASSES.get(component.options.get("folder", component.name))
+    return f"class {index}" if names is None else names[index]
 
 
 def pair_in_words(pair: str) -> str:

@@ -5,6 +5,7 @@ import pytest
 from mcmi_core.components import DISTILLERS, MODELS
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.words import (
+    class_in_words,
     data_in_words,
     framework_in_words,
     method_in_words,
@@ -88,3 +89,17 @@ def test_a_pair_in_words():
     assert pair.data_in_words == "ten Gaussians"
     assert pair_in_words(str(pair)) == "ten Gaussians: MLP, 512 wide → ResNet-8"
     assert pair_in_words("both") == "both"
+
+
+@pytest.mark.parametrize(
+    ("data", "index", "words"),
+    [
+        ("imagefolder:folder=cifar10-jpeg,image_size=16", 9, "truck"),
+        ("cifar10", 0, "airplane"),
+        ("digits", 7, "7"),
+        ("oracle", 9, "class 9"),
+        ("imagefolder:folder=mine", 3, "class 3"),
+    ],
+)
+def test_classes(data, index, words):
+    assert class_in_words(data, index) == words
