@@ -54,10 +54,13 @@ class WhatIsCmi(Experiment):
         teachers = {**stopped, self.pair.recipe.epochs: self.pair.mll(self.seed)}
         return {f"MLL, epoch {epochs}": teacher for epochs, teacher in teachers.items()}
 
-    def mcmi_teachers(self) -> dict[float, Teacher]:
-        """The last MLL teacher, fine-tuned by MCMI: by λ."""
-        policy = "tracked"
-        return {lam: self.pair.mcmi(self.seed, lam=lam, centroids=policy) for lam in self.lambdas}
+    def mcmi_teachers(self) -> dict[str, Teacher]:
+        """The last MLL teacher, fine-tuned by MCMI, from the smallest λ on: by a title."""
+        teachers = {}
+        for lam in sorted(self.lambdas):
+            teacher = self.pair.mcmi(self.seed, lam=lam, centroids="tracked")
+            teachers[f"MCMI tracked, λ = {lam:g}"] = teacher
+        return teachers
 
     def truth(self) -> BayesTeacher:
         """P*, which every teacher estimates."""
@@ -72,14 +75,12 @@ class WhatIsCmi(Experiment):
         shown = [*self.mll_teachers().values(), *self.mcmi_teachers().values(), self.truth()]
         return [
             *map(_outputs, shown),
-            *map(self._sweep, self._at_temperatures().values()),
+            *map(self._sweep, [self.pair.mll(self.seed), *self._strongest().values()]),
             *(_outputs(teacher, self.images) for teacher in self.photograph_teachers().values()),
         ]
 
-    def points(
-        self, lab: Lab, teacher: Teacher | BayesTeacher, temperature: float = 1.0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Outputs softmax(logits / T) of a teacher for all training samples, and their classes.
+    def points(self, lab: Lab, teacher: Teacher | BayesTeacher) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs of a teacher for all training samples, and their classes.
 
         Returns:
             P: (N, 3) probabilities; y: (N,) classes. Both without rows if the teacher collapsed.
@@ -87,42 +88,34 @@ class WhatIsCmi(Experiment):
         table = lab.collect_results([_outputs(teacher)], ["logits", "class_index"])
         if table.empty:
             return np.empty((0, 3)), np.empty(0, dtype=int)
-        return _softmax(np.stack(table.logits) / temperature), table.class_index.to_numpy()
+        return _softmax(np.stack(table.logits)), table.class_index.to_numpy()
 
     def all_points(self, lab: Lab) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Outputs of the MLL teachers, of MCMI with the largest λ, and of the truth, by a title."""
-        strongest = max(self.lambdas)
-        shown = {
-            **self.mll_teachers(),
-            f"MCMI tracked, λ = {strongest:g}": self.mcmi_teachers()[strongest],
-            TRUTH: self.truth(),
-        }
-        return {title: self.points(lab, teacher) for title, teacher in shown.items()}
+        return self._points(lab, {**self.mll_teachers(), **self._strongest()})
 
-    def points_by_lambda(self, lab: Lab) -> dict[float, tuple[np.ndarray, np.ndarray]]:
-        """Outputs of the fine-tuned teachers, by λ; of those that did not collapse."""
-        by_lambda = {lam: self.points(lab, each) for lam, each in self.mcmi_teachers().items()}
-        return {lam: points for lam, points in by_lambda.items() if len(points[0])}
+    def points_by_lambda(self, lab: Lab) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Outputs of the fine-tuned teachers, from the smallest λ on, and of the truth, by a title.
+
+        A teacher that collapsed is left out.
+        """
+        return self._points(lab, {**self.mcmi_teachers(), TRUTH: self.truth()})
 
     def teacher_table(self, lab: Lab) -> pd.DataFrame:
         """One row per teacher, by its title: CMI, LL, KL to P* (nats) and accuracy (percent)."""
-        teachers = {
-            **self.mll_teachers(),
-            **{f"MCMI tracked, λ = {lam:g}": each for lam, each in self.mcmi_teachers().items()},
-            TRUTH: self.truth(),
-        }
+        teachers = {**self.mll_teachers(), **self.mcmi_teachers(), TRUTH: self.truth()}
         columns = {
             "train_cmi_nats": "CMI, nats",
             "train_ll_nats": "LL, nats",
             "train_bcpd_kl_nats": "mean KL(P* ‖ P), nats",
             "train_accuracy_percent": "accuracy, %",
         }
-        table = lab.collect(teachers.values(), columns)[[*columns]]
-        return table.rename(columns=columns).set_axis(teachers, axis="index")
+        table = lab.collect(teachers.values(), columns)[[*columns]].rename(columns=columns)
+        return table.assign(teacher=list(teachers)).set_index("teacher")
 
     def cmi_by_temperature(self, lab: Lab) -> pd.DataFrame:
         """CMI (nats) of softmax(logits / T) on the training data: teachers by T."""
-        teachers = self._at_temperatures()
+        teachers = {"MLL": self.pair.mll(self.seed), **self._strongest()}
         parts = []
         for title, teacher in teachers.items():
             table = lab.collect_results([self._sweep(teacher)], ["temperature", "cmi_nats"])
@@ -155,18 +148,31 @@ class WhatIsCmi(Experiment):
                 )
         return pd.DataFrame(rows)
 
+    def photograph_numbers(self, lab: Lab) -> pd.DataFrame:
+        """All probabilities behind :meth:`photograph_table`: a column per class."""
+        table = self.photograph_table(lab)
+        about = table[["label", "image", "class_name"]]
+        return about.join(pd.DataFrame(list(table.probabilities)))
+
+    @property
+    def photographs_name(self) -> str:
+        """Name of the files of the figure of photographs."""
+        return f"{self.name}_photographs_{self.photographs.data_title}"
+
     def findings(self, lab: Lab) -> list[Finding]:
         """None: it explains, and decides nothing."""
         return []
 
-    def _at_temperatures(self) -> dict[str, Teacher | BayesTeacher]:
-        """The last MLL teacher, MCMI with the largest λ, and the truth."""
-        strongest = max(self.lambdas)
-        return {
-            "MLL": self.pair.mll(self.seed),
-            f"MCMI tracked, λ = {strongest:g}": self.mcmi_teachers()[strongest],
-            TRUTH: self.truth(),
-        }
+    def _strongest(self) -> dict[str, Teacher | BayesTeacher]:
+        """MCMI with the largest λ, and the truth."""
+        title, teacher = list(self.mcmi_teachers().items())[-1]
+        return {title: teacher, TRUTH: self.truth()}
+
+    def _points(
+        self, lab: Lab, teachers: dict[str, Teacher | BayesTeacher]
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        points = {title: self.points(lab, teacher) for title, teacher in teachers.items()}
+        return {title: both for title, both in points.items() if len(both[1])}
 
     def _sweep(self, teacher: Teacher | BayesTeacher) -> Measurement:
         temperatures = "+".join(f"{temperature:g}" for temperature in self.temperatures)

@@ -38,6 +38,15 @@ def draw_triangles(
     return figure
 
 
+def draw_one(
+    points: Mapping[str, tuple[np.ndarray, np.ndarray]], cmi_nats: Mapping[str, float], title: str
+) -> Figure:
+    """One of the triangles of :func:`draw_triangles`, larger."""
+    figure = draw_triangles({title: points[title]}, cmi_nats)
+    figure.set_size_inches(4.5, 4.3)
+    return figure
+
+
 def plot_triangle(axes: Axes, outputs: np.ndarray, labels: np.ndarray) -> None:
     """Draw outputs of three classes as points of a triangle, and large the centroid of each class.
 
@@ -64,22 +73,23 @@ def plot_triangle(axes: Axes, outputs: np.ndarray, labels: np.ndarray) -> None:
     axes.axis("off")
 
 
-def draw_photographs(table: pd.DataFrame, labels: tuple[str, str]) -> Figure:
+def draw_photographs(table: pd.DataFrame) -> Figure:
     """Some images, and beside each the five largest probabilities of two teachers.
 
     Args:
-        table: of :meth:`~mcmi_core.experiments.what_is_cmi.WhatIsCmi.photograph_table`.
-        labels: of the teachers, left and right.
+        table: of :meth:`~mcmi_core.experiments.what_is_cmi.WhatIsCmi.photograph_table`. Shown are
+            its first teacher and its last.
     """
+    labels = (table.label.iloc[0], table.label.iloc[-1])
     images = sorted(table.image.unique())
-    size = (WIDEST, 1.45 * len(images))
+    size = (WIDEST, 0.5 + 1.05 * len(images))
     figure, panels = plt.subplots(
-        len(images), 3, figsize=size, width_ratios=(1, 2, 2), squeeze=False
+        len(images), 3, figsize=size, width_ratios=(1, 3, 3), squeeze=False
     )
     for line, image in zip(panels, images, strict=True):
         rows = table[table.image == image].set_index("label")
         plot_map(line[0], rows.picture.iloc[0], grey=False)
-        line[0].set_title(rows.class_name.iloc[0], fontsize="small")
+        line[0].set_ylabel(rows.class_name.iloc[0], fontsize="small")
         for axes, label in zip(line[1:], labels, strict=True):
             if label in rows.index:
                 _plot_largest(axes, rows.probabilities[label], method_style(label)["color"])
@@ -87,6 +97,7 @@ def draw_photographs(table: pd.DataFrame, labels: tuple[str, str]) -> Figure:
         axes.set_title(label, fontsize="medium")
     for axes in panels[-1, 1:]:
         axes.set_xlabel("probability")
+        axes.set_xticks((0, 0.5, 1))
     return figure
 
 
@@ -95,7 +106,8 @@ def _plot_largest(axes: Axes, probabilities: pd.Series, color: object) -> None:
     largest = probabilities.iloc[:_TOP]
     axes.barh(range(len(largest)), largest, color=color, alpha=0.8)
     for place, probability in enumerate(largest):
-        axes.text(probability + 0.02, place, f"{probability:.2g}", va="center", fontsize="x-small")
+        value = f"{probability:.4f}" if probability > 0.01 else f"{probability:.1g}"
+        axes.text(probability + 0.02, place, value, va="center", fontsize="x-small")
     axes.set_yticks(range(len(largest)), largest.index, fontsize="x-small")
-    axes.set(xlim=(0, 1.2), ylim=(len(largest) - 0.5, -0.5), xticks=(0, 0.5, 1))
+    axes.set(xlim=(0, 1.2), ylim=(len(largest) - 0.5, -0.5), xticks=())
     axes.grid(False)
