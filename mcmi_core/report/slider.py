@@ -1,34 +1,37 @@
 """A slider that a reader moves in JupyterLab: a picture for each of its places."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 
 import ipywidgets
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import display
-from matplotlib.figure import Figure
+
+from mcmi_core.report.figures.what_is_cmi import draw_one
 
 
-def show_slider(places: Sequence[str], draw: Callable[..., Figure], *data: object) -> None:
-    """Display a slider, and below it the figure of the place where it stands.
+def slide_triangles(
+    points: Mapping[str, tuple[np.ndarray, np.ndarray]], cmi_nats: Mapping[str, float]
+) -> None:
+    """Display a slider over titles, and below it the triangle of the title where it stands.
 
     Args:
-        places: what it says at each, from left to right.
-        draw: makes the figure of a place, called with ``data`` and the place. The figure is closed
-            when it has been shown.
-        data: what ``draw`` needs beside the place.
+        points: by title, (N, 3) outputs and (N,) classes, from left to right.
+        cmi_nats: by title, for the heading.
 
     Raises:
-        ValueError: no places.
+        ValueError: no points.
     """
-    if not places:
+    if not points:
         raise ValueError("a slider needs at least one place, got none")
-    wide = ipywidgets.Layout(width="500px")
-    slider = ipywidgets.SelectionSlider(options=places, layout=wide)
+    slider = ipywidgets.SelectionSlider(
+        options=list(points), layout=ipywidgets.Layout(width="500px")
+    )
 
-    def show(place: str) -> None:
-        figure = draw(*data, place)
+    def show(title: str) -> None:
+        figure = draw_one(points, cmi_nats, title)
         display(figure)
         plt.close(figure)
 
-    shown = ipywidgets.interactive_output(show, {"place": slider})
+    shown = ipywidgets.interactive_output(show, {"title": slider})
     display(ipywidgets.VBox([slider, shown]))
