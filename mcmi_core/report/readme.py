@@ -1,4 +1,4 @@
-"""The tables of the README and of the page on the paper, made from the committed figures' numbers."""
+"""The tables of README and of the page on the paper, made from the committed figures' numbers."""
 
 import re
 from pathlib import Path
