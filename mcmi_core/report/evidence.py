@@ -1,4 +1,4 @@
-"""Committing evidence: records, figures, the notebooks' outputs and the README's tables."""
+"""Committing evidence: records, figures, the notebooks' outputs and the documents' tables."""
 
 import math
 import shutil
@@ -17,7 +17,7 @@ from mcmi_core.report.notebooks import (
     shown_profile,
     store_outputs,
 )
-from mcmi_core.report.readme import FIGURES, README, SHOWN, with_results
+from mcmi_core.report.readme import FIGURES, PAPER, README, SHOWN, with_results
 
 
 def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float = math.inf) -> None:
@@ -72,4 +72,5 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
         shown = shown_profile(path.stem)
         if shown == name or shown not in TIERS:
             store_outputs(path, name)
-    write_atomically(README, with_results(README.read_text(encoding="utf-8")))
+    for document in (README, PAPER):
+        write_atomically(document, with_results(document))

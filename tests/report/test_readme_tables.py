@@ -1,7 +1,7 @@
-"""The README's numbers are the committed figures'."""
+"""The README's numbers, and the verdicts on the page on the paper, are the committed figures'."""
 
 import pytest
-from made_up_figures import BLOCK, save
+from made_up_figures import BLOCK, PAPER, save
 
 from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.paths import records_root
@@ -18,9 +18,9 @@ def figures(tmp_path, monkeypatch):
 @pytest.mark.skipif(
     not (records_root() / "cpu").exists(), reason="no evidence yet: make evidence PROFILE=cpu"
 )
-def test_readme_is_current():
-    text = readme.README.read_text(encoding="utf-8")
-    assert readme.with_results(text) == text, "make evidence"
+@pytest.mark.parametrize("document", [readme.README, readme.PAPER], ids=lambda path: path.name)
+def test_document_is_current(document):
+    assert readme.with_results(document) == document.read_text(encoding="utf-8"), "make evidence"
 
 
 def test_results_table(figures):
@@ -44,7 +44,23 @@ def test_claims_table(figures):
     assert lines[5].startswith("5 primary comparisons: ")
 
 
-@pytest.mark.parametrize("name", readme.BLOCKS)
-def test_a_readme_without_a_block(figures, name):
-    with pytest.raises(CompanionError, match=f"README.md has no '<!-- {name} -->'"):
-        readme.with_results(BLOCK.replace(f"<!-- {name} -->", ""))
+def test_verdicts_table(figures):
+    lines = readme.verdicts_table().splitlines()
+    assert lines[0] == "| claim | paper | truth known | photographs, CPU |"
+    assert lines[2].startswith("| P(y\\|x) is better ([08](../notebooks/08_few_shot.ipynb)) | +3 |")
+    assert len(lines) == 4
+
+
+DOCUMENTS = [
+    ("README.md", BLOCK, "results"),
+    ("README.md", BLOCK, "claims"),
+    ("paper.md", PAPER, "verdicts"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "block"), DOCUMENTS)
+def test_a_document_without_a_block(figures, tmp_path, name, text, block):
+    document = tmp_path / name
+    document.write_text(text.replace(f"<!-- {block} -->", ""), encoding="utf-8")
+    with pytest.raises(CompanionError, match=f"{name} has no '<!-- {block} -->'"):
+        readme.with_results(document)
