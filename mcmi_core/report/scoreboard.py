@@ -1,4 +1,4 @@
-"""The scoreboard as text: the long form for its notebook, the short one for the README."""
+"""The scoreboard as text: the long form for its notebook, the short one for the page on results."""
 
 import pandas as pd
 
@@ -59,7 +59,7 @@ def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
     lines = ["| claim | paper | " + " | ".join(tiers) + " |", "|---|---|" + "---|" * len(tiers)]
     for (statement, paper), rows in board.groupby(["statement", "paper"], sort=False):
         notebook = rows.notebook.iloc[0]
-        link = f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)"
+        link = f"[{notebook.partition('_')[0]}](../notebooks/{notebook}.ipynb)"
         cells = [_cell(rows[rows.tier == tier]) for tier in tiers]
         escaped = [cell.replace("|", "\\|") for cell in (f"{statement} ({link})", paper, *cells)]
         lines.append("| " + " | ".join(escaped) + " |")

@@ -1,4 +1,4 @@
-"""The tables of README and of the page on the paper, made from the committed figures' numbers."""
+"""The tables of the pages on results and on the paper, made from the committed figures."""
 
 import re
 from pathlib import Path
@@ -12,12 +12,12 @@ from mcmi_core.profiles import get_profile
 from mcmi_core.report.scoreboard import markdown_scoreboard
 from mcmi_core.report.verdicts import markdown_verdicts
 
-README = PROJECT / "README.md"
+RESULTS = PROJECT / "docs" / "results.md"
 PAPER = PROJECT / "docs" / "paper.md"
 FIGURES = PROJECT / "figures"
 SHOWN = "cpu"
-"""The profile whose figures the README shows; its scoreboard has all tiers of evidence."""
-BLOCKS = {"README.md": ("results", "claims"), "paper.md": ("verdicts",)}
+"""The profile whose figures the pages show; its scoreboard has all tiers of evidence."""
+BLOCKS = {"results.md": ("results", "claims"), "paper.md": ("verdicts",)}
 """Parts of a document that are such tables, by its name."""
 
 
@@ -40,7 +40,7 @@ def with_results(document: Path) -> str:
 
 
 def claims_table() -> str:
-    """The scoreboard of `99_claims`, one row per claim, as a Markdown table."""
+    """The scoreboard of `99_claims`, a row per claim, in Markdown, as seen from ``docs``."""
     board, made = (
         pd.read_csv(FIGURES / SHOWN / f"99_claims{part}.csv") for part in ("", "_exploratory")
     )
