@@ -14,6 +14,8 @@ import pytest
 
 from mcmi_core.base.paths import PROJECT
 
+pytest.register_assert_rewrite("open_notebook")  # an assertion there says what it found, too
+
 CHROMIUM = Path("/usr/bin/chromium")
 
 FLAGS = [
@@ -47,15 +49,17 @@ def browser_type_launch_args(browser_type_launch_args):
 
 
 class JupyterLab:
-    """JupyterLab in a folder of its own, with the notebooks that are copied into it.
+    """JupyterLab in a folder of its own; what it shows is written into ``notebooks`` there.
 
     Args:
-        folder: An empty folder, for the notebooks, for HOME, and for the log.
+        folder: For the notebooks, for HOME, and for the log.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.notebooks = folder / "notebooks"
-        self.notebooks.mkdir()
+        checkout = folder / "checkout"
+        self.notebooks = checkout / "notebooks"
+        self.notebooks.mkdir(parents=True)
+        shutil.copytree(PROJECT / "figures", checkout / "figures")  # notebooks show some of them
         self.home = folder / "home"
         self.home.mkdir()
         self.token = secrets.token_hex()
@@ -64,7 +68,7 @@ class JupyterLab:
         command += ["--ip=127.0.0.1", "--port=0", f"--IdentityProvider.token={self.token}"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, cwd=self.notebooks, env=self._environment(), stdout=log, stderr=log
+                command, cwd=checkout, env=self._environment(), stdout=log, stderr=log
             )
 
     def _environment(self) -> dict[str, str]:
@@ -99,11 +103,7 @@ class JupyterLab:
             assert alive, f"JupyterLab does not start:\n{self.log.read_text()}"
             time.sleep(0.1)
         port = json.loads(server.read_text())["port"]
-        return f"http://127.0.0.1:{port}/lab/tree/{notebook}?token={self.token}"
-
-    def copy(self, notebook: Path) -> str:
-        """Put a copy of a notebook where JupyterLab finds it, and return its name there."""
-        return shutil.copy(notebook, self.notebooks / notebook.name).name
+        return f"http://127.0.0.1:{port}/lab/tree/notebooks/{notebook}?token={self.token}"
 
     def stop(self) -> None:
         """End the server and its kernels."""
