@@ -1,9 +1,13 @@
 """Measurements: columns of numbers that agree with the standard metrics."""
 
+import base64
 import math
+from io import BytesIO
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_runs import DATA
 from torch import nn
 
@@ -253,3 +257,30 @@ def test_nan_is_no_prediction(name, subject):
     subject["model"].head.bias.data[1] = torch.nan
     with pytest.raises(NonFiniteLogits, match="the logits contain NaN"):
         MEASUREMENTS.build(name, **subject)
+
+
+def test_outputs_are_the_logits_of_single_samples(subject):
+    columns = MEASUREMENTS.build("outputs", **subject)
+    split, logits = subject["split"], predict_logits(**subject)
+    assert columns["class_index"] == split.labels.tolist()
+    assert columns["logits"] == [[round(z, 4) for z in row] for row in logits.tolist()]
+    assert columns["class_names"][0] == list(subject["dataset"].class_names)
+    assert "picture" not in columns  # vectors
+    few = MEASUREMENTS.build("outputs:samples=2", **subject)
+    first = [(split.labels == label).nonzero()[:2].flatten().tolist() for label in range(4)]
+    assert few["class_index"] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert few["logits"] == [columns["logits"][row] for rows in first for row in rows]
+    with pytest.raises(ValueError, match="samples must be at least 1, got 0"):
+        MEASUREMENTS.build("outputs:samples=0", **subject)
+
+
+def test_outputs_of_images_have_pictures():
+    dataset = load_dataset("digits")
+    model = create_model("resnet8", num_classes=10, in_channels=1, image_size=8)
+    device = torch.device("cpu")
+    columns = MEASUREMENTS.build(
+        "outputs:samples=1", model=model, dataset=dataset, split=dataset.train, device=device
+    )
+    shown = np.array(Image.open(BytesIO(base64.b64decode(columns["picture"][0]))))
+    first = dataset.train.inputs[dataset.train.labels == 0][0]
+    assert (shown == first[0].numpy()).all()
