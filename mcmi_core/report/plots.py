@@ -140,25 +140,14 @@ def title_panel(axes: Axes, text: str, width: int = TITLE_WIDTH) -> None:
     axes.set_title(fill(re.sub(",(?=[a-z])", ", ", text), width), fontsize="small")
 
 
-def plot_map(
-    axes: Axes, picture: str, heat: list[list[float]] | None = None, *, grey: bool = True
-) -> None:
-    """Draw a picture and, half transparent, a map of where a network looks.
+def plot_picture(axes: Axes, picture: str) -> None:
+    """Draw a picture, which may be grey, as it is.
 
     Args:
         axes: where; loses its ticks.
         picture: base64 of an image file, as in records.
-        heat: rows of values from 0, dark, to 1, bright; stretched over the picture with bilinear
-            interpolation.
-        grey: without the picture's colours, so that those of a map are read.
     """
-    image = Image.open(BytesIO(base64.b64decode(picture)))
-    whole = (0, image.width, image.height, 0)
-    axes.imshow(image.convert("L") if grey else image, cmap="gray", extent=whole)
-    if heat is not None:
-        axes.imshow(
-            heat, cmap="viridis", vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=whole
-        )
+    axes.imshow(Image.open(BytesIO(base64.b64decode(picture))).convert("RGB"))
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
 

@@ -1,17 +1,13 @@
 """03 · Eigen-CAMs of a few test images, and whether MCMI's maps cover more of the image."""
 
-import base64
-from io import BytesIO
-
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from PIL import Image
 
 from mcmi_core.base.statistics import gains
 from mcmi_core.experiments.words import class_in_words
-from mcmi_core.report.plots import method_style
+from mcmi_core.report.plots import method_style, plot_picture
 
 TITLES = {
     "coverage_percent": "Coverage, points of the picture",
@@ -54,7 +50,7 @@ def _draw_maps(figure: SubFigure, pictures: pd.DataFrame, data: str) -> None:
     first = next(iter(teachers.values()))
     panels = figure.subplots(len(first), 1 + len(teachers), squeeze=False)
     for axes, sample in zip(panels[:, 0], first.itertuples(), strict=True):
-        axes.imshow(Image.open(BytesIO(base64.b64decode(sample.picture))).convert("RGB"))
+        plot_picture(axes, sample.picture)
         axes.set_ylabel(class_in_words(data, sample.class_index), fontsize=10)
     panels[0, 0].set_title("test image", fontsize=9)
     for column, (label, samples) in zip(panels.T[1:], teachers.items(), strict=True):
