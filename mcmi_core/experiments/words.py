@@ -6,6 +6,7 @@ a user added, keeps its name.
 """
 
 import re
+from collections.abc import Iterable
 
 from mcmi_core.base.registry import Component
 
@@ -71,6 +72,14 @@ def class_in_words(data: str, index: int) -> str:
     component = Component.model_validate(data)
     names = _CLASSES.get(component.options.get("folder", component.name))
     return f"class {index}" if names is None else names[index]
+
+
+def classes_in_words(data: str, indices: Iterable[int]) -> str:
+    """``truck, horse, dog`` of CIFAR-10; ``classes 9, 7, 5`` where classes have no names here."""
+    words = [class_in_words(data, index) for index in indices]
+    if len(words) > 1 and words[0].startswith("class "):
+        return "classes " + ", ".join(word.removeprefix("class ") for word in words)
+    return ", ".join(words)
 
 
 def pair_in_words(pair: str) -> str:

@@ -29,6 +29,7 @@ _NAMES = {
     "held_constant": "held constant",
     "label": "teacher",
     "ll_nats": "log-likelihood, nats",
+    "omitted_accuracy_percent": "accuracy on the omitted, %",
     "output_nats": "I(X; Ŷ | Y), nats",
     "parameters": "weights",
     "place_information_nats": "place information, nats",

@@ -6,6 +6,7 @@ from mcmi_core.components import DISTILLERS, MODELS
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.words import (
     class_in_words,
+    classes_in_words,
     data_in_words,
     framework_in_words,
     method_in_words,
@@ -103,3 +104,9 @@ def test_a_pair_in_words():
 )
 def test_classes(data, index, words):
     assert class_in_words(data, index) == words
+
+
+def test_several_classes():
+    assert classes_in_words("cifar10", (9, 7)) == "truck, horse"
+    assert classes_in_words("oracle", (9, 7)) == "classes 9, 7"
+    assert classes_in_words("oracle", (9,)) == "class 9"
