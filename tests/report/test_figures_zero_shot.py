@@ -54,7 +54,7 @@ def test_matrices_of_control_and_mcmi_above_their_differences():
 
 def test_where_images_of_the_omitted_classes_go():
     _, (_, _, _, where, *_) = draw(confusion())
-    assert where.get_title() == "Where images of automobile go,\npercent"
+    assert where.get_title() == "Predictions for automobile,\npercent"
     assert [list(line.get_xdata()) for line in where.lines] == [[4, 9], [36, 49], [100, 121]]
     legend = [text.get_text() for text in where.get_legend().get_texts()]
     assert legend == [CONTROL, FIXED, TRACKED]

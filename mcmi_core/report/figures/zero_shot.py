@@ -63,7 +63,7 @@ def draw_confusion(
     where = {label: matrices[label].loc[unseen].mean() for label in labels if label in matrices}
     _draw_where(panels[1, 0], pd.DataFrame(where))
     omitted_in_words = classes_in_words(data, omitted)
-    panels[1, 0].set_title(f"Where images of {omitted_in_words} go,\npercent", fontsize=9)
+    panels[1, 0].set_title(f"Predictions for {omitted_in_words},\npercent", fontsize=9)
     panels[0, 0].set_ylabel("True class (* omitted)", fontsize=9)
     panels[1, 0].set_ylabel("Predicted class", fontsize=9)
     for axes in (*panels[0], *panels[1, 1:]):
