@@ -101,22 +101,6 @@ def plot_intervals(axes: Axes, intervals: pd.Series, *, label: str) -> None:
     )
 
 
-def plot_pairs(axes: Axes, table: pd.DataFrame, y: str) -> None:
-    """Draw every run as a point over its method, the runs of one seed joined by a line.
-
-    Args:
-        axes: where.
-        table: one row per method (``label``) and ``seed``.
-        y: column of the vertical axis.
-    """
-    wide = table.pivot(index="label", columns="seed", values=y).loc[table.label.unique()]
-    axes.plot(range(len(wide)), wide.to_numpy(), color="0.7", linewidth=1, zorder=1)
-    for position, (label, values) in enumerate(wide.iterrows()):
-        axes.plot([position] * len(values), values, linestyle="", **method_style(label))
-    axes.set_xticks(range(len(wide)), map(method_in_words, wide.index))
-    axes.margins(x=0.2)
-
-
 def plot_methods(axes: Axes, intervals: pd.Series) -> None:
     """Draw one interval per method, methods from top to bottom.
 

@@ -1,4 +1,4 @@
-"""Every decimal in a notebook's conclusion stands in its outputs, or on the scoreboard.
+"""Every decimal in a notebook's answer and conclusion stands in its outputs, or on the scoreboard.
 
 So that a conclusion is read again when evidence moves. What it says of the number, this cannot see.
 """
@@ -12,6 +12,8 @@ from mcmi_core.base.paths import PROJECT
 from mcmi_core.report.notebooks import list_notebooks, notebook_path
 
 HEADING = "## What we learned"
+ANSWERS = ("## The answer", "**Answer.**", "**In short.**")
+"""Of which one stands at the beginning."""
 NUMBER = re.compile(r"[+-]?\d+\.\d+")
 SCOREBOARD = (PROJECT / "docs" / "results.md").read_text(encoding="utf-8")
 
@@ -25,22 +27,28 @@ def shown(notebook: nbformat.NotebookNode) -> str:
     return "\n".join(text for text in texts if isinstance(text, str)).replace("−", "-")
 
 
-CONCLUDED = [
-    name
-    for name in list_notebooks()
-    if any(HEADING in cell.source for cell in nbformat.read(notebook_path(name), 4).cells)
-]
+def cells_with(name: str, *marks: str) -> list[str]:
+    """Text of the cells that contain one of the marks."""
+    cells = nbformat.read(notebook_path(name), 4).cells
+    return [cell.source for cell in cells if any(mark in cell.source for mark in marks)]
+
+
+CONCLUDED = [name for name in list_notebooks() if cells_with(name, HEADING)]
 
 
 def test_all_notebooks_on_a_claim_conclude():
     assert set(list_notebooks()) - set(CONCLUDED) <= {"14_bring_your_own_teacher"}
 
 
+def test_a_conclusion_is_one_cell():
+    for name in CONCLUDED:
+        assert len(cells_with(name, HEADING)) == 1, name
+
+
 @pytest.mark.parametrize("name", CONCLUDED)
-def test_every_decimal_of_a_conclusion_is_shown(name):
-    notebook = nbformat.read(notebook_path(name), 4)
-    [conclusion] = [cell.source for cell in notebook.cells if HEADING in cell.source]
-    stated = NUMBER.findall(conclusion.replace("−", "-"))
-    known = set(NUMBER.findall(shown(notebook)))
+def test_every_decimal_of_an_answer_and_a_conclusion_is_shown(name):
+    texts = "\n".join(cells_with(name, HEADING, *ANSWERS))
+    known = set(NUMBER.findall(shown(nbformat.read(notebook_path(name), 4))))
     known |= {number.lstrip("+") for number in known}
+    stated = NUMBER.findall(texts.replace("−", "-"))
     assert [number for number in stated if number not in known] == []

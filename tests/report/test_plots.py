@@ -64,15 +64,6 @@ def test_intervals_are_a_curve_with_error_bars(axes):
     assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[1, 2], [4, 8]]
 
 
-def test_pairs_join_the_runs_of_a_seed(axes):
-    table = pd.DataFrame(
-        {"label": ["MLL", "MCMI fixed"] * 2, "seed": [1, 1, 0, 0], "a": [1.0, 2.0, 3.0, 4.0]}
-    )
-    plots.plot_pairs(axes, table, "a")
-    assert [line.get_ydata().tolist() for line in axes.lines[:2]] == [[3, 4], [1, 2]]
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["MLL", "MCMI fixed"]
-
-
 def test_methods_from_top_to_bottom(axes):
     plots.plot_methods(
         axes, pd.Series({"MLL": Interval(1, 0, 2, 3), "true BCPD": Interval(3, 2, 4, 3)})
