@@ -9,7 +9,7 @@ from open_notebook import SECONDS_TO_DRAW, OpenNotebook
 
 from mcmi_core.base.paths import PROJECT
 
-EXPECTED = {"00_quickstart", "14_bring_your_own_teacher"}
+EXPECTED = {"00_what_is_cmi", "14_bring_your_own_teacher"}
 """Notebooks that must be among those opened; the first replays records, the last trains."""
 
 OPENED = sorted(
