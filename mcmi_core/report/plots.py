@@ -254,10 +254,8 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
     footer = fill(f"profile {profile} · {note}", int(14 * figure.get_figwidth()))
     figure.text(1, -0.01, footer, fontsize=SMALLEST, ha="right", va="top")
     folder = output_root() / "figures"
-    save_table(data, name)
     numbers = _without_noise(drawn_numbers(figure))
     digest = _digest(" ".join(f"{number:.6g}" for number in numbers))
-    print(f"{name}, {len(numbers)} numbers as drawn: sha256 {digest}")
     figure.draw_without_rendering()  # the layout takes as long as a picture: one for all of them
     figure.set_layout_engine("none")
     for ending, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
@@ -266,6 +264,8 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
         write_atomically(folder / f"{name}.{ending}", drawn.getvalue(), durable=False)
     display(figure, Markdown(_links(name, profile)))
     plt.close(figure)
+    save_table(data, name)
+    print(f"{name}, {len(numbers)} numbers as drawn: sha256 {digest}")
 
 
 def _refuse_if_unreadable(figure: Figure, name: str) -> None:
