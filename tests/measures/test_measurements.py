@@ -196,37 +196,6 @@ def test_a_class_without_samples_has_no_accuracy(subject):
         MEASUREMENTS.build("by_class", **subject)
 
 
-def test_tsne_takes_equally_many_of_every_class_and_repeats_itself(subject):
-    text = "tsne:samples=40,perplexity=5"
-    columns = MEASUREMENTS.build(text, **subject)
-    assert columns == MEASUREMENTS.build(text, **subject)
-    assert [columns["class_index"].count(k) for k in range(4)] == [10] * 4
-    assert {len(column) for column in columns.values()} == {40}
-    everything = MEASUREMENTS.build("tsne:samples=1000,perplexity=5", **subject)
-    assert everything["class_index"] == subject["split"].labels.tolist()
-
-
-def test_tsne_shows_what_the_features_separate(subject):
-    """Features that are the class, spread a little: neighbours on the map are of one class."""
-
-    class Separating(torch.nn.Module):
-        def features(self, inputs):
-            truth = torch.nn.functional.one_hot(subject["split"].labels, 4)
-            return [inputs, 10 * truth + inputs[:, :4].sigmoid()], None
-
-    subject["model"] = Separating()
-    columns = MEASUREMENTS.build("tsne:perplexity=5", **subject)
-    places = torch.tensor([columns["horizontal"], columns["vertical"]]).T
-    distances = torch.cdist(places, places).fill_diagonal_(torch.inf)
-    labels = torch.tensor(columns["class_index"])
-    assert (labels[distances.argmin(dim=1)] == labels).all()
-
-
-def test_tsne_refuses_a_perplexity_beyond_its_samples(subject):
-    with pytest.raises(ValueError, match=r"perplexity \(30.0\) must be less than n_samples \(20\)"):
-        MEASUREMENTS.build("tsne:samples=20", **subject)
-
-
 def test_network_size_counts_weights_and_norms(subject):
     hidden = 16 * 8 + 8 * 8 + 2 * (8 + 8)  # two linear layers without bias, two batch norms
     columns = MEASUREMENTS.build("network_size", **subject)

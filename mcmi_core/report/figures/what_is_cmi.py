@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mcmi_core.report.plots import WIDEST, method_style, plot_map
+from mcmi_core.report.plots import WIDEST, method_style, plot_picture
 
 _CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(3) / 2]])
 _MARKERS = ("o", "s", "^")
@@ -88,7 +88,7 @@ def draw_photographs(table: pd.DataFrame) -> Figure:
     )
     for line, image in zip(panels, images, strict=True):
         rows = table[table.image == image].set_index("label")
-        plot_map(line[0], rows.picture.iloc[0], grey=False)
+        plot_picture(line[0], rows.picture.iloc[0])
         line[0].set_ylabel(rows.class_name.iloc[0], fontsize="small")
         for axes, label in zip(line[1:], labels, strict=True):
             if label in rows.index:
