@@ -45,6 +45,14 @@ def network_in_words(network: str) -> str:
     return family + size if family.endswith("V") else f"{family}-{size}"
 
 
+def count_in_words(number: float) -> str:
+    """``51k`` for 50,954, ``1.7M`` for 1,700,000: as sizes of networks are given."""
+    if number < 1000:
+        return f"{number:.0f}"
+    thousands = round(number / 1000)
+    return f"{thousands}k" if thousands < 1000 else f"{number / 1e6:.1f}M"
+
+
 def data_in_words(data: str) -> str:
     """``ten Gaussians`` for ``oracle``; photographs with size and number, where these vary."""
     component = Component.model_validate(data)

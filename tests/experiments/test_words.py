@@ -5,6 +5,7 @@ import pytest
 from mcmi_core.components import DISTILLERS, MODELS
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.words import (
+    count_in_words,
     data_in_words,
     framework_in_words,
     method_in_words,
@@ -85,3 +86,11 @@ def test_a_pair_in_words():
     pair = Pair(data="oracle", teacher="mlp:width=512", student="resnet8", lam=0.25)
     assert pair.networks_in_words == "MLP, 512 wide → ResNet-8"
     assert pair.data_in_words == "ten Gaussians"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(9.0, "9"), (999, "999"), (9674, "10k"), (50_954, "51k"), (999_700, "1.0M")],
+)
+def test_counts_in_words(number, words):
+    assert count_in_words(number) == words
