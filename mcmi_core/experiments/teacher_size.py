@@ -293,8 +293,10 @@ class TeacherSize(Experiment):
 
 
 def sizes_in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """A table by ``parameters`` and ``label``, its sizes as ``51k``; :data:`ANY_SIZE` stays."""
-    by = list(table.index.names)
-    rows = table.reset_index()
-    words = rows.parameters.map(lambda size: size if size == ANY_SIZE else count_in_words(size))
-    return rows.assign(parameters=words).set_index(by)
+    """A table by ``parameters`` and ``label``, its sizes as ``51k parameters``; or ``any size``."""
+
+    def size_in_words(size: float | str) -> str:
+        return "any size" if size == ANY_SIZE else f"{count_in_words(size)} parameters"
+
+    sizes = [(size_in_words(size), label) for size, label in table.index]
+    return table.set_axis(pd.MultiIndex.from_tuples(sizes, names=["teacher's size", "label"]))

@@ -268,5 +268,7 @@ def test_nothing_is_concluded_from_missing_records():
 
 def test_sizes_in_words():
     summary = sizes_in_words(EXPERIMENT.summary(made_up_lab(answer)))
-    assert list(summary.index.unique("parameters")) == ["100", "1k", "10k", "any"]
-    assert summary.loc[("1k", MLL), "train_cmi_nats"].mean == pytest.approx(2 - 3 * SLOPES[MLL][1])
+    sizes = ["100 parameters", "1k parameters", "10k parameters", "any size"]
+    assert list(summary.index.unique("teacher's size")) == sizes
+    cmi = summary.train_cmi_nats["1k parameters", MLL].mean
+    assert cmi == pytest.approx(2 - 3 * SLOPES[MLL][1])

@@ -20,8 +20,9 @@ def panels():
         means = [10 * place + row for row in range(4)]
         columns[metric] = pd.Series([Interval(m, m - 1, m + 1, 3) for m in means], index)
     index = pd.MultiIndex.from_product([["any"], ["from scratch", "true BCPD"]], names=index.names)
-    beside = pd.DataFrame([[Interval(80, 79, 81, 3)] * 3] * 2, index, list(QUANTITIES))
-    beside.loc[("any", "from scratch"), list(QUANTITIES)[1:]] = None
+    levels = [[2.5, None, None], [80, 9.5, 19.5]]
+    rows = [[each and Interval(each, each - 1, each + 1, 3) for each in row] for row in levels]
+    beside = pd.DataFrame(rows, index, list(QUANTITIES))
     figure = draw_teacher_size(pd.concat([pd.DataFrame(columns), beside]))
     yield figure.axes
     plt.close(figure)
@@ -44,13 +45,17 @@ def test_a_curve_for_each_method_side_by_side(panels):
         assert np.sqrt(mll[0] * mcmi[0]) == pytest.approx([1000, 20_300])  # around the size
 
 
-def test_what_has_no_size_is_a_line_with_its_name(panels):
-    for axes, names in zip(
-        panels, (["from scratch", "true BCPD"], *[["true BCPD"]] * 2), strict=True
-    ):
-        assert [text.get_text() for text in axes.texts] == names
-        levels = [line for line in axes.lines if line.get_linestyle() == "--"]
-        assert [line.get_ydata()[0] for line in levels] == [80] * len(names)
+def test_what_has_no_size_is_a_line_with_its_name_or_far_away_a_note(panels):
+    student, *teachers = panels
+    assert [text.get_text() for text in student.texts] == ["from scratch", "true BCPD: 80.0 ↑"]
+    for axes in teachers:
+        assert [text.get_text() for text in axes.texts] == ["true BCPD"]
+    levels = [
+        [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+        for axes in panels
+    ]
+    assert levels == [[2.5], [9.5], [19.5]]
+    assert student.get_ylim()[1] < 10
 
 
 def test_the_legend_is_above_the_panels(panels):

@@ -12,7 +12,7 @@ from mcmi_core.report.plots import method_style, plot_intervals
 QUANTITIES = {
     STUDENT: "Student's test accuracy, %",
     CMI: "Teacher's CMI, nats",
-    LL: "Teacher's log-likelihood, nats",
+    LL: "Teacher's LL, nats",
 }
 """What the panels show: the student's above, its teacher's below."""
 APART = 1.07
@@ -23,7 +23,7 @@ def draw_teacher_size(summary: pd.DataFrame) -> Figure:
     """One panel for each of ``QUANTITIES``, one curve per method, side by side at each size.
 
     What has no size, the truth and the student from scratch, is a horizontal line at its mean, with
-    its name on it.
+    its name on it; a line so far away that the methods could not be told apart is a note instead.
 
     Args:
         summary: of :meth:`~mcmi_core.experiments.teacher_size.TeacherSize.summary`.
@@ -35,8 +35,7 @@ def draw_teacher_size(summary: pd.DataFrame) -> Figure:
     )
     for metric, axes in panels.items():
         _draw_methods(axes, by_size[metric])
-        for label, interval in beside[metric].dropna().items():
-            _draw_level(axes, interval.mean, label)
+        _draw_levels(axes, beside[metric].dropna())
         axes.set_ylabel(QUANTITIES[metric])
         axes.set_xlabel("Parameters of the teacher")
     handles = panels[STUDENT].get_legend_handles_labels()
@@ -51,23 +50,29 @@ def _draw_methods(axes: Axes, column: pd.Series) -> None:
         intervals = column.xs(label, level="label").dropna()
         intervals.index *= APART ** (place - (len(labels) - 1) / 2)
         plot_intervals(axes, intervals, label=label)
-    axes.set_xscale("log")
+    axes.set(xscale="log", xlim=(sizes[0] / 1.4, sizes[-1] * 2))  # on the right names of levels
     axes.set_xticks(sizes, [count_in_words(size) for size in sizes])
     axes.set_xticks([], minor=True)
 
 
-def _draw_level(axes: Axes, level: float, label: str) -> None:
-    """A dashed line with its name at the right end."""
-    color = method_style(label)["color"]
-    axes.axhline(level, color=color, linestyle="--", linewidth=1.5)
-    axes.annotate(
-        label,
-        (1, level),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(-2, 2),
-        textcoords="offset points",
-        color=color,
-        fontsize="small",
-        ha="right",
-        va="bottom",
-    )
+def _draw_levels(axes: Axes, levels: pd.Series) -> None:
+    low, high = axes.get_ylim()
+    for label, interval in levels.items():
+        color = method_style(label)["color"]
+        text, height = label, interval.mean
+        if not low - (high - low) / 2 < height < high + (high - low) / 2:
+            text = f"{label}: {height:.1f} {'↑' if height > high else '↓'}"
+            height = high if height > high else low
+        else:
+            axes.axhline(height, linestyle="--", linewidth=1.5, color=color)
+        axes.annotate(
+            text,
+            (1, height),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(-2, 2),
+            textcoords="offset points",
+            fontsize="small",
+            ha="right",
+            va="bottom",
+            color=color,
+        )
