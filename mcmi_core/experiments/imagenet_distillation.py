@@ -37,11 +37,3 @@ class ImagenetDistillation(Comparison):
             part.insert(0, "accuracy", name)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
-
-    @property
-    def data_text(self) -> str:
-        """Synthetic data by their classes, others by their folder."""
-        pair = self.pairs[0]
-        if pair.posterior_is_known:
-            return f"{pair.mll(0).data.options['classes']} synthetic classes"
-        return pair.data.partition(",")[0]

@@ -72,15 +72,16 @@ def data_in_words(data: str) -> str:
 
 
 def pair_in_words(pair: str) -> str:
-    """``ten Gaussians: MLP, 512 wide → MLP, 32 wide`` for the text of a pair in code."""
+    """``ten Gaussians: MLP, 512 wide → MLP, 32 wide`` for a pair, or its networks, in code."""
     networks, _, data = pair.partition(" on ")
-    if not data:
-        return pair
-    return f"{data_in_words(data)}: {' → '.join(map(network_in_words, networks.split(' → ')))}"
+    words = " → ".join(map(network_in_words, networks.split(" → ")))
+    return f"{data_in_words(data)}: {words}" if data else words
 
 
 def framework_in_words(distiller: str) -> str:
-    """``ReviewKD`` for ``reviewkd:weight=5``: as its authors write it."""
+    """``ReviewKD`` for ``reviewkd:weight=5``: as its authors write it; ``mean of 8`` stays."""
+    if " " in distiller:
+        return distiller
     name = Component.model_validate(distiller).name
     return _FRAMEWORKS.get(name, name.upper())
 

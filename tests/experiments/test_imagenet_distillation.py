@@ -57,13 +57,6 @@ def test_teachers_have_top_5():
     assert [interval.mean for interval in table["test_top5_accuracy_percent"]] == [80, 80, 82, 82]
 
 
-def test_the_data_are_named_by_classes_or_folder():
-    assert EXPERIMENT.data_text == "20 synthetic classes"
-    folder = replace(TWENTY_CLASSES, data="imagefolder:folder=imagenet,image_size=224")
-    assert replace(EXPERIMENT, pairs=(folder,)).data_text == "imagefolder:folder=imagenet"
-    assert EXPERIMENT.note(made_up_lab(answer)).startswith("20 synthetic classes, 20 epochs")
-
-
 def test_its_data_is_not_loaded_beforehand_and_few_run_at_a_time():
     assert not EXPERIMENT.data_is_checked
     assert EXPERIMENT.workers == 1

@@ -66,6 +66,7 @@ def test_frameworks_as_their_authors_write_them():
     assert words["kd"] == "KD"
     assert words["reviewkd"] == "ReviewKD"
     assert framework_in_words("crd:num_negatives=64") == "CRD"
+    assert framework_in_words("mean of 8") == "mean of 8"
     assert len(set(words.values())) == len(words)
 
 
@@ -88,6 +89,7 @@ def test_a_pair_in_words():
     assert pair.networks_in_words == "MLP, 512 wide → ResNet-8"
     assert pair.data_in_words == "ten Gaussians"
     assert pair_in_words(str(pair)) == "ten Gaussians: MLP, 512 wide → ResNet-8"
+    assert pair_in_words("resnet56 → resnet20") == "ResNet-56 → ResNet-20"
     assert pair_in_words("both") == "both"
 
 
