@@ -15,6 +15,7 @@ from mcmi_core.report.tables import (
     n_text,
     readable_findings,
     readable_intervals,
+    summary_in_words,
 )
 
 FINDING = Finding(
@@ -77,6 +78,18 @@ def test_a_table_in_words():
 def test_a_name_in_code_without_words_is_refused():
     with pytest.raises(ValueError, match="no words for 'train_taste_units'; there are some for"):
         in_words(pd.DataFrame({"train_taste_units": [1]}))
+
+
+def test_a_summary_has_the_digits_of_its_units():
+    interval = Interval(1.2345, -1, 1.5, 3)
+    names = ["test_accuracy_percent", "train_cmi_nats", "gain_points", "status"]
+    table = pd.DataFrame([[interval] * 3 + ["done"], [1.0, 2.0, None, "collapsed"]], columns=names)
+    assert summary_in_words(table).to_dict("list") == {
+        "test accuracy, %": ["1.2 [-1.0, 1.5]", "1.0"],
+        "training CMI, nats": ["1.234 [-1.000, 1.500]", "2.000"],
+        "gain over MLL, points": ["+1.2 [-1.0, +1.5]", "–"],
+        "status": ["done", "collapsed"],
+    }
 
 
 def exploratory(difference: Interval, claim: str = "exploratory") -> Finding:
