@@ -9,7 +9,7 @@ from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.finding import Finding, adjusted_verdicts, exploratory_counts
 from mcmi_core.experiments.framework_table import CONTROLS, KINDS, SETTING, gain_of
 from mcmi_core.experiments.pair import POLICIES
-from mcmi_core.experiments.words import method_in_words, pair_in_words
+from mcmi_core.experiments.words import framework_in_words, method_in_words, pair_in_words
 from mcmi_core.report.plots import save_text
 
 _NAMES = {
@@ -47,7 +47,13 @@ _NAMES = {
 }
 """Columns of tables, as a reader calls them. ``train_`` and ``test_`` before one add a word."""
 _SPLITS = {"train": "training", "test": "test"}
-_VALUES = {"label": method_in_words, "teacher": method_in_words, "pair": pair_in_words}
+_VALUES = {
+    "distiller": framework_in_words,
+    "framework": framework_in_words,
+    "label": method_in_words,
+    "pair": pair_in_words,
+    "teacher": method_in_words,
+}
 """Levels of an index, or columns, whose values are in code as well."""
 
 
@@ -203,7 +209,8 @@ def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
         return f"{number(mean, '+')} [{number(low, '+')}, {number(high, '+')}]"
 
     def seeds(row: pd.Series) -> str:
-        return " / ".join(str(gain_of(row, policy, "untreated").n) for policy in policies)
+        numbers = [str(gain_of(row, policy, "untreated").n) for policy in policies]
+        return " / ".join(numbers if len(set(numbers)) > 1 else numbers[:1])
 
     def status(row: pd.Series) -> str:
         return row.status if row.trains else f"{row.status}; below from scratch"

@@ -74,14 +74,22 @@ def test_a_point_for_each_kind_of_mcmi_side_by_side(figure):
 
 def test_an_interval_of_what_does_not_train_stretches_no_axis_and_has_arrows(figure):
     low, high = figure.axes[0].get_xlim()
-    assert -1 < low < 0 and 6.5 < high < 7
-    arrows = {
-        line.get_marker(): line.get_xydata().tolist()
+    assert -1 < low < 0 and 7 < high < 8
+    arrows = [
+        (line.get_marker(), line.get_xydata().tolist())
         for line in figure.axes[0].lines
-        if line.get_marker() in "<>" and len(line.get_xdata()) and line.get_color() != "none"
-    }
-    assert arrows["<"] == [[low, 3.85]]
-    assert [high, 4.15] in arrows[">"]
+        if line.get_marker() in ("<", ">") and len(line.get_xdata())
+    ]
+    assert arrows == [("<", [[low, 3.85]]), (">", [[high, 3.85]])]
+
+
+def test_without_an_interval_there_is_a_figure(figure):
+    """Of one seed, or where nothing is done."""
+    gains = [name for name in COMPARISON if "over_untreated" in name]
+    one_seed = COMPARISON.assign(**dict.fromkeys(gains, NAN))
+    assert len(draw_gains(one_seed, PAIRS).axes) == 2
+    nothing = one_seed.assign(fixed_mean=NAN, tracked_mean=NAN, trains=False)
+    assert len(draw_gains(nothing, PAIRS).axes) == 2
 
 
 def test_no_result_is_written_and_nothing_where_there_is_no_teacher(figure):

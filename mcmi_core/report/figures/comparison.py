@@ -18,6 +18,8 @@ _SHIFT = {"fixed": -0.15, "tracked": 0.15}
 """Of a policy's point from its framework's line, so that the two do not hide each other."""
 _LINE = 0.36
 """Inches for each line of a panel."""
+_STRETCH = 1.5
+"""An interval this many times as wide as any of those that train is not seen as a whole."""
 
 
 def draw_gains(comparison: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
@@ -25,8 +27,8 @@ def draw_gains(comparison: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
 
     The gain is over the same teacher fine-tuned without CMI (λ = 0). From top to bottom: the
     frameworks that train, sorted by their gain; their mean; and, in brackets, with the accuracy of
-    MLL's students, those that do not train, which the panel explains. The axis is as wide as the
-    intervals of those that train; an arrow says that the interval of another goes on.
+    MLL's students, those that do not train, which the panel explains. An arrow says that an
+    interval goes on: one of the latter that is far wider than the others.
 
     Args:
         comparison: of :meth:`~mcmi_core.experiments.comparison.Comparison.with_mean`.
@@ -42,7 +44,7 @@ def draw_gains(comparison: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
         rows = _arranged(comparison[comparison.pair == pair_name(pair)])
         _draw_gains(axes, rows)
         _set_limits(axes, rows)
-        _name_lines(axes, rows, characters=100 if across == 1 else 40)
+        _name_lines(axes, rows, characters=130 if across == 1 else 44)
         axes.set_title(pair.networks_in_words, fontsize="medium", loc="left")
         axes.set_xlabel("Student's gain over fine-tuning alone, points", fontsize="small")
     for axes in panels.flat[len(pairs) :]:
@@ -90,15 +92,23 @@ def _draw_gains(axes: Axes, rows: pd.DataFrame) -> None:
         )
         for place in gains.place[gains["mean"].isna()]:
             axes.text(0, place, " no result", color=style["color"], fontsize=8, va="center")
-    axes.legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    if axes.containers:
+        above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 2}
+        axes.legend(fontsize="small", frameon=False, **above)
 
 
 def _set_limits(axes: Axes, rows: pd.DataFrame) -> None:
-    """As wide as the intervals of what trains, and all means; arrows where an interval goes on."""
-    train = rows[rows.group < 2] if (rows.group < 2).any() else rows
-    ends = [gains[["low", "high"]].stack() for _, gains in _gains(train)]
-    ends += [gains["mean"] for _, gains in _gains(rows)]
-    low, high = min(end.min() for end in ends), max(end.max() for end in ends)
+    """So that all means are seen, and all intervals but one too wide, which gets an arrow."""
+    if not axes.containers:
+        return
+    gains = pd.concat([each.assign(group=rows.group) for _, each in _gains(rows)])
+    width = gains.high - gains.low
+    widest = width[gains.group < 2].max() if (gains.group < 2).any() else width.max()
+    whole = gains[width <= _STRETCH * widest]
+    seen = pd.concat([gains["mean"], whole.low, whole.high])
+    if seen.isna().all():
+        return
+    low, high = seen.min(), seen.max()
     edge = (high - low) * 0.05
     axes.set_xlim(low - edge, high + edge)
     for policy, gains in _gains(rows):
@@ -107,8 +117,8 @@ def _set_limits(axes: Axes, rows: pd.DataFrame) -> None:
             ("<", low - edge, gains.low < low - edge),
             (">", high + edge, gains.high > high + edge),
         ):
-            places = gains.place[beyond]
-            axes.plot([limit] * len(places), places, marker, color=color, clip_on=False)
+            for place in gains.place[beyond]:
+                axes.plot(limit, place, marker, color=color, clip_on=False)
 
 
 def _name_lines(axes: Axes, rows: pd.DataFrame, characters: int) -> None:
@@ -132,4 +142,5 @@ def _name_lines(axes: Axes, rows: pd.DataFrame, characters: int) -> None:
             transform=axes.get_yaxis_transform(),
             fontsize=SMALLEST,
             va="center",
+            backgroundcolor="white",
         )
