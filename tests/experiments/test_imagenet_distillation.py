@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from made_up import PAIR, made_up_lab
 
-from mcmi_core.experiments.imagenet_distillation import ImagenetDistillation
+from mcmi_core.experiments.imagenet_distillation import ImagenetDistillation, readable_published
 
 TWENTY_CLASSES = replace(PAIR, data="oracle:classes=20,dimension=64")
 EXPERIMENT = ImagenetDistillation(
@@ -60,3 +60,9 @@ def test_teachers_have_top_5():
 def test_its_data_is_not_loaded_beforehand_and_few_run_at_a_time():
     assert not EXPERIMENT.data_is_checked
     assert EXPERIMENT.workers == 1
+
+
+def test_published_in_words():
+    table = readable_published()
+    assert table.index.is_unique
+    assert table.loc[("ResNet-34 → ResNet-18", "DKD"), "top-1, %"] == "71.70"
