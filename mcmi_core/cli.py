@@ -446,7 +446,7 @@ def evidence(
     ] = None,
     minutes: Minutes = math.inf,
 ) -> None:
-    """Commit to a profile's results: update records, figures, notebooks and README.
+    """Commit to a profile's results: update records, figures, notebooks and documents.
 
     Out of time, it changes nothing yet and exits with 75.
     """

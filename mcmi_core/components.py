@@ -78,8 +78,7 @@ NEED_HEADS = ("hsakd",)
 MEASUREMENTS = Registry(
     "measurement",
     _in("measures.predictions", "temperature_sweep", "unseen", "confusion_matrix", "by_class")
-    | _in("measures.tsne", "tsne")
-    | _in("measures.predictions", "raised_share", "network_size")
+    | _in("measures.predictions", "raised_share", "network_size", "outputs")
     | _in("measures.eigen_cam", "eigen_cam_coverage", "eigen_cam_maps")
     | _in("measures.proposition", "proposition_1"),
     context=("model", "dataset", "split", "device"),

@@ -8,6 +8,8 @@ import torch
 from mcmi_core.runs import trainer
 from mcmi_core.runs.store import Store
 
+collect_ignore = ["browser"]  # needs Chromium: make test-browser
+
 
 @pytest.fixture(autouse=True)
 def one_thread():

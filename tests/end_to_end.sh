@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# On real digits, through the command line: what the README shows, a kill, a mistake.
+# On real digits, through the command line: what docs/use.md shows, a kill, a mistake.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -7,9 +7,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export MCMI_STORE="$folder/store" MCMI_OUTPUT="$folder/output"
 
-echo "-- the README's command lines"
+echo "-- the command lines of docs/use.md"
 awk '/tests\/end_to_end.sh runs these/ { shown = 1 } /^```$/ { shown = 0 } shown && /^mcmi / ' \
-    README.md > "$folder/commands.sh"
+    docs/use.md > "$folder/commands.sh"
 test "$(wc -l < "$folder/commands.sh")" = 5
 bash -euxo pipefail "$folder/commands.sh"
 

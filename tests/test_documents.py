@@ -1,7 +1,7 @@
 """Every command that a document shows is accepted, and runs where that needs no GPU and no hours.
 
-README's walk through the command line runs in tests/end_to_end.sh; `make env`, `lint`, `test` and
-`figures` run in .ci/run.
+The walk through the command line in docs/use.md runs in tests/end_to_end.sh; `make env`, `lint`,
+`test` and `figures` run in .ci/run.
 """
 
 import re
@@ -76,7 +76,7 @@ def check_experiments(arguments: list[str]) -> None:
     """What is planned or trained has the whole name of an experiment."""
     if arguments[0] in ("plan", "train"):
         for name in arguments[1:2]:
-            assert name == "all" or get_profile("paper").named(name)
+            assert name == "all" or get_profile("cpu").named(name)
 
 
 @pytest.mark.parametrize("command", SHOWN)

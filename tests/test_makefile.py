@@ -214,6 +214,14 @@ def test_checks_stop_at_the_first_failure_and_keep_what_pytest_prints(scratch):
     assert scratch.calls() == []
 
 
+def test_the_browser_is_not_needed_by_the_other_checks(scratch):
+    scratch.write("tests/end_to_end.sh", "mcmi end to end")
+    scratch.write(".venv/bin/pytest", "#!/bin/sh\necho called: pytest $*\n").chmod(0o755)
+    called = "called: pytest tests/browser --screenshot only-on-failure --output build/browser"
+    assert called in scratch.make("test-browser").splitlines()
+    assert "tests/browser" not in scratch.make("test")
+
+
 def test_the_environment_is_installed_once(scratch):
     assert "Nothing to be done" in scratch.make("env")
     scratch.touch("requirements.lock")

@@ -1,4 +1,4 @@
-"""What the README shows works as it stands."""
+"""The Python that README and guides show works as it stands, and their links lead somewhere."""
 
 import re
 
@@ -11,16 +11,21 @@ from mcmi_core.data.loader import Batch
 from mcmi_core.data.split import Dataset
 from mcmi_core.models import create_model
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+SHOWN = [PROJECT / "docs" / "use.md", PROJECT / "docs" / "extending.md"]
+BLOCKS = [
+    block
+    for page in SHOWN
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+]
 LINK = re.compile(r"\]\(([^)#:]+)\)|\]\((#[^)]+)\)")
 DOCUMENTS = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *PROJECT.glob("docs/*.md")]
 
 
 @pytest.fixture(scope="module")
 def shown():
-    """The names that the README's Python blocks define, one after the other."""
-    names = {"__name__": "readme"}
-    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+    """The names that the Python blocks define, one after the other."""
+    names = {"__name__": "shown"}
+    for block in BLOCKS:
         exec(block, names)
     return names
 
@@ -62,12 +67,11 @@ def test_data_set(shown):
 def test_what_extends_it_is_a_component_by_one_line(
     registry, name, component, usage, tmp_path, monkeypatch
 ):
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    [block] = [block for block in blocks if re.search(rf"^(class|def) {name}\b", block, re.M)]
+    [block] = [block for block in BLOCKS if re.search(rf"^(class|def) {name}\b", block, re.M)]
     shared = "import torch\nfrom torch.nn import functional as F\n"
-    (tmp_path / f"readme_{name}.py").write_text(shared + block, encoding="utf-8")
+    (tmp_path / f"shown_{name}.py").write_text(shared + block, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(registry, "x", f"readme_{name}:{name}")
+    monkeypatch.setitem(registry, "x", f"shown_{name}:{name}")
     assert registry.usage("x") == usage
     model = create_model("mlp:width=4", num_classes=3, in_channels=5, image_size=1)
     context = {"student": model, "teacher": model, "num_classes": 3}
@@ -93,3 +97,13 @@ def test_tests_that_the_documents_name_exist():
     for document in DOCUMENTS:
         for name in re.findall(r"\btest_\w+\.py", document.read_text(encoding="utf-8")):
             assert name in existing, f"{document.name} names {name}"
+
+
+def test_every_decimal_of_the_readme_is_on_the_page_of_results():
+    """What README says in a sentence, that page has with its interval."""
+    number = re.compile(r"\d+\.\d+")
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    found = readme.split("## What we found")[1].split("\n## ")[0]
+    known = set(number.findall((PROJECT / "docs" / "results.md").read_text(encoding="utf-8")))
+    assert [value for value in number.findall(found) if value not in known] == []
+    assert number.findall(found)

@@ -13,6 +13,7 @@ from mcmi_core.experiments.quickstart import Quickstart
 from mcmi_core.experiments.semi_supervised_and_binary import SemiSupervisedAndBinary
 from mcmi_core.experiments.teacher_size import TeacherSize
 from mcmi_core.experiments.temperature_and_cmi import TemperatureAndCmi
+from mcmi_core.experiments.what_is_cmi import WhatIsCmi
 from mcmi_core.experiments.zero_shot import ZeroShot
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "SemiSupervisedAndBinary",
     "TeacherSize",
     "TemperatureAndCmi",
+    "WhatIsCmi",
     "ZeroShot",
 ]

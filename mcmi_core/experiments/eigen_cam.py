@@ -99,15 +99,17 @@ class EigenCam(Experiment):
         """Intervals as text, of the drawn and of the last stage.
 
         Returns:
-            Coverage (percent) and place information (nats), by ``centred``, ``stage_index``,
-            ``positions`` and ``label``.
+            Coverage (percent) and place information (nats), by ``maps`` (``as drawn`` or
+            ``centred``), ``stage_index``, ``positions`` and ``label``.
         """
         table = self.coverage_table(lab)
         shown = table[table.stage_index.isin((self.stage, table.stage_index.max()))]
-        by = ["centred", "stage_index", "positions", "label"]
+        shown = shown.assign(maps=shown.centred.map({False: "as drawn", True: "centred"}))
+        by = ["maps", "stage_index", "positions", "label"]
         summary = summarise(shown, by, [COVERAGE, INFORMATION])
         formats = {COVERAGE: "{:.1f}", INFORMATION: "{:.4f}"}
-        return pd.DataFrame({name: summary[name].map(formats[name].format) for name in formats})
+        texts = {name: summary[name].map(formats[name].format) for name in formats}
+        return pd.DataFrame(texts).sort_index(level=by[:2], sort_remaining=False)
 
     def pictures(self, lab: Lab) -> pd.DataFrame:
         """One row per map: ``label``, ``class_index``, ``picture`` and ``heat``."""
@@ -121,11 +123,11 @@ class EigenCam(Experiment):
         table = self.coverage_table(lab)
         questions = (
             (COVERAGE, "cover more of the image", "share of the image covered", "points"),
-            (INFORMATION, "differ more within a class", "place information", "nats"),
+            (INFORMATION, "differ more by image", "place information", "nats"),
         )
         findings = []
         for centred in (False, True):
-            maps = f"{'centred ' if centred else ''}maps of stage {self.stage}"
+            maps = "centred maps" if centred else "maps"
             rows = table[(table.stage_index == self.stage) & (table.centred == centred)]
             for metric, do, quantity, unit in questions:
                 findings += compared_with_controls(
@@ -133,8 +135,8 @@ class EigenCam(Experiment):
                     self.pair,
                     rows,
                     metric,
-                    f"{maps}: those of {{treatment}} {do} than those of {{control}}",
-                    quantity=f"{quantity}, {maps}",
+                    f"{maps} of {{treatment}} {do} than those of {{control}}",
+                    quantity=f"{quantity}, {maps} of stage {self.stage}",
                     asked=len(self.seeds),
                     unit=unit,
                     networks=self.pair.teacher,

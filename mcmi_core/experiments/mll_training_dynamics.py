@@ -14,6 +14,7 @@ from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair, distinct_teachers
+from mcmi_core.experiments.words import pair_in_words
 from mcmi_core.runs.config import Run, Teacher
 
 CMI, LL, ACCURACY = "train_cmi_nats", "train_ll_nats", "train_accuracy_percent"
@@ -42,6 +43,10 @@ class MllTrainingDynamics(Experiment):
     def milestones(self) -> dict[str, tuple[int, ...]]:
         """Epochs after which the learning rate drops, by ``network on data``."""
         return {_name(pair): pair.mll(0).recipe.milestones for pair in self.pairs}
+
+    def early_epochs(self) -> dict[str, int]:
+        """The epoch that is compared with the end, by ``network on data``."""
+        return {_name(pair): two_epochs(pair)[0] for pair in self.pairs}
 
     def final_table(self, lab: Lab) -> pd.DataFrame:
         """One row per teacher as it ended, with column ``teacher``: ``network on data``."""
@@ -95,14 +100,14 @@ class MllTrainingDynamics(Experiment):
     def _changes(
         self, lab: Lab, pair: Pair, rows: pd.DataFrame, decides: str | None
     ) -> list[Finding]:
-        name, (early, last) = f"{pair.teacher} on {pair.data_name}", two_epochs(pair)
+        name, (early, last) = self._named(pair), two_epochs(pair)
         cmi = rows.pivot(index="seed", columns="epoch", values=CMI)
         ll = rows.pivot(index="seed", columns="epoch", values=LL)
         return [
             finding(
                 lab,
                 pair,
-                f"{name}: CMI falls from epoch {early} to {last}",
+                f"{name}CMI falls from epoch {early} to {last}",
                 paired_difference(cmi[early], cmi[last]),
                 quantity=f"CMI on training data, epoch {early} − epoch {last}",
                 asked=len(self.seeds),
@@ -115,7 +120,7 @@ class MllTrainingDynamics(Experiment):
             finding(
                 lab,
                 pair,
-                f"{name}: LL rises from epoch {early} to {last}",
+                f"{name}log-likelihood rises from epoch {early} to {last}",
                 paired_difference(ll[last], ll[early]),
                 quantity=f"LL on training data, epoch {last} − epoch {early}",
                 asked=len(self.seeds),
@@ -137,8 +142,8 @@ class MllTrainingDynamics(Experiment):
             finding(
                 lab,
                 pair,
-                f"{pair.teacher} on {pair.data_name}: CMI falls more after the first drop of the "
-                f"learning rate, epochs {drop} to {last}, than before it, epochs {early} to {drop}",
+                f"{self._named(pair)}CMI falls more after the learning rate first drops, epochs "
+                f"{drop} to {last}, than before, epochs {early} to {drop}",
                 paired_difference(after, before),
                 quantity="fall of CMI on training data, after − before the drop",
                 asked=len(self.seeds),
@@ -148,6 +153,11 @@ class MllTrainingDynamics(Experiment):
                 networks=pair.teacher,
             )
         ]
+
+    def _named(self, pair: Pair) -> str:
+        """Before a claim, where there is more than one teacher: ``ResNet-20: ``."""
+        several = len(self.teachers()) > 1
+        return f"{pair_in_words(_name(pair))}: " if several else ""
 
 
 def two_epochs(pair: Pair) -> tuple[int, int]:

@@ -25,6 +25,11 @@ BINARY_ORACLE = replace(
 )
 """Two Gaussians that overlap about as much as the ten: even P* errs on a fifth of the samples."""
 
+THREE_GAUSSIANS = replace(
+    ORACLE, data="oracle:classes=3,separation=1.5,train_size=600,test_size=1000"
+)
+"""Three Gaussians, whose outputs are points of a triangle: to look at, no claim rests on them."""
+
 IMAGE_ORACLE = Pair(
     data="oracle:images=True,dimension=64,train_size=800,test_size=1000",
     teacher="resnet14",

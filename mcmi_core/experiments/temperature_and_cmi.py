@@ -15,6 +15,7 @@ from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import Pair, distinct_teachers
+from mcmi_core.experiments.words import network_in_words
 from mcmi_core.runs.config import Measurement, Run, Student
 
 ACCURACY = "test_accuracy_percent"
@@ -108,18 +109,30 @@ class TemperatureAndCmi(Experiment):
         """Whether all students are done, or how many collapsed, by ``pair``."""
         return outcome_by(self.student_table(lab), "pair").rename_axis("pair")
 
-    def maxima(self, lab: Lab) -> pd.DataFrame:
-        """Where CMI is largest and where the student is best: one row per pair.
+    def summary(self, lab: Lab) -> pd.DataFrame:
+        """The teachers' CMI and their students' accuracy, by ``pair`` and ``temperature``.
 
-        A description of the means, not a test. Columns: two temperatures, and the gain of the best
-        one over T = 1 in points. Pairs without accuracies are left out.
+        Intervals: of CMI over seeds, of the accuracy within seeds (:meth:`accuracy`).
+        """
+        cmi, accuracy = self.cmi(lab), self.accuracy(lab)
+        return cmi.to_frame("train_cmi_nats").join(accuracy.rename(ACCURACY))
+
+    def maxima(self, lab: Lab) -> pd.DataFrame:
+        """Is the student best where CMI is largest? One row per pair.
+
+        A description of the means, not a test: the best of several students is selected on test.
+        Columns: T of the largest CMI; the place of its student among all, and how far it is behind
+        the best, in points; T of the best. Pairs without accuracies are left out.
         """
         peaks, accuracy = self.largest_cmi(lab), self.accuracy(lab)
         rows = []
         for pair in accuracy.index.unique("pair"):
             means = accuracy[pair].map(lambda interval: interval.mean)
-            rows.append((pair, peaks[pair], means.idxmax(), means.max() - means[NONE]))
-        columns = ["T of the largest CMI", "T of the best student", "its gain over T = 1, points"]
+            peak = peaks[pair]
+            place = f"{(means > means[peak]).sum() + 1} of {len(means)}"
+            rows.append((pair, peak, place, means.max() - means[peak], means.idxmax()))
+        columns = ["T of the largest CMI", "its student's place", "behind the best, points"]
+        columns.append("T of the best student")
         return pd.DataFrame(rows, columns=["pair", *columns]).set_index("pair")
 
     def findings(self, lab: Lab) -> list[Finding]:
@@ -144,8 +157,8 @@ class TemperatureAndCmi(Experiment):
                     finding(
                         lab,
                         pair,
-                        f"{pair.teacher} on {pair.data_name}: CMI at T = {t:g} is above that at "
-                        f"T = {NONE:g}",
+                        f"{self._named(network_in_words(pair.teacher))}CMI at T = {t:g} is above "
+                        f"that at T = {NONE:g}",
                         paired_difference(wide[t], wide[NONE]),
                         quantity=f"teacher's CMI on training data, T = {t:g} − T = {NONE:g}",
                         asked=len(self.seeds),
@@ -176,8 +189,8 @@ class TemperatureAndCmi(Experiment):
                     finding(
                         lab,
                         pair,
-                        f"{_networks(pair)}: the student at T = {t:g}{where} beats that at "
-                        f"T = {NONE:g}",
+                        f"{self._named(pair.networks_in_words)}the student at T = {t:g}{where} "
+                        f"beats that at T = {NONE:g}",
                         paired_difference(both[t], both[NONE]),
                         quantity="student's test accuracy",
                         asked=len(self.seeds),
@@ -188,6 +201,6 @@ class TemperatureAndCmi(Experiment):
                 )
         return findings
 
-
-def _networks(pair: Pair) -> str:
-    return f"{pair.teacher} → {pair.student} on {pair.data_name}"
+    def _named(self, networks: str) -> str:
+        """Before a claim, where there is more than one pair: ``ResNet-20: ``."""
+        return f"{networks}: " if len(self.pairs) > 1 else ""

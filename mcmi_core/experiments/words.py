@@ -6,6 +6,7 @@ a user added, keeps its name.
 """
 
 import re
+from collections.abc import Iterable
 
 from mcmi_core.base.registry import Component
 
@@ -29,6 +30,9 @@ _IMAGES = {
     "cifar100": "CIFAR-100",
     "digits": "scikit-learn's digits",
 }
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer")
+_CIFAR10 += ("dog", "frog", "horse", "ship", "truck")
+_CLASSES = {"cifar10": _CIFAR10, "cifar10-jpeg": _CIFAR10, "digits": tuple(map(str, range(10)))}
 _NUMBERS = {2: "two", 3: "three", 10: "ten", 20: "twenty"}
 _SETTINGS = {"epoch=": ", epoch ", " share=": " ", " weight=": " ", " T=": " "}
 
@@ -71,9 +75,26 @@ def data_in_words(data: str) -> str:
     return words
 
 
+def class_in_words(data: str, index: int) -> str:
+    """``truck`` for class 9 of CIFAR-10; ``class 9`` where classes have no names here."""
+    component = Component.model_validate(data)
+    names = _CLASSES.get(component.options.get("folder", component.name))
+    return f"class {index}" if names is None else names[index]
+
+
+def classes_in_words(data: str, indices: Iterable[int]) -> str:
+    """``truck, horse, dog`` of CIFAR-10; ``classes 9, 7, 5`` where classes have no names here."""
+    words = [class_in_words(data, index) for index in indices]
+    if len(words) > 1 and words[0].startswith("class "):
+        return "classes " + ", ".join(word.removeprefix("class ") for word in words)
+    return ", ".join(words)
+
+
 def pair_in_words(pair: str) -> str:
     """``ten Gaussians: MLP, 512 wide → MLP, 32 wide`` for a pair, or its networks, in code."""
     networks, _, data = pair.partition(" on ")
+    if not data and " → " not in pair:
+        return pair
     words = " → ".join(map(network_in_words, networks.split(" → ")))
     return f"{data_in_words(data)}: {words}" if data else words
 

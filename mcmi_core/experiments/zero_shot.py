@@ -20,6 +20,7 @@ from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome, outcome_by, seeds_text
 from mcmi_core.experiments.pair import FROM_SCRATCH, POLICIES, Pair, early_stopping_text
+from mcmi_core.experiments.words import classes_in_words, method_in_words
 from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher
 
 MASKED = "MLL masked"
@@ -90,12 +91,22 @@ class ZeroShot(Experiment):
 
     def runs(self) -> list[Run]:
         """Measurements, which bring students and teachers with them."""
-        return [*self._by_class(), *self._matrices(), *self._maps()]
+        return [*self._by_class(), *self._matrices()]
 
     @property
     def shown(self) -> list[str]:
         """Labels of the pair's own networks, whose students are shown class by class."""
         return [teacher.label for teacher in self.pair.trained_teachers(0)]
+
+    @property
+    def control(self) -> str:
+        """Label of the teacher that was fine-tuned without CMI."""
+        return self.pair.untreated(0).label
+
+    @property
+    def treatments(self) -> list[str]:
+        """Labels of the pair's own MCMI teachers."""
+        return [teacher.label for teacher in self.pair.mcmi_teachers(0)]
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """What became of the students of each teacher; ``not run`` where it collapsed."""
@@ -171,6 +182,17 @@ class ZeroShot(Experiment):
             summary.insert(2 + place, f"gain_over_{name}_points", gain)
         return summary.set_index("status", append=True)
 
+    def main_numbers(self, lab: Lab) -> pd.DataFrame:
+        """The columns of :meth:`summary` that a notebook shows, sets of classes in words.
+
+        Returns:
+            By ``omitted`` and ``label``; ``accuracy_percent`` is ``omitted_accuracy_percent``.
+        """
+        table = self.summary(lab).droplevel("status").rename(index=self._classes, level="omitted")
+        table = table.rename(columns={"accuracy_percent": "omitted_accuracy_percent"})
+        shown = ["omitted_accuracy_percent", "gain_over_fine_tuned_points", PRECISION]
+        return table[[*shown, SEEN, OVERALL, "calibration_error_percent"]]
+
     def seeds_text(self, lab: Lab) -> str:
         """How many seeds the numbers are of: ``n = 3 seeds``."""
         return seeds_text(self.table(lab).status, self.seeds)
@@ -184,15 +206,6 @@ class ZeroShot(Experiment):
         summary = self.summary(lab).droplevel("status").reset_index()
         long = summary.melt(SETTING, None, "metric").dropna().reset_index(drop=True)
         return long.join(pd.DataFrame(long.pop("value").tolist(), columns=Interval._fields))
-
-    def features(self, lab: Lab) -> pd.DataFrame:
-        """t-SNE of the features before the last layer: first seed, first set, ``shown`` students.
-
-        Returns:
-            One row per sample: ``label``, ``class_index``, ``horizontal``, ``vertical``.
-        """
-        columns = ["class_index", "horizontal", "vertical"]
-        return lab.collect_results(self._maps(), columns)[["label", *columns]]
 
     def findings(self, lab: Lab) -> list[Finding]:
         """Are omitted classes recognised, and at what cost? Are they believed in as they occur?
@@ -217,7 +230,7 @@ class ZeroShot(Experiment):
                     self.pair,
                     rows,
                     metric,
-                    f"omitted {omitted}: the student of {{treatment}} {does} than that of "
+                    f"{self._without(omitted)} the student of {{treatment}} {does} than that of "
                     "{control}",
                     quantity=quantity,
                     asked=len(self.seeds),
@@ -241,8 +254,8 @@ class ZeroShot(Experiment):
                     finding(
                         lab,
                         self.pair,
-                        f"omitted {omitted}: the student of {label} recognises more than that of "
-                        f"{stopped}",
+                        f"{self._without(omitted)} the student of {label} recognises more than "
+                        f"that of {method_in_words(stopped)}",
                         over[label],
                         quantity=ON_OMITTED,
                         asked=len(self.seeds),
@@ -270,8 +283,8 @@ class ZeroShot(Experiment):
                 finding(
                     lab,
                     self.pair,
-                    f"omitted {omitted}: the student of {large} recognises more than that of "
-                    f"{small}",
+                    f"{self._without(omitted)} the student of {large} recognises more than that "
+                    f"of {small}",
                     paired_difference(both[large], both[small]),
                     quantity=ON_OMITTED,
                     asked=len(self.seeds),
@@ -280,6 +293,14 @@ class ZeroShot(Experiment):
                 )
             )
         return findings
+
+    def _without(self, omitted: str) -> str:
+        """Before a claim: ``truck omitted:``, or ``class 9 omitted:``."""
+        return f"{self._classes(omitted)} omitted:"
+
+    def _classes(self, omitted: str) -> str:
+        """Of a set of classes, as ``9+7``, the names."""
+        return classes_in_words(self.pair.data, map(int, omitted.split("+")))
 
     def _mcmi(self, seed: int) -> list[Teacher]:
         """The pair's own MCMI teachers, and further ones; each once."""
@@ -303,14 +324,6 @@ class ZeroShot(Experiment):
     def _matrices(self) -> list[Measurement]:
         what = "confusion_matrix"
         return [Measurement(of=each, what=what, split="test") for each in self.students()]
-
-    def _maps(self) -> list[Measurement]:
-        seed, omitted = self.seeds[0], self.omitted_sets[0]
-        students = [
-            self.pair.distill(teacher, seed, omit=omitted)
-            for teacher in self.pair.trained_teachers(seed)
-        ]
-        return [Measurement(of=student, what="tsne", split="test") for student in students]
 
     def _cells(self, lab: Lab) -> pd.DataFrame:
         """All students' confusion matrices: a row per cell, with its number of ``samples``."""

@@ -11,11 +11,7 @@ Source: Muhammad and Yeasin, "Eigen-CAM: class activation map using principal co
 package `grad-cam` first takes each channel's mean over positions from A; ``centred=True`` does so.
 """
 
-import base64
-from io import BytesIO
-
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,6 +19,7 @@ from mcmi_core.data.augmentation import centre_crop
 from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.measures.evaluation import batch_size
+from mcmi_core.measures.pictures import png_text
 from mcmi_core.models._base import features_and_logits
 
 DIGITS = 3
@@ -193,7 +190,7 @@ def eigen_cam_maps(
     heat = eigen_cam(maps[stage], centred=centred)
     return {
         "class_index": split.labels[chosen].tolist(),
-        "picture": [_png(picture) for picture in pictures],
+        "picture": [png_text(picture) for picture in pictures],
         "heat": [[[round(h, DIGITS) for h in row] for row in one] for one in heat.tolist()],
     }
 
@@ -208,11 +205,3 @@ def _stage_maps(model: nn.Module, inputs: Tensor) -> list[Tensor]:
         f"Eigen-CAM needs feature maps (N, D, H, W); {type(model).__name__} has features of shape "
         f"{', '.join(str(tuple(feature.shape)) for feature in features)}"
     )
-
-
-def _png(picture: Tensor) -> str:
-    """An image (c, H, W), uint8, with one or three channels, as the base64 text of a PNG."""
-    values = picture.permute(1, 2, 0).squeeze(2).cpu().numpy()  # (H, W) or (H, W, 3)
-    file = BytesIO()
-    Image.fromarray(values).save(file, format="png")
-    return base64.b64encode(file.getvalue()).decode()

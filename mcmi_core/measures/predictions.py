@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from mcmi_core.base.errors import NonFiniteLogits
+from mcmi_core.data.augmentation import centre_crop
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.losses import times_log
 from mcmi_core.measures.evaluation import evaluate, predict_logits
+from mcmi_core.measures.pictures import png_text
 
 
 def temperature_sweep(
@@ -24,6 +26,52 @@ def temperature_sweep(
     rows = [evaluate(model, dataset, split, device, temperature=t) for t in temperatures]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {"temperature": list(temperatures)} | columns
+
+
+DECIMALS = 4
+"""Of the logits in a record."""
+
+
+def outputs(
+    *,
+    model: nn.Module,
+    dataset: Dataset,
+    split: Split,
+    device: torch.device,
+    samples: int | None = None,
+) -> dict[str, list]:
+    """The logits of single samples, to look at: a row for each.
+
+    Args:
+        model: network from inputs to logits (N, C).
+        dataset: the data set that ``split`` belongs to.
+        split: whose samples.
+        device: where.
+        samples: the first of each class, in the order of the labels; None: all, in their order.
+
+    Returns:
+        ``class_index``; ``logits``, C numbers with :data:`DECIMALS` decimals; ``class_names``, C
+        texts; where the inputs are images, ``picture`` (base64 of a PNG).
+
+    Raises:
+        NonFiniteLogits: NaN among the logits.
+        ValueError: ``samples`` below 1.
+    """
+    if samples is not None:
+        if samples < 1:
+            raise ValueError(f"samples must be at least 1, got {samples}")
+        of_class = [split.labels == label for label in range(dataset.num_classes)]
+        split = split.subset(torch.cat([rows.nonzero().flatten()[:samples] for rows in of_class]))
+    logits = _predict(model, dataset, split, device)
+    columns = {
+        "class_index": split.labels.tolist(),
+        "logits": [[round(z, DECIMALS) for z in row] for row in logits.tolist()],
+        "class_names": [list(dataset.class_names)] * len(split.labels),
+    }
+    if split.inputs.dtype == torch.uint8:
+        pictures = centre_crop(split.inputs, dataset.image_size)
+        columns["picture"] = [png_text(picture) for picture in pictures]
+    return columns
 
 
 def confusion_matrix(

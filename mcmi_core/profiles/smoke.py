@@ -47,6 +47,15 @@ SMOKE = Profile(
     needs_gpu=False,
     workers=None,
     experiments=(
+        experiments.WhatIsCmi(
+            pair=replace(ORACLE, data=small_pairs.THREE_GAUSSIANS.data),
+            stops=(2, 6),
+            lambdas=(0.0, 0.7),
+            temperatures=(1.0, 4.0),
+            photographs=DIGITS,
+            images=1,
+            seed=SEEDS[0],
+        ),
         experiments.Quickstart(pair=ORACLE, seeds=SEEDS),
         experiments.TemperatureAndCmi(
             pairs=(ORACLE,), temperatures=(1.0, 2.0, 4.0, 8.0), seeds=SEEDS

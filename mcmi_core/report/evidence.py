@@ -1,4 +1,4 @@
-"""Committing evidence: records, figures, the notebooks' outputs and the README's tables."""
+"""Committing evidence: records, figures, the notebooks' outputs and the documents' tables."""
 
 import math
 import shutil
@@ -10,6 +10,7 @@ from mcmi_core.base.paths import PROJECT, records_root
 from mcmi_core.experiments.finding import TIERS
 from mcmi_core.profiles import Profile
 from mcmi_core.profiles.profile import CLAIMS
+from mcmi_core.report.documents import FIGURES, PAPER, RESULTS, SHOWN, with_results
 from mcmi_core.report.notebooks import (
     execute_notebooks,
     list_notebooks,
@@ -17,7 +18,6 @@ from mcmi_core.report.notebooks import (
     shown_profile,
     store_outputs,
 )
-from mcmi_core.report.readme import FIGURES, README, SHOWN, with_results
 
 
 def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float = math.inf) -> None:
@@ -25,7 +25,7 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
 
     Trains what is missing, executes the notebooks on the records, then copies records, figures and
     the notebooks' outputs. The scoreboard shows all tiers, so it is made anew in any case, as part
-    of the figures that the README shows.
+    of the figures that the documents show.
 
     Args:
         profile: whose: a tier of evidence.
@@ -72,4 +72,5 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
         shown = shown_profile(path.stem)
         if shown == name or shown not in TIERS:
             store_outputs(path, name)
-    write_atomically(README, with_results(README.read_text(encoding="utf-8")))
+    for document in (RESULTS, PAPER):
+        write_atomically(document, with_results(document))

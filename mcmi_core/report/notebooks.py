@@ -35,6 +35,10 @@ KERNEL = {
 }
 
 
+INTERACTIVE = "nbval-skip"
+"""Tag of cells for a reader at a kernel: their outputs are neither stored nor compared."""
+
+
 class Kernel(AsyncKernelManager):
     """Starts this interpreter, whatever else is installed as the kernel ``python3``."""
 
@@ -170,7 +174,7 @@ def store_outputs(executed: Path, profile: str) -> None:
     """Store the outputs of an executed notebook in the project's notebook of that name.
 
     Nothing that says when or by which release it ran is stored, so that equal outputs give equal
-    bytes.
+    bytes. Nor are the outputs of interactive cells, which are dead without a kernel.
 
     Args:
         executed: of :func:`execute_notebook`, with parameters of which only ``profile`` is not the
@@ -187,6 +191,8 @@ def store_outputs(executed: Path, profile: str) -> None:
             cell.source = re.sub('^profile = "[^"]*"', default, cell.source, flags=re.M)
     for number, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), start=1):
         cell.execution_count, cell.outputs = number, cells[cell.id].outputs
+        if INTERACTIVE in cell.metadata.get("tags", []):
+            cell.outputs = []
         for output in cell.outputs:
             if "execution_count" in output:  # Papermill's own cell, with parameters, counted too
                 output.execution_count = number

@@ -6,6 +6,7 @@ the palette is seaborn's colour-blind-safe one.
 
 import base64
 import hashlib
+import re
 from io import BytesIO
 from textwrap import fill
 
@@ -26,7 +27,6 @@ from mcmi_core.experiments.finding import TIERS
 from mcmi_core.experiments.words import method_in_words
 
 _PALETTE = sns.color_palette("colorblind")
-_BLUE, _RED = _PALETTE[0], _PALETTE[3]
 # Two colours of their own: the palette's yellow and pink are too pale for points on white.
 _METHODS = {
     "MLL": (_PALETTE[7], "o"),
@@ -132,98 +132,22 @@ def plot_methods(axes: Axes, intervals: pd.Series) -> None:
     axes.margins(y=0.15)
 
 
-def plot_bars_and_curve(axes: Axes, bars: pd.Series, curve: pd.Series) -> Axes:
-    """Draw the paper's Figure 1: student accuracy as blue bars, teacher CMI as a red curve.
+def title_panel(axes: Axes, text: str, width: int = TITLE_WIDTH) -> None:
+    """Title a panel by networks and data, in lines of at most ``width`` characters.
 
-    Args:
-        axes: where; its left axis carries the bars.
-        bars: :class:`Interval` of accuracy (percent) by temperature.
-        curve: :class:`Interval` of CMI (nats) by temperature.
-
-    Returns:
-        The right axis, which carries the curve.
+    Options in code get a space after their commas, where a line can end.
     """
-    positions = range(len(bars))
-    means = [interval.mean for interval in bars]
-    axes.bar(
-        positions,
-        means,
-        yerr=[interval.high - interval.mean for interval in bars],
-        color=_BLUE,
-        alpha=0.6,
-        capsize=3,
-    )
-    # Accuracies differ by a few points: start the bars just below the lowest interval, and say so.
-    low, high = min(i.low for i in bars), max(i.high for i in bars)
-    axes.set_ylim(low - (high - low) * 0.3, high + (high - low) * 0.1)
-    axes.set_xticks(positions, [f"{temperature:g}" for temperature in bars.index])
-    axes.set_xlabel("Temperature T")
-    axes.set_ylabel("Student accuracy, % (bars, cut axis)", color=_BLUE)
-    right = axes.twinx()
-    right.errorbar(
-        positions,
-        [interval.mean for interval in curve],
-        yerr=[interval.high - interval.mean for interval in curve],
-        color=_RED,
-        marker="o",
-        capsize=3,
-    )
-    right.set_ylabel("Teacher CMI, nats (curve)", color=_RED)
-    right.set_ylim(bottom=0)
-    right.grid(False)
-    right.spines["right"].set_visible(True)
-    return right
+    axes.set_title(fill(re.sub(",(?=[a-z])", ", ", text), width), fontsize="small")
 
 
-def title_panel(axes: Axes, text: str) -> None:
-    """Title a panel by networks and data, in as many lines as they need: options make them long."""
-    axes.set_title(fill(text.replace(",", ", "), TITLE_WIDTH), fontsize="small")
-
-
-def plot_history(axes: Axes, history: pd.DataFrame, left: str, right: str) -> Axes:
-    """Draw two metrics against the epoch: mean over seeds as a line, their range as a band.
-
-    Args:
-        axes: where; its left axis carries ``left``, black and solid.
-        history: one row per ``seed`` and ``epoch``.
-        left: metric of the left axis, in nats.
-        right: metric of the right axis, in nats, red and dashed.
-
-    Returns:
-        The right axis.
-    """
-    other = axes.twinx()
-    lines = ((axes, left, "black", "-"), (other, right, _RED, "--"))
-    for panel, metric, color, linestyle in lines:
-        by_epoch = history.groupby("epoch")[metric]
-        epochs = by_epoch.mean().index
-        panel.plot(epochs, by_epoch.mean(), color=color, linestyle=linestyle)
-        panel.fill_between(epochs, by_epoch.min(), by_epoch.max(), color=color, alpha=0.15)
-        name = metric.removeprefix("train_").removesuffix("_nats").upper()
-        style = "solid" if linestyle == "-" else "dashed"
-        panel.set_ylabel(f"{name}, nats ({style})", color=color)
-    axes.set_xlabel("Epoch")
-    other.grid(False)
-    other.spines["right"].set_visible(True)
-    return other
-
-
-def plot_map(axes: Axes, picture: str, heat: list[list[float]] | None = None) -> None:
-    """Draw a picture in grey and, half transparent, a map of where a network looks.
+def plot_picture(axes: Axes, picture: str) -> None:
+    """Draw a picture, which may be grey, as it is.
 
     Args:
         axes: where; loses its ticks.
         picture: base64 of an image file, as in records.
-        heat: rows of values from 0, dark, to 1, bright; stretched over the picture with bilinear
-            interpolation.
     """
-    image = Image.open(BytesIO(base64.b64decode(picture)))
-    whole = (0, image.width, image.height, 0)
-    axes.imshow(image.convert("L"), cmap="gray", extent=whole)
-    if heat is not None:
-        axes.imshow(
-            heat, cmap="viridis", vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=whole
-        )
+    axes.imshow(Image.open(BytesIO(base64.b64decode(picture))).convert("RGB"))
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
 

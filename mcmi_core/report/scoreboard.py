@@ -1,4 +1,4 @@
-"""The scoreboard as text: the long form for its notebook, the short one for the README."""
+"""The scoreboard as text: the long form for its notebook, the short one for the page on results."""
 
 import pandas as pd
 
@@ -59,7 +59,7 @@ def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
     lines = ["| claim | paper | " + " | ".join(tiers) + " |", "|---|---|" + "---|" * len(tiers)]
     for (statement, paper), rows in board.groupby(["statement", "paper"], sort=False):
         notebook = rows.notebook.iloc[0]
-        link = f"[{notebook.partition('_')[0]}](notebooks/{notebook}.ipynb)"
+        link = f"[{notebook.partition('_')[0]}](../notebooks/{notebook}.ipynb)"
         cells = [_cell(rows[rows.tier == tier]) for tier in tiers]
         escaped = [cell.replace("|", "\\|") for cell in (f"{statement} ({link})", paper, *cells)]
         lines.append("| " + " | ".join(escaped) + " |")
@@ -76,7 +76,7 @@ def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
 def _cell(rows: pd.DataFrame) -> str:
     """The findings of a claim in one tier, a line each."""
     measured = rows[rows.verdict != NOT_MEASURED]
-    titles = measured.data.map(_title)
+    titles = measured.data.map(data_title)
     lines = []
     for (_, row), title in zip(measured.iterrows(), titles, strict=True):
         on = f"{title}, " if titles.nunique() > 1 else ""
@@ -90,7 +90,7 @@ def _cell(rows: pd.DataFrame) -> str:
     return "<br>".join(lines) or "–"
 
 
-def _title(data: str) -> str:
+def data_title(data: str) -> str:
     """The data set in a word: the folder of images, or its name."""
     component = Component.model_validate(data)
     return component.options.get("folder", component.name)

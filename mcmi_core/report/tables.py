@@ -29,6 +29,7 @@ _NAMES = {
     "held_constant": "held constant",
     "label": "teacher",
     "ll_nats": "log-likelihood, nats",
+    "omitted_accuracy_percent": "accuracy on the omitted, %",
     "output_nats": "I(X; Ŷ | Y), nats",
     "parameters": "weights",
     "place_information_nats": "place information, nats",
@@ -47,12 +48,19 @@ _NAMES = {
 }
 """Columns of tables, as a reader calls them. ``train_`` and ``test_`` before one add a word."""
 _SPLITS = {"train": "training", "test": "test"}
+
+
+def _teacher_in_words(teacher: str) -> str:
+    """By its method, or its networks and data."""
+    return method_in_words(pair_in_words(teacher))
+
+
 _VALUES = {
     "distiller": framework_in_words,
     "framework": framework_in_words,
-    "label": method_in_words,
+    "label": _teacher_in_words,
     "pair": pair_in_words,
-    "teacher": method_in_words,
+    "teacher": _teacher_in_words,
 }
 """Levels of an index, or columns, whose values are in code as well."""
 
@@ -72,7 +80,8 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
         if name in named.columns:
             named[name] = named[name].map(words)
         if name in named.index.names:
-            named = named.rename(index=words, level=name if named.index.nlevels > 1 else None)
+            level = name if named.index.nlevels > 1 else None
+            named = named.rename(index=words, level=level)
         if name in named.columns.names:
             level = name if named.columns.nlevels > 1 else None
             named = named.rename(columns=words, level=level)

@@ -89,11 +89,6 @@ def _result(run: Run, random: Random) -> dict[str, list]:
         samples = [random.randint(1, 99) for _ in pairs]
         true, predicted = map(list, zip(*pairs, strict=True))
         return {"true_class": true, "predicted_class": predicted, "samples": samples}
-    if name == "tsne":
-        places = {
-            axis: [random.uniform(-9, 9) for _ in classes] for axis in ("horizontal", "vertical")
-        }
-        return {**places, "class_index": list(classes)}
     if name == "eigen_cam_coverage":
         stages = range(4)
         columns = {"stage_index": list(stages), "positions": [64, 64, 16, 4]}

@@ -43,18 +43,17 @@ def test_findings():
             (TRACKED, UNTREATED, 4, 0.21),
             (UNTREATED, MLL, 5, -0.3),
         ):
-            of = f"{kind} of stage 1: those of {treatment}"
+            of = f"{kind} of {treatment}"
             expected[f"{of} cover more of the image than those of {control}"] = share * coverage
-            expected[f"{of} differ more within a class than those of {control}"] = (
-                share * information
-            )
+            expected[f"{of} differ more by image than those of {control}"] = share * information
     assert means == pytest.approx(expected)
 
 
 def test_the_coverage_of_maps_as_drawn_is_primary():
     findings = EXPERIMENT.findings(made_up_lab(answer))
     fixed, tracked = (finding for finding in findings if finding.primary)
-    assert fixed.claim.startswith(f"maps of stage 1: those of {FIXED} cover more")
+    assert fixed.claim.startswith(f"maps of {FIXED} cover more")
+    assert fixed.quantity == "share of the image covered, maps of stage 1"
     assert [f.decides for f in (fixed, tracked)] == ["eigen_cam"] * 2
     assert [(f.policy, f.lam, f.control) for f in (fixed, tracked)] == [
         ("fixed", 0.4, UNTREATED),
@@ -86,12 +85,13 @@ def test_one_row_per_kind_of_map_teacher_and_stage():
 
 def test_the_drawn_and_the_last_stage_are_shown():
     summary = EXPERIMENT.coverage_summary(made_up_lab(answer))
-    assert summary.index.names == ["centred", "stage_index", "positions", "label"]
-    assert summary.loc[(False, 1, 16, MLL)].tolist() == [
+    assert summary.index.names == ["maps", "stage_index", "positions", "label"]
+    assert summary.loc[("as drawn", 1, 16, MLL)].tolist() == [
         "40.0 [40.0, 40.0]",
         "0.5000 [0.5000, 0.5000]",
     ]
     assert set(summary.index.get_level_values("stage_index")) == {1, 2}
+    assert list(summary.index.get_level_values("label")[:4]) == [MLL, UNTREATED, FIXED, TRACKED]
 
 
 @pytest.mark.parametrize(

@@ -32,16 +32,16 @@ def answer(run):
 
 def test_cmi_falls_and_ll_rises():
     findings = EXPERIMENT.findings(made_up_lab(answer))
-    drop = "CMI falls more after the first drop of the learning rate, epochs 12 to 20, than before"
+    drop = "CMI falls more after the learning rate first drops, epochs 12 to 20, than before"
     means = {finding.claim: finding.difference.mean for finding in findings}
     assert means == pytest.approx(
         {
-            f"mlp:width=64 on {data}: {claim}": mean
-            for data in ("oracle", "digits")
+            f"{data}: MLP, 64 wide: {claim}": mean
+            for data in ("ten Gaussians", "scikit-learn's digits")
             for claim, mean in (
                 ("CMI falls from epoch 5 to 20", 0.3 + 0.24),
-                ("LL rises from epoch 5 to 20", 1.65),
-                (f"{drop} it, epochs 5 to 12", 0.4 - 0.14),
+                ("log-likelihood rises from epoch 5 to 20", 1.65),
+                (f"{drop}, epochs 5 to 12", 0.4 - 0.14),
             )
         }
     )
@@ -54,6 +54,16 @@ def test_cmi_falls_and_ll_rises():
     assert {(f.policy, f.lam, f.unit, f.networks) for f in findings} == {
         ("–", None, "nats", "mlp:width=64")
     }
+
+
+def test_a_single_teacher_is_not_named_in_its_claims():
+    first, *_ = replace(EXPERIMENT, pairs=(PAIR,)).findings(made_up_lab(answer))
+    assert first.claim == "CMI falls from epoch 5 to 20"
+
+
+def test_the_early_moment_is_that_of_the_findings():
+    names = ("mlp:width=64 on oracle", "mlp:width=64 on digits")
+    assert EXPERIMENT.early_epochs() == dict.fromkeys(names, 5)
 
 
 def test_a_rise_of_cmi_is_no_fall():

@@ -27,12 +27,12 @@ def answer(run):
 
 def test_primary_are_two_comparisons_of_the_first_pair():
     findings = EXPERIMENT.findings(made_up_lab(answer))
-    first = "mlp:width=64 → mlp:width=8 on oracle: the student at T = "
+    first = "MLP, 64 wide → MLP, 8 wide: the student at T = "
     means = {f.claim: (f.difference.mean, f.decides) for f in findings if f.data == "oracle"}
     assert {claim: mean for claim, (mean, _) in means.items()} == pytest.approx(
         {
-            "mlp:width=64 on oracle: CMI at T = 2 is above that at T = 1": 0.4,
-            "mlp:width=64 on oracle: CMI at T = 4 is above that at T = 1": 0.21,
+            "MLP, 64 wide: CMI at T = 2 is above that at T = 1": 0.4,
+            "MLP, 64 wide: CMI at T = 4 is above that at T = 1": 0.21,
             f"{first}2, where its teacher's CMI is largest, beats that at T = 1": 1,
             f"{first}4 beats that at T = 1": 3,
         }
@@ -91,11 +91,25 @@ def test_intervals_by_pair_and_temperature():
     assert spread.high - spread.low == pytest.approx(0)  # a seed adds the same at every T
 
 
-def test_where_the_maxima_lie():
+def test_is_the_student_best_where_cmi_is_largest():
     table = EXPERIMENT.maxima(made_up_lab(answer))
     assert table["T of the largest CMI"].to_dict() == {str(PAIR): 2, str(OTHER): 1}
+    assert list(table["its student's place"]) == ["2 of 3", "3 of 3"]
+    assert list(table["behind the best, points"]) == pytest.approx([2, 3])
     assert list(table["T of the best student"]) == [4, 4]
-    assert list(table["its gain over T = 1, points"]) == pytest.approx([3, 3])
+
+
+def test_a_summary_of_teachers_and_students():
+    table = EXPERIMENT.summary(made_up_lab(answer))
+    assert list(table.columns) == ["train_cmi_nats", "test_accuracy_percent"]
+    cmi, accuracy = table.loc[(str(PAIR), 4.0)]
+    assert (cmi.mean, accuracy.mean) == pytest.approx((0.31, 64))
+
+
+def test_a_single_pair_is_not_named_in_its_claims():
+    findings = replace(EXPERIMENT, pairs=(PAIR,)).findings(made_up_lab(answer))
+    assert findings[0].claim == "CMI at T = 2 is above that at T = 1"
+    assert findings[-1].claim == "the student at T = 4 beats that at T = 1"
 
 
 def test_all_runs_are_asked_for_once():

@@ -5,6 +5,8 @@ import pytest
 from mcmi_core.components import DISTILLERS, MODELS
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.words import (
+    class_in_words,
+    classes_in_words,
     count_in_words,
     data_in_words,
     framework_in_words,
@@ -91,6 +93,26 @@ def test_a_pair_in_words():
     assert pair_in_words(str(pair)) == "ten Gaussians: MLP, 512 wide → ResNet-8"
     assert pair_in_words("resnet56 → resnet20") == "ResNet-56 → ResNet-20"
     assert pair_in_words("both") == "both"
+
+
+@pytest.mark.parametrize(
+    ("data", "index", "words"),
+    [
+        ("imagefolder:folder=cifar10-jpeg,image_size=16", 9, "truck"),
+        ("cifar10", 0, "airplane"),
+        ("digits", 7, "7"),
+        ("oracle", 9, "class 9"),
+        ("imagefolder:folder=mine", 3, "class 3"),
+    ],
+)
+def test_classes(data, index, words):
+    assert class_in_words(data, index) == words
+
+
+def test_several_classes():
+    assert classes_in_words("cifar10", (9, 7)) == "truck, horse"
+    assert classes_in_words("oracle", (9, 7)) == "classes 9, 7"
+    assert classes_in_words("oracle", (9,)) == "class 9"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ RECOGNISED = {MLL: 20, UNTREATED: 22, FIXED: 18, TRACKED: 40, STRONGER: 45, TRUT
 """Percent of the samples of class 9, but for the seed; of class 7, ten more; of others, 70."""
 OVERALL = {MLL: 64, UNTREATED: 65, FIXED: 66, TRACKED: 63, STRONGER: 62, TRUTH: 80}
 """Percent of all samples; with a control that knows nothing, 50."""
+MORE = "class 9 omitted: the student of {} recognises more than that of {}"
 ALL_LABELS = [*RECOGNISED, "MLL masked", "from scratch"]
 
 
@@ -29,8 +30,6 @@ def answer(run):
         student = run.stage == "student" and not knows_nothing(run)
         overall = OVERALL[run.label] + run.seed * (run.label != MLL) if student else 50
         return {"metrics": {"test": {"accuracy_percent": overall}}}
-    if run.what.name == "tsne":
-        return {"result": {"class_index": [0, 9], "horizontal": [1.0, 2.0], "vertical": [3.0, 4.0]}}
     nothing = knows_nothing(run.of)
     if run.what.name == "confusion_matrix":
         return {"result": confusion(nothing, mll=run.label == MLL)}
@@ -89,10 +88,7 @@ def test_runs_are_measurements_of_every_student():
     names = [run.what.name for run in runs]
     students = 3 * 2 * 8
     assert (names.count("by_class"), names.count("confusion_matrix")) == (students, students)
-    tsne = [run.of for run in runs if run.what.name == "tsne"]
-    assert [(student.label, student.part.omit, student.seed) for student in tsne] == [
-        (label, (9,), 0) for label in (MLL, UNTREATED, FIXED, TRACKED)
-    ]
+    assert len(runs) == 2 * students
     assert {run.split for run in runs} == {"test"}
 
 
@@ -195,6 +191,14 @@ def test_summary_and_its_long_form():
     assert set(numbers.metric) == set(metrics)
 
 
+def test_the_main_numbers_name_the_classes_and_what_accuracy_is_of():
+    table = EXPERIMENT.main_numbers(made_up_lab(answer))
+    assert list(table.index.unique("omitted")) == ["class 9", "classes 9, 7"]
+    assert list(table)[:2] == ["omitted_accuracy_percent", "gain_over_fine_tuned_points"]
+    assert table.omitted_accuracy_percent["class 9", TRACKED].mean == 41
+    assert table.precision_percent["class 9", TRACKED].mean == 80
+
+
 def test_precision_needs_a_student_of_every_seed_that_takes_something_for_the_class():
     def takes_nothing_once(run):
         fields = answer(run)
@@ -220,26 +224,23 @@ def test_confusion_in_percent_of_the_true_class():
     assert list(percent["9+7", TRACKED]) == [75, 0, 25, 50, 50, 0, 0, 0, 100]
 
 
-def test_features_of_one_seed():
-    points = EXPERIMENT.features(made_up_lab(answer))
-    assert list(points) == ["label", "class_index", "horizontal", "vertical"]
-    assert list(points.label[::2]) == [MLL, UNTREATED, FIXED, TRACKED]
-
-
 def test_every_finding():
     findings = EXPERIMENT.findings(made_up_lab(answer))
     means = {finding.claim: finding.difference.mean for finding in findings}
     expected = {}
     compared = [(label, UNTREATED) for label in (FIXED, TRACKED, STRONGER)]
     compared += [(UNTREATED, MLL), (TRUTH, MLL), (MLL, "from scratch")]
-    for omitted, more in (("9", 0), ("9+7", 5)):  # class 7 is recognised by ten points more
+    for omitted, more in (
+        ("class 9", 0),
+        ("classes 9, 7", 5),
+    ):  # class 7 is recognised by ten points more
         for treatment, control in compared:
             alone = control == "from scratch"
             seed = control == MLL  # whose students alone do not gain by the seed, 1 on average
             recognised = RECOGNISED[treatment] - (-more if alone else RECOGNISED[control] - seed)
             overall = OVERALL[treatment] - (50 if alone else OVERALL[control] - seed)
             trust = (RECOGNISED[treatment] if alone else recognised) / 10
-            of = f"omitted {omitted}: the student of {treatment}"
+            of = f"{omitted} omitted: the student of {treatment}"
             than = f"than that of {'no teacher' if alone else control}"
             expected[f"{of} recognises more {than}"] = recognised
             expected[f"{of} is better on all classes {than}"] = overall
@@ -247,7 +248,7 @@ def test_every_finding():
             shown = 0 if more else (recognised + 10 * alone) / 2
             expected[f"{of} is better on the others {than}"] = shown
             expected[f"{of} is better calibrated {than}"] = trust
-        claim = f"omitted {omitted}: the student of {STRONGER} recognises more than that of "
+        claim = f"{omitted} omitted: the student of {STRONGER} recognises more than that of "
         expected[claim + TRACKED] = 5
     assert means == pytest.approx(expected)
 
@@ -255,7 +256,7 @@ def test_every_finding():
 def test_findings_say_what_they_compare():
     found = by_claim(EXPERIMENT.findings(made_up_lab(answer)))
     fixed, tracked = (finding for finding in found.values() if finding.primary)
-    about = "omitted 9: the student of {} recognises more than that of fine-tuned λ=0"
+    about = "class 9 omitted: the student of {} recognises more than that of fine-tuned λ=0"
     assert (fixed.claim, tracked.claim) == (about.format(FIXED), about.format(TRACKED))
     assert {(f.decides, f.control) for f in (fixed, tracked)} == {("zero_shot", UNTREATED)}
     assert (tracked.policy, tracked.lam, tracked.against_mll.mean) == ("tracked", 0.7, 21)
@@ -263,7 +264,7 @@ def test_findings_say_what_they_compare():
     assert fixed.difference.mean == -4  # what is unfavourable stays
     stronger = found[about.format(STRONGER)]
     assert (stronger.lam, stronger.primary, stronger.against_mll.mean) == (1.0, False, 26)
-    rise = found[f"omitted 9: the student of {STRONGER} recognises more than that of {TRACKED}"]
+    rise = found[MORE.format(STRONGER, TRACKED)]
     assert (rise.lam, rise.control, rise.primary) == (1.0, TRACKED, False)
 
 
@@ -283,10 +284,10 @@ def test_a_setting_that_collapsed_is_in_the_table_and_no_finding():
 
 def test_the_seeds_left_decide_where_one_collapsed():
     found = by_claim(EXPERIMENT.findings(collapsing(STRONGER, seeds=(1,))))
-    gain = found[f"omitted 9: the student of {STRONGER} recognises more than that of {UNTREATED}"]
+    gain = found[MORE.format(STRONGER, UNTREATED)]
     assert (gain.difference.mean, gain.difference.n) == (23, 2)
     assert (gain.against_mll.mean, gain.against_mll.n) == (26, 2)  # 25 and 27
-    rise = found[f"omitted 9: the student of {STRONGER} recognises more than that of {TRACKED}"]
+    rise = found[MORE.format(STRONGER, TRACKED)]
     assert (rise.difference.mean, rise.difference.n) == (5, 2)
 
 
@@ -294,7 +295,6 @@ def test_the_pairs_own_mcmi_collapsed_everywhere():
     lab = collapsing(TRACKED)
     assert {f.policy for f in EXPERIMENT.findings(lab) if f.primary} == {"fixed"}
     assert list(EXPERIMENT.confusion(lab).index.unique("label")) == [MLL, UNTREATED, FIXED]
-    assert list(EXPERIMENT.features(lab).label.unique()) == [MLL, UNTREATED, FIXED]
 
 
 def test_only_students_from_scratch_are_left():
@@ -345,11 +345,13 @@ def test_mcmi_against_early_stopping_is_exploratory():
     experiment = replace(EXPERIMENT, stops=(3,))
     found = by_claim(experiment.findings(made_up_lab(answer_of_stopped)))
     of_stopped = {claim: f for claim, f in found.items() if f.control == STOPPED}
-    about = f"omitted {{}}: the student of {{}} recognises more than that of {STOPPED}"
+    about = "{} omitted: the student of {} recognises more than that of early stopping, epoch 3"
     assert set(of_stopped) == {
-        about.format(omitted, label) for omitted in ("9", "9+7") for label in (FIXED, TRACKED)
+        about.format(omitted, label)
+        for omitted in ("class 9", "classes 9, 7")
+        for label in (FIXED, TRACKED)
     }
-    tracked = of_stopped[about.format("9", TRACKED)]
+    tracked = of_stopped[about.format("class 9", TRACKED)]
     assert (tracked.difference.mean, tracked.primary, tracked.policy) == (10, False, "tracked")
     before = by_claim(EXPERIMENT.findings(made_up_lab(answer)))
     assert set(found) - set(before) == set(of_stopped)

@@ -1,9 +1,13 @@
 """Measurements: columns of numbers that agree with the standard metrics."""
 
+import base64
 import math
+from io import BytesIO
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_runs import DATA
 from torch import nn
 
@@ -192,37 +196,6 @@ def test_a_class_without_samples_has_no_accuracy(subject):
         MEASUREMENTS.build("by_class", **subject)
 
 
-def test_tsne_takes_equally_many_of_every_class_and_repeats_itself(subject):
-    text = "tsne:samples=40,perplexity=5"
-    columns = MEASUREMENTS.build(text, **subject)
-    assert columns == MEASUREMENTS.build(text, **subject)
-    assert [columns["class_index"].count(k) for k in range(4)] == [10] * 4
-    assert {len(column) for column in columns.values()} == {40}
-    everything = MEASUREMENTS.build("tsne:samples=1000,perplexity=5", **subject)
-    assert everything["class_index"] == subject["split"].labels.tolist()
-
-
-def test_tsne_shows_what_the_features_separate(subject):
-    """Features that are the class, spread a little: neighbours on the map are of one class."""
-
-    class Separating(torch.nn.Module):
-        def features(self, inputs):
-            truth = torch.nn.functional.one_hot(subject["split"].labels, 4)
-            return [inputs, 10 * truth + inputs[:, :4].sigmoid()], None
-
-    subject["model"] = Separating()
-    columns = MEASUREMENTS.build("tsne:perplexity=5", **subject)
-    places = torch.tensor([columns["horizontal"], columns["vertical"]]).T
-    distances = torch.cdist(places, places).fill_diagonal_(torch.inf)
-    labels = torch.tensor(columns["class_index"])
-    assert (labels[distances.argmin(dim=1)] == labels).all()
-
-
-def test_tsne_refuses_a_perplexity_beyond_its_samples(subject):
-    with pytest.raises(ValueError, match=r"perplexity \(30.0\) must be less than n_samples \(20\)"):
-        MEASUREMENTS.build("tsne:samples=20", **subject)
-
-
 def test_network_size_counts_weights_and_norms(subject):
     hidden = 16 * 8 + 8 * 8 + 2 * (8 + 8)  # two linear layers without bias, two batch norms
     columns = MEASUREMENTS.build("network_size", **subject)
@@ -253,3 +226,30 @@ def test_nan_is_no_prediction(name, subject):
     subject["model"].head.bias.data[1] = torch.nan
     with pytest.raises(NonFiniteLogits, match="the logits contain NaN"):
         MEASUREMENTS.build(name, **subject)
+
+
+def test_outputs_are_the_logits_of_single_samples(subject):
+    columns = MEASUREMENTS.build("outputs", **subject)
+    split, logits = subject["split"], predict_logits(**subject)
+    assert columns["class_index"] == split.labels.tolist()
+    assert columns["logits"] == [[round(z, 4) for z in row] for row in logits.tolist()]
+    assert columns["class_names"][0] == list(subject["dataset"].class_names)
+    assert "picture" not in columns  # vectors
+    few = MEASUREMENTS.build("outputs:samples=2", **subject)
+    first = [(split.labels == label).nonzero()[:2].flatten().tolist() for label in range(4)]
+    assert few["class_index"] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert few["logits"] == [columns["logits"][row] for rows in first for row in rows]
+    with pytest.raises(ValueError, match="samples must be at least 1, got 0"):
+        MEASUREMENTS.build("outputs:samples=0", **subject)
+
+
+def test_outputs_of_images_have_pictures():
+    dataset = load_dataset("digits")
+    model = create_model("resnet8", num_classes=10, in_channels=1, image_size=8)
+    device = torch.device("cpu")
+    columns = MEASUREMENTS.build(
+        "outputs:samples=1", model=model, dataset=dataset, split=dataset.train, device=device
+    )
+    shown = np.array(Image.open(BytesIO(base64.b64decode(columns["picture"][0]))))
+    first = dataset.train.inputs[dataset.train.labels == 0][0]
+    assert (shown == first[0].numpy()).all()

@@ -1,4 +1,4 @@
-"""Numbers of made-up figures, from which the README's tables are made."""
+"""Numbers of made-up figures, from which the documents' tables are made."""
 
 import made_up_board
 import pandas as pd
@@ -17,6 +17,7 @@ BLOCK = (
     "# T\n<!-- results -->\nold\n<!-- end of results -->\n"
     "<!-- claims -->\nolder\n<!-- end of claims -->\nrest\n"
 )
+PAPER = "# P\n<!-- verdicts -->\nold\n<!-- end of verdicts -->\nrest\n"
 
 
 def numbers() -> pd.DataFrame:

@@ -13,7 +13,7 @@ from mcmi_core.report.notebooks import list_notebooks, notebook_path
 
 HEADING = "## What we learned"
 NUMBER = re.compile(r"[+-]?\d+\.\d+")
-SCOREBOARD = (PROJECT / "README.md").read_text(encoding="utf-8")
+SCOREBOARD = (PROJECT / "docs" / "results.md").read_text(encoding="utf-8")
 
 
 def shown(notebook: nbformat.NotebookNode) -> str:

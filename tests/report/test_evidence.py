@@ -4,11 +4,11 @@ import math
 from types import SimpleNamespace
 
 import pytest
-from made_up_figures import BLOCK, save
+from made_up_figures import BLOCK, PAPER, save
 
 from mcmi_core.base.errors import CompanionError, OutOfTime
+from mcmi_core.report import documents
 from mcmi_core.report import evidence as report
-from mcmi_core.report import readme
 from mcmi_core.report.notebooks import NotebookFailed
 
 
@@ -43,11 +43,12 @@ def stored():
 def project(tmp_path, monkeypatch, stored):
     """A project with old records, and notebooks that write a figure and a record each."""
     monkeypatch.setattr(report, "PROJECT", tmp_path)
-    monkeypatch.setattr(report, "README", tmp_path / "README.md")
-    for module in (report, readme):
+    for name, file, text in (("RESULTS", "results.md", BLOCK), ("PAPER", "paper.md", PAPER)):
+        (tmp_path / file).write_text(text, encoding="utf-8")
+        monkeypatch.setattr(report, name, tmp_path / file)
+    for module in (report, documents):
         monkeypatch.setattr(module, "FIGURES", tmp_path / "figures")
     monkeypatch.setenv("MCMI_RECORDS", str(tmp_path / "records"))
-    (tmp_path / "README.md").write_text(BLOCK, encoding="utf-8")
     for profile in ("cpu", "gpu", "sprint"):
         (tmp_path / "records" / profile).mkdir(parents=True)
         (tmp_path / "records" / profile / "01_a.old").touch()
@@ -69,22 +70,24 @@ def is_unchanged(project):
     return (
         names(project / "records" / "cpu") == ["01_a.old"]
         and not (project / "figures").exists()
-        and (project / "README.md").read_text(encoding="utf-8") == BLOCK
+        and (project / "results.md").read_text(encoding="utf-8") == BLOCK
+        and (project / "paper.md").read_text(encoding="utf-8") == PAPER
     )
 
 
-def test_evidence_replaces_records_figures_and_readme(project, stored):
+def test_evidence_replaces_records_figures_and_documents(project, stored):
     report.update_evidence(CPU)
     assert names(project / "records" / "cpu") == ["01_a.new", "12_b.new", "99_claims.new"]
     assert names(project / "records" / "gpu") == ["01_a.old"]
     assert (project / "figures" / "cpu" / "12_b.new").exists()
     assert stored == {"01_a": "cpu", "12_b": "cpu", CLAIMS: "cpu"}
-    text = (project / "README.md").read_text(encoding="utf-8")
+    text = (project / "results.md").read_text(encoding="utf-8")
     assert "| MLL | 1.23" in text
     assert "\nold" not in text
     assert "| CMI falls" in text
     assert text.endswith("<!-- end of claims -->\nrest\n")
-    assert readme.with_results(text) == text
+    assert documents.with_results(project / "results.md") == text
+    assert "**holds" in (project / "paper.md").read_text(encoding="utf-8")
 
 
 def test_the_scoreboard_sees_the_new_records_and_those_of_all_other_tiers(project):
@@ -117,7 +120,7 @@ def test_evidence_takes_the_place_of_what_is_none(project, monkeypatch, stored):
 
 
 def test_the_scoreboard_is_made_anew_whichever_tier_changes(project, stored):
-    """In the folder of figures that the README shows."""
+    """In the folder of figures that the documents show."""
 
     def train_gpu(experiments, deadline, records):
         (records / "gpu").mkdir()
@@ -142,7 +145,7 @@ def test_what_is_no_evidence_is_not_committed(project):
 
 def test_a_notebook_without_figures_is_evidence_too(project, monkeypatch):
     monkeypatch.setattr(report, "execute_notebooks", lambda *arguments: [])
-    monkeypatch.setattr(report, "with_results", lambda text: text)
+    monkeypatch.setattr(report, "with_results", lambda document: document.read_text())
     report.update_evidence(CPU, only=["14_c"])
     assert names(project / "records" / "cpu") == ["01_a.old", "14_c.new"]
     assert not (project / "figures").exists()
@@ -173,6 +176,6 @@ def test_out_of_time_replaces_nothing(project):
 def test_all_names_are_checked_before_anything_runs(project, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(
-        ValueError, match="unknown notebook '12_b'; choose from 00b_quickstart, 01_"
+        ValueError, match="unknown notebook '12_b'; choose from 00_what_is_cmi, 00b"
     ):
         report.update_evidence(CPU, only=["99_claims", "12_b"], deadline=math.inf)

@@ -4,6 +4,7 @@ import io
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
@@ -18,31 +19,49 @@ def picture(brightness: int) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def test_pictures_above_each_teachers_maps_and_both_numbers_beside():
+@pytest.fixture
+def figure():
     mpl.use("agg")
     pictures, drawn = [], []
     for place, label in enumerate(LABELS):
-        for class_index in (0, 1, 2):
-            sample = {"label": label, "class_index": class_index, "picture": picture(class_index)}
-            pictures.append(sample | {"heat": [[0.1 * class_index, place]]})
+        for image, class_index in enumerate((0, 0, 2)):  # the second of class 0 is not drawn
+            sample = {"label": label, "class_index": class_index, "picture": picture(image)}
+            pictures.append(sample | {"heat": [[0.1 * image, place / 2]]})
         for seed in (0, 1):
             row = {"label": label, "seed": seed, "coverage_percent": 10 * place + seed}
             drawn.append(row | {"place_information_nats": 0.1 * place})
-    figure = draw_eigen_cam(pd.DataFrame(pictures), pd.DataFrame(drawn))
-    *images, coverage, information = figure.axes
-    assert len(images) == (1 + len(LABELS)) * 3
-    assert [axes.get_title() for axes in images[:3]] == ["0", "1", "2"]
-    assert [len(axes.images) for axes in images] == [1] * 3 + [2] * 9
-    assert [axes.get_ylabel() for axes in images[3::3]] == [
+    data, control = "imagefolder:folder=cifar10-jpeg", "fine-tuned λ=0"
+    figure = draw_eigen_cam(pd.DataFrame(pictures), pd.DataFrame(drawn), data=data, control=control)
+    yield figure
+    plt.close(figure)
+
+
+def test_the_first_picture_of_each_class_with_every_teachers_map(figure):
+    images = figure.axes[:8]
+    assert [axes.get_title() for axes in images[:4]] == [
+        "test image",
         "MLL",
         "fine-tuned\nλ=0",
-        "MCMI\nfixed\nλ=0.2",
+        "MCMI fixed\nλ=0.2",
     ]
-    last = images[-1].images[-1].get_array()  # of MCMI, class 2
-    np.testing.assert_allclose(last, [[0.2, 2]])
-    assert [axes.get_title() for axes in (coverage, information)] == [
-        "Coverage, %",
+    assert [axes.get_ylabel() for axes in images[::4]] == ["airplane", "bird"]
+    assert [axes.images[0].get_array().shape for axes in images[::4]] == [(4, 4, 3)] * 2
+    brightness = [axes.images[0].get_array()[0, 0, 0] for axes in images[::4]]
+    assert brightness == [0, 2]
+    last = images[-1].images[0]  # of MCMI, the bird
+    np.testing.assert_allclose(last.get_array(), [[0.2, 1]])
+    assert last.get_clim() == (0, 1)
+
+
+def test_both_numbers_are_compared_with_the_controls(figure):
+    _bar, coverage, information = figure.axes[8:]
+    assert [axes.get_xlabel() for axes in (coverage, information)] == [
+        "Coverage, points of the picture",
         "Place information, nats",
     ]
-    assert [list(line.get_ydata()) for line in coverage.lines[:2]] == [[0, 10, 20], [1, 11, 21]]
-    plt.close(figure)
+    names = [text.get_text() for text in coverage.get_yticklabels()]
+    assert names == ["MLL", "MCMI fixed λ=0.2"]
+    means = [
+        [each.lines[0].get_xdata()[0] for each in axes.containers] for axes in figure.axes[-2:]
+    ]
+    assert means == [[-10, 10], [pytest.approx(-0.1), pytest.approx(0.1)]]

@@ -1,23 +1,15 @@
-"""04: confusion matrices, what students recognise and maps of features, from made-up tables."""
+"""04: confusion matrices and what students recognise, from made-up tables."""
 
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
 from mcmi_core.base.statistics import Interval
-from mcmi_core.report.figures.zero_shot import draw_confusion, draw_features, draw_recognition
+from mcmi_core.report.figures.zero_shot import draw_confusion, draw_recognition
 
-SETS = ((1,), (1, 0))
-SHOWN = ("MLL", "MCMI tracked λ=0.7")
-LABELS = [
-    "MLL",
-    "fine-tuned λ=0",
-    "MCMI fixed λ=0.4",
-    "MCMI tracked λ=0.7",
-    "true BCPD",
-    "MLL masked",
-    "from scratch",
-]
+CONTROL, FIXED, TRACKED = "fine-tuned λ=0", "MCMI fixed λ=0.4", "MCMI tracked λ=0.7"
+LABELS = ["MLL", CONTROL, FIXED, TRACKED, "true BCPD", "MLL masked", "from scratch"]
+NAMES = [*LABELS[:5], "MLL masked (cannot know)", "from scratch (cannot know)"]
 
 
 @pytest.fixture(autouse=True)
@@ -26,12 +18,54 @@ def close():
     plt.close("all")
 
 
-def confusion(labels=SHOWN):
+def confusion(labels=(CONTROL, FIXED, TRACKED)):
     index = pd.MultiIndex.from_product(
         [["1", "1+0"], labels, [0, 1], [0, 1]],
         names=["omitted", "label", "true_class", "predicted_class"],
     )
-    return pd.Series(range(len(index)), index).astype(float)
+    return pd.Series([float(n * n) for n in range(len(index))], index)
+
+
+def draw(percent, omitted=(1,)):
+    treatments = (FIXED, TRACKED)
+    figure = draw_confusion(
+        percent, omitted, control=CONTROL, treatments=treatments, data="cifar10"
+    )
+    return figure, figure.axes
+
+
+def cells(axes):
+    return axes.collections[0].get_array().ravel().tolist()
+
+
+def test_matrices_of_control_and_mcmi_above_their_differences():
+    figure, (control, fixed, tracked, _where, less_fixed, less_tracked) = draw(confusion())
+    assert figure.get_suptitle() == "automobile omitted: percent of each true class"
+    assert control.get_title() == f"student of {CONTROL}"
+    assert tracked.get_title() == f"student of {TRACKED}"
+    assert less_fixed.get_title() == f"{FIXED}\nless the control, points"
+    names = [label.get_text() for label in control.get_yticklabels()]
+    assert names == ["airplane", "automobile*"]  # the omitted class is starred
+    assert cells(control) == [0, 1, 4, 9]
+    assert cells(fixed) == [16, 25, 36, 49]
+    assert cells(less_fixed) == [16, 24, 32, 40]
+    assert cells(less_tracked) == [64, 80, 96, 112]
+
+
+def test_where_images_of_the_omitted_classes_go():
+    _, (_, _, _, where, *_) = draw(confusion())
+    assert where.get_title() == "Where images of automobile go,\npercent"
+    assert [list(line.get_xdata()) for line in where.lines] == [[4, 9], [36, 49], [100, 121]]
+    legend = [text.get_text() for text in where.get_legend().get_texts()]
+    assert legend == [CONTROL, FIXED, TRACKED]
+    _, (*_, where, _, _) = draw(confusion(), omitted=(1, 0))  # of two classes, their mean
+    assert list(where.lines[0].get_xdata()) == [(144 + 196) / 2, (169 + 225) / 2]
+
+
+def test_panels_whose_runs_collapsed_stay_empty():
+    _, panels = draw(confusion(labels=(CONTROL, TRACKED)))
+    filled = [len(axes.collections) for axes in panels]
+    assert filled == [1, 0, 1, 0, 0, 1]
 
 
 def around(mean):
@@ -39,84 +73,57 @@ def around(mean):
 
 
 def summary(without=()):
+    """Precision is missing for those who take nothing for an omitted class."""
     rows = []
     for omitted in ("1", "1+0"):
         for position, label in enumerate(LABELS):
             lost = label in without
-            rows.append(
-                {
-                    "omitted": omitted,
-                    "label": label,
-                    "status": "3 of 3 not run" if lost else "done",
-                    "accuracy_percent": None if lost else around(10.0 * position),
-                    "test_accuracy_percent": None if lost else around(60.0 + position),
-                    "probability_percent": None if lost else around(1.0 * position),
-                    "frequency_percent": None if lost else around(7.0),
-                }
-            )
+            row = {"omitted": omitted, "label": label}
+            row["status"] = "3 of 3 not run" if lost else "done"
+            means = {
+                "accuracy_percent": 10.0 * position,
+                "test_accuracy_percent": 60.0 + position,
+                "probability_percent": 1.0 * position,
+                "frequency_percent": 7.0,
+                "precision_percent": None if position > 4 else 80.0 + position,
+            }
+            for metric, mean in means.items():
+                row[metric] = None if lost or mean is None else around(mean)
+            rows.append(row)
     return pd.DataFrame(rows).set_index(["omitted", "label", "status"])
 
 
 def means(axes):
-    """Mean by method, from top to bottom."""
-    names = [label.get_text() for label in axes.get_yticklabels()]
-    values = [container.lines[0].get_xdata()[0] for container in axes.containers]
-    return dict(zip(names, values, strict=True))
+    """Mean by position from the top."""
+    marks = [container.lines[0] for container in axes.containers]
+    return {mark.get_ydata()[0]: mark.get_xdata()[0] for mark in marks}
 
 
-def test_confusion_has_a_column_per_set_and_a_row_per_teacher():
-    panels = draw_confusion(confusion(), SETS, SHOWN).axes
-    titles = [axes.get_title() for axes in panels]
-    assert titles == ["student of MLL"] * 2 + ["student of MCMI tracked λ=0.7"] * 2
-    names = [label.get_text() for label in panels[0].get_yticklabels()]
-    assert names == ["0", "1*"]  # the omitted class is starred
-    assert [label.get_text() for label in panels[1].get_yticklabels()] == ["0*", "1*"]
-    assert panels[2].collections[0].get_array().ravel().tolist() == [4, 5, 6, 7]  # set 1, MCMI
-
-
-def test_a_panel_whose_runs_collapsed_stays_empty():
-    panels = draw_confusion(confusion(labels=("MLL",)), SETS, SHOWN).axes
-    assert [len(axes.collections) for axes in panels] == [1, 1, 0, 0]
-
-
-def test_an_interval_for_each_teacher_by_set_and_metric():
-    panels = draw_recognition(summary()).axes
-    assert [axes.get_title() for axes in panels] == ["omitted: 1", "omitted: 1+0"] * 3
-    assert [axes.get_xlabel() for axes in panels[::2]] == [
-        "accuracy on the omitted classes, %",
-        "accuracy on all classes, %",
-        "mean P_x[k] of the omitted classes k, %",
+def test_methods_share_their_rows_over_all_metrics():
+    panels = draw_recognition(summary(), data="oracle").axes
+    assert len(panels) == 2 * 4
+    assert [axes.get_title(loc="left") for axes in panels[::4]] == [
+        "class 1 omitted",
+        "classes 1, 0 omitted",
     ]
-    recognised, overall, belief = panels[::2]
-    assert means(recognised) == {label: 10 * place for place, label in enumerate(LABELS)}
-    assert means(overall) == {label: 60 + place for place, label in enumerate(LABELS)}
-    assert means(belief) == {label: place for place, label in enumerate(LABELS)}
+    assert [text.get_text() for text in panels[0].get_yticklabels()] == NAMES
+    recognised, precision, overall, belief = panels[:4]
+    places = range(len(LABELS))
+    assert means(recognised) == {place: 10 * place for place in places}
+    assert means(precision) == {place: 80 + place for place in range(5)}
+    assert means(overall) == {place: 60 + place for place in places}
+    assert means(belief) == {place: place for place in places}
+    assert {axes.get_ylim() for axes in panels} == {(6.5, -0.5)}  # from the top
 
 
 def test_only_belief_has_a_band_where_classes_occur():
-    recognised, overall, belief = draw_recognition(summary()).axes[::2]
-    across = [
-        [line for line in axes.lines if line.get_linewidth() == 5]
-        for axes in (recognised, overall, belief)
-    ]
-    assert [len(lines) for lines in across] == [0, 0, 1]
-    assert across[2][0].get_xdata()[0] == 7
+    bands = []
+    for axes in draw_recognition(summary(), data="oracle").axes[:4]:
+        bands.append([line for line in axes.lines if line.get_linewidth() == 5])
+    assert [len(lines) for lines in bands] == [0, 0, 0, 1]
+    assert bands[3][0].get_xdata()[0] == 7
 
 
-def test_students_whose_teachers_collapsed_are_left_out():
-    recognised, *_ = draw_recognition(summary(without=["MCMI fixed λ=0.4"])).axes
-    assert list(means(recognised)) == [name for name in LABELS if name != "MCMI fixed λ=0.4"]
-
-
-def test_features_of_each_teacher():
-    points = pd.DataFrame(
-        {"label": ["MLL"] * 2 + [SHOWN[1]], "class_index": [0, 1, 1]}
-        | {"horizontal": [1.0, 2.0, 3.0], "vertical": [4.0, 5.0, 6.0]}
-    )
-    left, right = draw_features(points, (1,), SHOWN).axes
-    assert (left.get_title(), right.get_title()) == tuple(f"student of {name}" for name in SHOWN)
-    assert [collection.get_offsets().tolist() for collection in left.collections] == [
-        [[1, 4]],
-        [[2, 5]],  # the omitted class on top
-    ]
-    assert len(right.collections) == 1
+def test_students_whose_teachers_collapsed_leave_their_row_empty():
+    panels = draw_recognition(summary(without=[FIXED]), data="oracle").axes
+    assert set(means(panels[0])) == set(range(len(LABELS))) - {LABELS.index(FIXED)}

@@ -290,3 +290,14 @@ def test_the_profile_of_stored_outputs_is_the_default(project):
     assert nbformat.read(path, 4).cells[1].source == expected
     assert printed(path) == "gpu False [0.1, 0.2]\n"
     assert notebooks.shown_profile("01_a") == "gpu"
+
+
+def test_what_is_for_a_reader_at_a_kernel_is_not_stored(project):
+    path = write(project, "01_a", "print('a slider')", "print('a table')")
+    notebook = nbformat.read(path, 4)
+    notebook.cells[2].metadata["tags"] = [notebooks.INTERACTIVE]
+    nbformat.write(notebook, path)
+    notebooks.store_outputs(execute(project, "01_a"), "smoke")
+    *_, slider, table = nbformat.read(path, 4).cells
+    assert (slider.outputs, slider.execution_count) == ([], 2)
+    assert table.outputs[0].text == "a table\n"

@@ -35,18 +35,13 @@ def axes():
         plt.close(figure)
 
 
-def test_a_map_lies_over_the_whole_of_its_picture(axes):
+def test_a_grey_picture_is_grey(axes):
     file = io.BytesIO()
     Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(file, format="png")
-    heat = [[0.0, 0.5, 0.2], [1.0, 0.25, 0.0]]
-    plots.plot_map(axes, base64.b64encode(file.getvalue()).decode(), heat)
-    picture, over = axes.images
-    assert picture.get_array().shape == (6, 8)
-    assert over.get_array().tolist() == heat
-    assert picture.get_extent() == over.get_extent() == [0, 8, 6, 0]
-    assert over.get_clim() == (0, 1)
-    plots.plot_map(axes, base64.b64encode(file.getvalue()).decode())
-    assert len(axes.images) == 3
+    plots.plot_picture(axes, base64.b64encode(file.getvalue()).decode())
+    [picture] = axes.images
+    assert picture.get_array()[0, 5].tolist() == [5, 5, 5]
+    assert list(axes.get_xticks()) == []
 
 
 def test_methods_differ_in_colour_and_in_marker():
@@ -85,30 +80,6 @@ def test_methods_from_top_to_bottom(axes):
     assert [text.get_text() for text in axes.get_yticklabels()] == ["MLL", "true BCPD"]
     assert axes.yaxis_inverted()
     assert axes.lines[0].get_xdata() == [1]
-
-
-def test_bars_and_curve(axes):
-    temperatures = [1.0, 4.0]
-    bars = pd.Series([Interval(70, 69, 71, 3), Interval(72, 71, 73, 3)], index=temperatures)
-    curve = pd.Series(
-        [Interval(0.1, 0.05, 0.15, 3), Interval(0.4, 0.3, 0.5, 3)], index=temperatures
-    )
-    right = plots.plot_bars_and_curve(axes, bars, curve)
-    assert [bar.get_height() for bar in axes.patches] == [70, 72]
-    assert right.lines[0].get_ydata().tolist() == [0.1, 0.4]
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "4"]
-    assert 0 < axes.get_ylim()[0] < 69  # cut, and the label says so
-    assert "cut axis" in axes.get_ylabel()
-
-
-def test_history_is_a_mean_with_a_range(axes):
-    other = plots.plot_history(axes, HISTORY, "train_ll_nats", "train_cmi_nats")
-    assert axes.lines[0].get_ydata().tolist() == [-1.5, -0.75]
-    assert other.lines[0].get_ydata().tolist() == pytest.approx([0.2, 0.35])
-    band = axes.collections[0].get_paths()[0].vertices
-    assert (band[:, 1].min(), band[:, 1].max()) == (-2, -0.5)
-    assert axes.get_ylabel() == "LL, nats (solid)"
-    assert other.get_ylabel() == "CMI, nats (dashed)"
 
 
 def test_equal_numbers_give_equal_files(tmp_path):

@@ -61,10 +61,10 @@ def test_one_line_per_claim_in_markdown_with_a_column_per_tier(board):
         "cifar10-jpeg, fixed λ=0.25: **holds; against MLL open** +1.0 [+0.5, +1.5], n=5 / 4<br>"
         "cats, dogs, fixed λ=0.25: **open** +1.0 [+0.5, +1.5], n=5 / 4"
     )
-    statement = "P(y\\|x) is better ([08](notebooks/08_few_shot.ipynb))"
+    statement = "P(y\\|x) is better ([08](../notebooks/08_few_shot.ipynb))"
     assert first == f"| {statement} | +3 | {known} | {photographs} |"
     assert second == (
-        "| CMI falls ([02](notebooks/02_mll_training_dynamics.ipynb)) | Figure 2 | – | "
+        "| CMI falls ([02](../notebooks/02_mll_training_dynamics.ipynb)) | Figure 2 | – | "
         "epoch 5: **holds** +0.12 [+0.06, +0.19] nats, n=5 |"
     )
     assert blank == ""

@@ -75,6 +75,11 @@ def test_a_table_in_words():
     assert wide.columns[0] == ("training CMI, nats", "early stopping, epoch 10")
 
 
+def test_a_teacher_may_be_a_network_on_data():
+    table = pd.DataFrame({"runs": ["done"]}, pd.Index(["resnet20 on oracle"], name="teacher"))
+    assert list(in_words(table).index) == ["ten Gaussians: ResNet-20"]
+
+
 def test_a_name_in_code_without_words_is_refused():
     with pytest.raises(ValueError, match="no words for 'train_taste_units'; there are some for"):
         in_words(pd.DataFrame({"train_taste_units": [1]}))

@@ -1,82 +1,129 @@
-"""04 · Classes that a student never saw: where they go, how much it recognises and believes."""
+"""04 · Classes that a student never saw: where their images go, how much it recognises."""
 
 from collections.abc import Collection, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mcmi_core.experiments.zero_shot import set_text
-from mcmi_core.report.class_plots import plot_confusion, plot_feature_map
-from mcmi_core.report.plots import plot_methods
+from mcmi_core.experiments.words import class_in_words, classes_in_words, method_in_words
+from mcmi_core.experiments.zero_shot import KNOW_NOTHING, set_text
+from mcmi_core.report.class_plots import plot_confusion, plot_difference
+from mcmi_core.report.plots import WIDEST, method_style
+
+METRICS = {
+    "accuracy_percent": "Accuracy on the\nomitted, %",
+    "precision_percent": "Precision on the\nomitted, %",
+    "test_accuracy_percent": "Accuracy on\nall classes, %",
+    "probability_percent": "Mean probability of\nan omitted class, %",
+}
+"""Of :func:`draw_recognition`: columns and their titles."""
 
 
 def draw_confusion(
-    percent: pd.Series, omitted_sets: Sequence[Collection[int]], labels: Sequence[str]
+    percent: pd.Series,
+    omitted: Collection[int],
+    *,
+    control: str,
+    treatments: Sequence[str],
+    data: str,
 ) -> Figure:
-    """Confusion matrices: a column per set of omitted classes, a row per teacher.
+    """Above, the matrices of students of the control and of MCMI; below, the differences.
+
+    Lower left, the rows of the omitted classes (their mean), of all these students.
 
     Args:
         percent: of each true class, by ``omitted``, ``label``, ``true_class``,
             ``predicted_class``; a panel without numbers (all runs collapsed) stays empty.
-        omitted_sets: classes that students never saw.
-        labels: of the students' teachers.
+        omitted: classes that these students never saw.
+        control: label of the control.
+        treatments: labels of what is compared with it.
+        data: for the names of classes.
     """
     matrices = {}
-    for setting, cells in percent.groupby(["omitted", "label"]):
-        matrices[setting] = cells.droplevel(["omitted", "label"]).unstack()
-    size = (4 * len(omitted_sets), 4 * len(labels))
-    figure, panels = plt.subplots(len(labels), len(omitted_sets), figsize=size, squeeze=False)
-    for column, omitted in zip(panels.T, omitted_sets, strict=True):
-        for axes, label in zip(column, labels, strict=True):
-            if (set_text(omitted), label) in matrices:
-                plot_confusion(axes, matrices[set_text(omitted), label], omitted)
-            axes.set_title(f"student of {label}", fontsize="small")
+    for (of, label), cells in percent.groupby(["omitted", "label"]):
+        if of == set_text(omitted):
+            matrix = cells.droplevel(["omitted", "label"]).unstack()
+            names = [class_in_words(data, index) for index in matrix.index]
+            matrices[label] = matrix.set_axis(names, axis=0).set_axis(names, axis=1)
+    unseen = [class_in_words(data, index) for index in omitted]
+    labels = (control, *treatments)
+    size = (WIDEST, 6.9)
+    figure, panels = plt.subplots(2, len(labels), figsize=size, sharey=True, squeeze=False)
+    for axes, label in zip(panels[0], labels, strict=True):
+        if label in matrices:
+            plot_confusion(axes, matrices[label], unseen)
+        axes.set_title(f"student of {label}", fontsize=9)
+    for axes, label in zip(panels[1, 1:], treatments, strict=True):
+        if {label, control} <= set(matrices):
+            plot_difference(axes, matrices[label] - matrices[control], unseen)
+        axes.set_title(f"{label}\nless the control, points", fontsize=9)
+    where = {label: matrices[label].loc[unseen].mean() for label in labels if label in matrices}
+    _draw_where(panels[1, 0], pd.DataFrame(where))
+    omitted_in_words = classes_in_words(data, omitted)
+    panels[1, 0].set_title(f"Where images of {omitted_in_words} go,\npercent", fontsize=9)
+    panels[0, 0].set_ylabel("True class (* omitted)", fontsize=9)
+    panels[1, 0].set_ylabel("Predicted class", fontsize=9)
+    for axes in (*panels[0], *panels[1, 1:]):
+        axes.tick_params(axis="x", rotation=90)
+    figure.suptitle(f"{omitted_in_words} omitted: percent of each true class", fontsize=10)
     return figure
 
 
-def draw_recognition(summary: pd.DataFrame) -> Figure:
-    """A column per set of omitted classes; an interval for the students of each teacher.
+def _draw_where(axes: Axes, percent: pd.DataFrame) -> None:
+    """A row per predicted class, a mark per method (columns), slightly apart."""
+    for place, label in enumerate(percent):
+        rows = np.arange(len(percent)) + 0.5 + 0.2 * (place - (len(percent.columns) - 1) / 2)
+        style = method_style(label) | {"linestyle": "", "markersize": 5}
+        axes.plot(percent[label], rows, label=label, **style)
+    axes.set_xlim(left=-1)
+    axes.tick_params(labelsize=8)
+    if len(percent.columns):
+        axes.legend(fontsize=8, handletextpad=0.2)
 
-    Above the accuracy on the omitted classes, in the middle that on all classes, below the belief
-    in the omitted ones, with a band where a calibrated student would be.
+
+def draw_recognition(summary: pd.DataFrame, *, data: str) -> Figure:
+    """A row of panels per set of omitted classes, a column per metric; methods share their rows.
+
+    In the last column, a band where a calibrated student would be: how often the classes occur.
 
     Args:
-        summary: ``accuracy_percent``, ``test_accuracy_percent``, ``probability_percent`` and
-            ``frequency_percent``, intervals by ``omitted``, ``label`` and ``status``.
+        summary: the columns of :data:`METRICS` and ``frequency_percent``, intervals by
+            ``omitted``, ``label`` and ``status``.
+        data: for the names of classes.
     """
     summary = summary.droplevel("status")
-    sets = summary.index.unique("omitted")
-    rows = {
-        "accuracy_percent": "accuracy on the omitted classes, %",
-        "test_accuracy_percent": "accuracy on all classes, %",
-        "probability_percent": "mean P_x[k] of the omitted classes k, %",
-    }
-    methods = summary.index.unique("label")
-    size = (5.2 * len(sets), (0.28 * len(methods) + 1) * len(rows))
-    figure, panels = plt.subplots(len(rows), len(sets), figsize=size, squeeze=False)
-    for line, (metric, title) in zip(panels, rows.items(), strict=True):
-        for axes, omitted in zip(line, sets, strict=True):
-            values = summary.loc[omitted]
-            plot_methods(axes, values[metric].dropna())
-            axes.set_title(f"omitted: {omitted}", fontsize="small")
-            axes.set_xlabel(title, fontsize="small")
-            if metric == "probability_percent":
-                occurs = values.frequency_percent.dropna().iloc[0].mean
-                axes.axvline(occurs, color="0.85", linewidth=5, zorder=0)
+    sets, methods = summary.index.unique("omitted"), list(summary.index.unique("label"))
+    size = (WIDEST, (0.27 * len(methods) + 1.1) * len(sets))
+    figure, panels = plt.subplots(
+        len(sets), len(METRICS), figsize=size, sharex="col", sharey=True, squeeze=False
+    )
+    for line, omitted in zip(panels, sets, strict=True):
+        values = summary.loc[omitted]
+        for axes, (metric, title) in zip(line, METRICS.items(), strict=True):
+            _draw_intervals(axes, values[metric].reindex(methods))
+            axes.set_xlabel(title, fontsize=9)
+            axes.tick_params(labelsize=9, labelbottom=True)
+        occurs = values.frequency_percent.dropna()
+        if len(occurs):
+            line[-1].axvline(occurs.iloc[0].mean, color="0.85", linewidth=5, zorder=0)
+        classes = classes_in_words(data, map(int, omitted.split("+")))
+        line[0].set_title(f"{classes} omitted", fontsize=10, loc="left")
+    panels[0, 0].set_yticks(range(len(methods)), map(_in_words, methods))
+    panels[0, 0].set_ylim(len(methods) - 0.5, -0.5)
     return figure
 
 
-def draw_features(points: pd.DataFrame, omitted: Collection[int], labels: Sequence[str]) -> Figure:
-    """Maps of features side by side, one per teacher.
+def _draw_intervals(axes: Axes, intervals: pd.Series) -> None:
+    """One below the other; a row without an interval stays empty."""
+    for position, (label, interval) in enumerate(intervals.items()):
+        if isinstance(interval, tuple):
+            error = interval.high - interval.mean
+            axes.errorbar(interval.mean, position, xerr=error, capsize=3, **method_style(label))
 
-    Args:
-        points: ``label``, ``class_index``, ``horizontal``, ``vertical``: a row per sample.
-        omitted: classes that the students never saw.
-        labels: of the students' teachers.
-    """
-    figure, panels = plt.subplots(1, len(labels), figsize=(5 * len(labels), 4.6), squeeze=False)
-    for axes, label in zip(panels[0], labels, strict=True):
-        plot_feature_map(axes, points[points.label == label], omitted)
-        axes.set_title(f"student of {label}")
-    return figure
+
+def _in_words(label: str) -> str:
+    """With a remark where a student can know nothing of the omitted classes."""
+    return method_in_words(label) + (" (cannot know)" if label in KNOW_NOTHING else "")

@@ -1,6 +1,7 @@
-"""The README's tables, made from the committed figures' numbers."""
+"""The tables of the pages on results and on the paper, made from the committed figures."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 
@@ -9,35 +10,47 @@ from mcmi_core.base.paths import PROJECT
 from mcmi_core.base.statistics import Interval
 from mcmi_core.profiles import get_profile
 from mcmi_core.report.scoreboard import markdown_scoreboard
+from mcmi_core.report.verdicts import markdown_verdicts
 
-README = PROJECT / "README.md"
+RESULTS = PROJECT / "docs" / "results.md"
+PAPER = PROJECT / "docs" / "paper.md"
 FIGURES = PROJECT / "figures"
 SHOWN = "cpu"
-"""The profile whose figures the README shows; its scoreboard has all tiers of evidence."""
-BLOCKS = ("results", "claims")
-"""Parts of the README that are such tables."""
+"""The profile whose figures the pages show; its scoreboard has all tiers of evidence."""
+BLOCKS = {"results.md": ("results", "claims"), "paper.md": ("verdicts",)}
+"""Parts of a document that are such tables, by its name."""
 
 
-def with_results(readme: str) -> str:
-    """The README with its tables made anew from the committed figures' numbers.
+def with_results(document: Path) -> str:
+    """A document's text with its tables made anew from the committed figures' numbers.
 
     Raises:
-        CompanionError: the README lacks a block for one of them.
+        CompanionError: the document lacks a block for one of them.
     """
-    for name, table in zip(BLOCKS, (results_table(), claims_table()), strict=True):
+    tables = {"results": results_table, "claims": claims_table, "verdicts": verdicts_table}
+    text = document.read_text(encoding="utf-8")
+    for name in BLOCKS[document.name]:
         block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        if not block.search(readme):
-            raise CompanionError(f"README.md has no '<!-- {name} -->' ... '<!-- end of {name} -->'")
-        readme = block.sub(lambda found, table=table: found[1] + table + found[2], readme)
-    return readme
+        if not block.search(text):
+            lacks = f"has no '<!-- {name} -->' ... '<!-- end of {name} -->'"
+            raise CompanionError(f"{document.name} {lacks}")
+        table = tables[name]()
+        text = block.sub(lambda found, table=table: found[1] + table + found[2], text)
+    return text
 
 
 def claims_table() -> str:
-    """The scoreboard of `99_claims`, one row per claim, as a Markdown table."""
+    """The scoreboard of `99_claims`, a row per claim, in Markdown, as seen from ``docs``."""
     board, made = (
         pd.read_csv(FIGURES / SHOWN / f"99_claims{part}.csv") for part in ("", "_exploratory")
     )
     return markdown_scoreboard(board, made)
+
+
+def verdicts_table() -> str:
+    """The verdicts of `99_claims` in words, one row per claim, as seen from ``docs``."""
+    board = pd.read_csv(FIGURES / SHOWN / "99_claims.csv")
+    return markdown_verdicts(board, "../notebooks")
 
 
 def results_table() -> str:

@@ -1,0 +1,37 @@
+"""A slider that a reader moves in JupyterLab: a picture for each of its places."""
+
+from collections.abc import Mapping
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+
+from mcmi_core.report.figures.what_is_cmi import draw_one
+
+
+def slide_triangles(
+    points: Mapping[str, tuple[np.ndarray, np.ndarray]], cmi_nats: Mapping[str, float]
+) -> None:
+    """Display a slider over titles, and below it the triangle of the title where it stands.
+
+    Args:
+        points: by title, (N, 3) outputs and (N,) classes, from left to right.
+        cmi_nats: by title, for the heading.
+
+    Raises:
+        ValueError: no points.
+    """
+    if not points:
+        raise ValueError("a slider needs at least one place, got none")
+    slider = ipywidgets.SelectionSlider(
+        options=list(points), layout=ipywidgets.Layout(width="500px")
+    )
+
+    def show(title: str) -> None:
+        figure = draw_one(points, cmi_nats, title)
+        display(figure)
+        plt.close(figure)
+
+    shown = ipywidgets.interactive_output(show, {"title": slider})
+    display(ipywidgets.VBox([slider, shown]))
