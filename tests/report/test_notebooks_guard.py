@@ -161,7 +161,7 @@ NOTEBOOKS = sorted((paths.PROJECT / "notebooks").glob("**/*.ipynb"))
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_committed_notebook(path: Path):
     assert path.parent == paths.PROJECT / "notebooks"
-    assert re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", path.name)
+    assert re.fullmatch(r"\d\d[a-z]?_[a-z0-9_]+\.ipynb", path.name)
     assert problems(nbformat.read(path, as_version=4)) == [], "repair it, then: make evidence"
 
 
