@@ -9,7 +9,7 @@ from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.finding import Finding, adjusted_verdicts, exploratory_counts
 from mcmi_core.experiments.framework_table import CONTROLS, KINDS, SETTING, gain_of
 from mcmi_core.experiments.pair import POLICIES
-from mcmi_core.experiments.words import method_in_words, pair_in_words
+from mcmi_core.experiments.words import framework_in_words, method_in_words, pair_in_words
 from mcmi_core.report.plots import save_text
 
 _NAMES = {
@@ -48,7 +48,20 @@ _NAMES = {
 }
 """Columns of tables, as a reader calls them. ``train_`` and ``test_`` before one add a word."""
 _SPLITS = {"train": "training", "test": "test"}
-_IN_CODE = ("label", "teacher", "pair")
+
+
+def _teacher_in_words(teacher: str) -> str:
+    """By its method, or its networks and data."""
+    return method_in_words(pair_in_words(teacher))
+
+
+_VALUES = {
+    "distiller": framework_in_words,
+    "framework": framework_in_words,
+    "label": _teacher_in_words,
+    "pair": pair_in_words,
+    "teacher": _teacher_in_words,
+}
 """Levels of an index, or columns, whose values are in code as well."""
 
 
@@ -63,15 +76,15 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
         ValueError: a name in code (with ``_``) that has no words here.
     """
     named = table.copy()
-    for name in _IN_CODE:
+    for name, words in _VALUES.items():
         if name in named.columns:
-            named[name] = named[name].map(_value_in_words)
+            named[name] = named[name].map(words)
         if name in named.index.names:
             level = name if named.index.nlevels > 1 else None
-            named = named.rename(index=_value_in_words, level=level)
+            named = named.rename(index=words, level=level)
         if name in named.columns.names:
             level = name if named.columns.nlevels > 1 else None
-            named = named.rename(columns=_value_in_words, level=level)
+            named = named.rename(columns=words, level=level)
     named.index = named.index.set_names([_name_in_words(name) for name in named.index.names])
     names = [_name_in_words(name) for name in named.columns.names]
     return named.rename(columns=_name_in_words).rename_axis(columns=names)
@@ -97,10 +110,6 @@ def summary_in_words(table: pd.DataFrame) -> pd.DataFrame:
         if unit is not None:
             texts[name] = table[name].map(unit.format, na_action="ignore").fillna("–")
     return in_words(texts)
-
-
-def _value_in_words(value: str) -> str:
-    return method_in_words(pair_in_words(value))
 
 
 def _name_in_words(name: object) -> object:
@@ -209,7 +218,8 @@ def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
         return f"{number(mean, '+')} [{number(low, '+')}, {number(high, '+')}]"
 
     def seeds(row: pd.Series) -> str:
-        return " / ".join(str(gain_of(row, policy, "untreated").n) for policy in policies)
+        numbers = [str(gain_of(row, policy, "untreated").n) for policy in policies]
+        return " / ".join(numbers if len(set(numbers)) > 1 else numbers[:1])
 
     def status(row: pd.Series) -> str:
         return row.status if row.trains else f"{row.status}; below from scratch"
