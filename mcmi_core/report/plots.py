@@ -52,7 +52,7 @@ to an inch, leaves readable."""
 
 def use_house_style() -> None:
     """Set the style of figures and of printed tables for this session."""
-    pd.set_option("display.width", 120, "display.max_colwidth", None, "display.max_rows", None)
+    pd.set_option("display.width", 240, "display.max_colwidth", None, "display.max_rows", None)
     sns.set_theme(
         context="notebook",
         style="ticks",
