@@ -20,8 +20,8 @@ def readable_findings(findings: Sequence[Finding]) -> pd.DataFrame:
 
     What all rows share is not repeated in them: the unit, if there is one, stands in the column's
     name; the control has a column where it varies and not every claim names it, else it is for the
-    text around the table (:func:`shared_control`), as are data and replicate. The difference to the MLL teacher has a
-    column where there is one.
+    text around the table (:func:`shared_control`), as are data and replicate. The difference to the
+    MLL teacher has a column where there is one.
 
     Args:
         findings: of one experiment, all the exploratory ones among them: verdicts on these are
