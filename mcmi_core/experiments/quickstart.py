@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pandas as pd
 
+from mcmi_core.base.statistics import gains, summarise
 from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding
@@ -59,6 +60,33 @@ class Quickstart(Experiment):
         table = name_from_scratch(lab.collect(self.students(), [ACCURACY]))
         table = table.drop(columns="train_cmi_nats", errors="ignore").join(cmi, on="parent_key")
         return table[table.status == "done"]
+
+    def numbers(self, lab: Lab) -> pd.DataFrame:
+        """One row per student that is done, for a figure.
+
+        Columns: ``label``, ``seed``, ``test_accuracy_percent``; ``gain_over_fine_tuned_points``,
+        what that is above the student of the control (λ = 0) with the same seed, NaN for the
+        control itself; and ``train_cmi_nats`` of its teacher.
+        """
+        table = self.student_table(lab)
+        untreated = self.pair.untreated(0).label
+        control = table[table.label == untreated].set_index("seed")[ACCURACY]
+        gain = (table[ACCURACY] - table.seed.map(control)).mask(table.label == untreated)
+        table = table.assign(gain_over_fine_tuned_points=gain)
+        columns = ["label", "seed", ACCURACY, "gain_over_fine_tuned_points", "train_cmi_nats"]
+        return table[columns]
+
+    def teacher_summary(self, lab: Lab) -> pd.DataFrame:
+        """The teachers' accuracy, LL and CMI: intervals over seeds, one row per ``label``."""
+        metrics = [ACCURACY, "train_ll_nats", "train_cmi_nats"]
+        return summarise(self.teacher_table(lab), ["label"], metrics)
+
+    def student_summary(self, lab: Lab) -> pd.DataFrame:
+        """The students' accuracy, and its gain over the control's: intervals, by ``label``."""
+        table = self.student_table(lab)
+        accuracy = summarise(table, ["label"], [ACCURACY])
+        gain = gains(table, ACCURACY, self.pair.untreated(0).label)
+        return accuracy.join(gain.rename("gain_over_fine_tuned_points"))
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """What became of the students of each teacher; ``not run`` where it collapsed."""

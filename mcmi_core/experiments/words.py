@@ -63,6 +63,14 @@ def data_in_words(data: str) -> str:
     return words
 
 
+def pair_in_words(pair: str) -> str:
+    """``ten Gaussians: MLP, 512 wide → MLP, 32 wide`` for the text of a pair in code."""
+    networks, _, data = pair.partition(" on ")
+    if not data:
+        return pair
+    return f"{data_in_words(data)}: {' → '.join(map(network_in_words, networks.split(' → ')))}"
+
+
 def framework_in_words(distiller: str) -> str:
     """``ReviewKD`` for ``reviewkd:weight=5``: as its authors write it."""
     name = Component.model_validate(distiller).name

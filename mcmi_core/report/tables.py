@@ -1,4 +1,4 @@
-"""Tables as a notebook shows them: intervals, comparisons and findings as text."""
+"""Tables as a notebook shows them, in words: intervals, comparisons and findings as text."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -9,10 +9,107 @@ from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.finding import Finding, adjusted_verdicts, exploratory_counts
 from mcmi_core.experiments.framework_table import CONTROLS, KINDS, SETTING, gain_of
 from mcmi_core.experiments.pair import FROM_SCRATCH, POLICIES
-from mcmi_core.experiments.words import method_in_words
+from mcmi_core.experiments.words import method_in_words, pair_in_words
 from mcmi_core.report.plots import save_text
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+
+_NAMES = {
+    "accuracy_percent": "accuracy, %",
+    "bcpd_kl_nats": "KL to the true BCPD, nats",
+    "calibration_error_percent": "calibration error, points",
+    "choosing_percent": "accuracy on the training images held out, %",
+    "cmi_nats": "CMI, nats",
+    "coverage_percent": "coverage, % of the picture",
+    "entropy_nats": "entropy, nats",
+    "feature_nats": "I(X; f | Y), nats",
+    "frequency_percent": "predictions of the omitted, %",
+    "gain_over_fine_tuned_points": "gain over λ=0, points",
+    "gain_over_mll_points": "gain over MLL, points",
+    "gain_points": "gain over MLL, points",
+    "gap_nats": "second less first, nats",
+    "held_constant": "held constant",
+    "label": "teacher",
+    "ll_nats": "log-likelihood, nats",
+    "output_nats": "I(X; Ŷ | Y), nats",
+    "parameters": "weights",
+    "place_information_nats": "place information, nats",
+    "precision_percent": "precision on the omitted, %",
+    "probability_percent": "mean probability of the omitted, %",
+    "raised_percent": "training images with a wrong class raised, %",
+    "seen_accuracy_percent": "accuracy on the classes shown, %",
+    "sign_changes": "sign changes",
+    "stage_index": "stage",
+    "student_accuracy_gain": "student's gain over λ=0, points",
+    "student_accuracy_gain_over_mll": "student's gain over MLL, points",
+    "student_accuracy_percent": "student's accuracy, %",
+    "student_gain_points": "student's gain over MLL, points",
+    "test_accuracy_gain": "gain in test accuracy over λ=0, points",
+    "weakest_without": "weakest without",
+}
+"""Columns of tables, as a reader calls them. ``train_`` and ``test_`` before one add a word."""
+_SPLITS = {"train": "training", "test": "test"}
+_VALUES = {"label": method_in_words, "teacher": method_in_words, "pair": pair_in_words}
+"""Levels of an index, or columns, whose values are in code as well."""
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A table for readers: columns and levels of the index in words, with units; methods, too.
+
+    Args:
+        table: with names as in csv files: ``train_cmi_nats`` becomes ``training CMI, nats``. Names
+            of words stay; so do values, but for the names of methods and pairs.
+
+    Raises:
+        ValueError: a name in code (with ``_``) that has no words here.
+    """
+    named = table.copy()
+    for name, words in _VALUES.items():
+        if name in named.columns:
+            named[name] = named[name].map(words)
+        if name in named.index.names:
+            named = named.rename(index=words, level=name if named.index.nlevels > 1 else None)
+        if name in named.columns.names:
+            level = name if named.columns.nlevels > 1 else None
+            named = named.rename(columns=words, level=level)
+    named.index = named.index.set_names([_name_in_words(name) for name in named.index.names])
+    names = [_name_in_words(name) for name in named.columns.names]
+    return named.rename(columns=_name_in_words).rename_axis(columns=names)
+
+
+_FORMATS = {"percent": "{:.1f}", "points": "{:+.1f}", "nats": "{:.3f}"}
+"""By the unit that a column's name ends with; nats differ by less."""
+
+
+def summary_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """:func:`in_words` of a table of intervals, with as many digits as their units deserve.
+
+    Args:
+        table: of :class:`Interval`, or numbers, in columns whose names end with their unit
+            (``_percent``, ``_points``, ``_nats``); other columns stay. What is NaN becomes ``–``.
+
+    Raises:
+        ValueError: a name in code that has no words.
+    """
+    texts = table.copy()
+    for name in table.columns:
+        unit = _FORMATS.get(str(name).rpartition("_")[2])
+        if unit is not None:
+            texts[name] = table[name].map(unit.format, na_action="ignore").fillna("–")
+    return in_words(texts)
+
+
+def _name_in_words(name: object) -> object:
+    if name in _NAMES:
+        return _NAMES[name]
+    if not isinstance(name, str) or "_" not in name:
+        return name
+    split, _, rest = name.partition("_")
+    if split in _SPLITS and rest == "top5_accuracy_percent":
+        return f"{_SPLITS[split]} accuracy of the first five, %"
+    if split in _SPLITS and rest in _NAMES:
+        return f"{_SPLITS[split]} {_NAMES[rest]}"
+    raise ValueError(f"no words for {name!r}; there are some for {', '.join(_NAMES)}")
 
 
 def readable_findings(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -67,8 +164,7 @@ def _difference(difference: Interval, unit: str, shared: str | None) -> str:
     text = difference_text(difference, unit)
     if shared is not None:
         text = text.removesuffix(f" {shared}")
-    number, bracket, rest = text.partition("]")
-    return number.replace(" ", NO_BREAK) + bracket + rest
+    return on_one_line(text)
 
 
 def _n(finding: Finding) -> str:
@@ -92,6 +188,12 @@ def difference_text(difference: Interval, unit: str) -> str:
     """``+1.23 [-0.50, +2.97] points``; three decimals of nats, whose differences are smaller."""
     decimals = 3 if unit.startswith("nats") else 2
     return f"{difference:+.{decimals}f} {unit}"
+
+
+def on_one_line(difference: str) -> str:
+    """A difference as text whose numbers no column breaks into two lines; its unit may be."""
+    numbers, bracket, unit = difference.partition("]")
+    return numbers.replace(" ", NO_BREAK) + bracket + unit
 
 
 def count_text(findings: Sequence[Finding]) -> str:

@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 from made_up import FIXED_DATA, LABELS, PAIR, accuracy, made_up_lab
 
@@ -73,6 +74,18 @@ def test_a_student_stands_beside_its_own_teacher():
     assert list(taught.train_cmi_nats) == [quarters / 4 for quarters in range(12)]
     assert list(taught.seed) == [0] * 4 + [1] * 4 + [2] * 4
     assert table.train_cmi_nats[table.label == "from scratch"].isna().all()
+
+
+def test_a_student_is_compared_with_the_controls_of_its_seed():
+    lab = made_up_lab(answer)
+    numbers = EXPERIMENT.numbers(lab).set_index(["label", "seed"]).gain_over_fine_tuned_points
+    assert list(numbers[TRACKED]) == [4, 5, 6]
+    assert list(numbers[MLL]) == [-1] * 3
+    assert numbers[UNTREATED].isna().all()
+    summary = EXPERIMENT.student_summary(lab)
+    assert summary.test_accuracy_percent[TRACKED].mean == 56
+    assert summary.gain_over_fine_tuned_points["from scratch"].mean == -11
+    assert pd.isna(summary.gain_over_fine_tuned_points[UNTREATED])
 
 
 def test_all_runs_are_asked_for_once():

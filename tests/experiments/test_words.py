@@ -9,6 +9,7 @@ from mcmi_core.experiments.words import (
     framework_in_words,
     method_in_words,
     network_in_words,
+    pair_in_words,
 )
 
 
@@ -85,3 +86,5 @@ def test_a_pair_in_words():
     pair = Pair(data="oracle", teacher="mlp:width=512", student="resnet8", lam=0.25)
     assert pair.networks_in_words == "MLP, 512 wide → ResNet-8"
     assert pair.data_in_words == "ten Gaussians"
+    assert pair_in_words(str(pair)) == "ten Gaussians: MLP, 512 wide → ResNet-8"
+    assert pair_in_words("both") == "both"

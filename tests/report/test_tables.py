@@ -12,11 +12,13 @@ from mcmi_core.report.tables import (
     NO_BREAK,
     count_text,
     difference_text,
+    in_words,
     interval_columns,
     n_text,
     readable_findings,
     readable_intervals,
     shared_control,
+    summary_in_words,
 )
 
 FINDING = Finding(
@@ -51,6 +53,45 @@ def test_intervals_as_text_with_n_of_the_first():
         "a": ["1.23 [1.00, 1.50]", "2.00 [1.00, 3.00]"],
         "b": ["–", "1.23 [1.00, 1.50]"],
         "n": [3, 2],
+    }
+
+
+def test_a_table_in_words():
+    index = pd.MultiIndex.from_tuples(
+        [("mlp:width=64 → mlp:width=8 on oracle", "early stopping epoch=10")],
+        names=["pair", "label"],
+    )
+    table = pd.DataFrame({"train_cmi_nats": [0.1], "test_accuracy_percent": [60], "n": [5]}, index)
+    words = in_words(table)
+    assert list(words.columns) == ["training CMI, nats", "test accuracy, %", "n"]
+    assert list(words.index.names) == ["pair", "teacher"]
+    pair = "ten Gaussians: MLP, 64 wide → MLP, 8 wide"
+    assert words.to_numpy().tolist() == [[0.1, 60, 5]]
+    assert list(words.index) == [(pair, "early stopping, epoch 10")]
+    assert list(table.index.names) == ["pair", "label"]  # what goes into the csv keeps its names
+
+    flat = in_words(table.reset_index())
+    assert flat.pair[0] == pair
+    assert flat.teacher[0] == "early stopping, epoch 10"
+    wide = in_words(table.unstack("label"))
+    assert wide.columns.names == [None, "teacher"]
+    assert wide.columns[0] == ("training CMI, nats", "early stopping, epoch 10")
+
+
+def test_a_name_in_code_without_words_is_refused():
+    with pytest.raises(ValueError, match="no words for 'train_taste_units'; there are some for"):
+        in_words(pd.DataFrame({"train_taste_units": [1]}))
+
+
+def test_a_summary_has_the_digits_of_its_units():
+    interval = Interval(1.2345, -1, 1.5, 3)
+    names = ["test_accuracy_percent", "train_cmi_nats", "gain_points", "status"]
+    table = pd.DataFrame([[interval] * 3 + ["done"], [1.0, 2.0, None, "collapsed"]], columns=names)
+    assert summary_in_words(table).to_dict("list") == {
+        "test accuracy, %": ["1.2 [-1.0, 1.5]", "1.0"],
+        "training CMI, nats": ["1.234 [-1.000, 1.500]", "2.000"],
+        "gain over MLL, points": ["+1.2 [-1.0, +1.5]", "–"],
+        "status": ["done", "collapsed"],
     }
 
 
