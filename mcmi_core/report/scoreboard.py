@@ -19,13 +19,13 @@ def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Text, by claim and tier (with the data, where a tier has several sets): what is compared,
-        with which control unless that is fine-tuning without CMI (λ = 0); the difference with its
-        unit, the same against the MLL teacher, n (``5 / 4`` where the difference to MLL has
-        another, ``2 of 5`` where runs collapsed), and the verdict.
+        with which control unless that is fine-tuning without CMI (λ = 0); the difference, in points
+        where it names no unit, the same against the MLL teacher, n (``5 / 4`` where the difference
+        to MLL has another, ``2 of 5`` where runs collapsed), and the verdict.
     """
     board = board[board.verdict != NOT_MEASURED]
     columns = {
-        "compared": board.apply(_compared, axis="columns"),
+        "compared": [_compared(*row) for row in board[["treatment", "control"]].to_numpy()],
         "difference [95 %]": board.apply(_difference, axis="columns"),
         "against MLL [95 %]": board.apply(_difference, axis="columns", prefix="mll_"),
         "n": board.apply(_n, axis="columns"),
@@ -38,9 +38,9 @@ def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
     return table.astype(object).fillna("–")
 
 
-def _compared(row: pd.Series) -> str:
-    against = "" if row.control == UNTREATED else f" against {row.control}"
-    return method_in_words(row.treatment + against)
+def _compared(treatment: str, control: str) -> str:
+    against = "" if control == UNTREATED else f" against {control}"
+    return method_in_words(treatment.removeprefix("MCMI ") + against)
 
 
 def claimed(board: pd.DataFrame) -> pd.DataFrame:
@@ -140,4 +140,4 @@ def _n(row: pd.Series) -> str | None:
 def _difference(row: pd.Series, prefix: str = "") -> str | None:
     if pd.isna(row[f"{prefix}mean"]):
         return None
-    return on_one_line(difference_text(_interval(row, prefix), row.unit))
+    return on_one_line(difference_text(_interval(row, prefix), row.unit).removesuffix(" points"))
