@@ -27,7 +27,8 @@ from mcmi_core.experiments.words import method_in_words
 
 _PALETTE = sns.color_palette("colorblind")
 _BLUE, _RED = _PALETTE[0], _PALETTE[3]
-# Two colours of their own: the palette's yellow and pink are too pale for points on white.
+# Some have colours of their own: the palette's yellow and pink are too pale for points on white,
+# and it has three oranges.
 _METHODS = {
     "MLL": (_PALETTE[7], "o"),
     "fine-tuned": ("#857a00", "p"),
@@ -35,10 +36,10 @@ _METHODS = {
     "MCMI tracked": (_PALETTE[1], "^"),
     "true BCPD": (_PALETTE[2], "D"),
     "from scratch": ("#5b2a86", "h"),
-    "temperature": (_PALETTE[3], "v"),
-    "label smoothing": (_PALETTE[4], "P"),
+    "temperature": ("#d6197f", "v"),
+    "label smoothing": ("#8f86d8", "P"),
     "entropy bonus": (_PALETTE[9], "X"),
-    "early stopping": (_PALETTE[5], "<"),
+    "early stopping": ("#6d3200", "<"),
     "MSE": ("black", "*"),
 }
 

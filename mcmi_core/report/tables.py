@@ -49,7 +49,12 @@ _NAMES = {
 }
 """Columns of tables, as a reader calls them. ``train_`` and ``test_`` before one add a word."""
 _SPLITS = {"train": "training", "test": "test"}
-_VALUES = {"label": method_in_words, "teacher": method_in_words, "pair": pair_in_words}
+_VALUES = {
+    "label": method_in_words,
+    "method": method_in_words,
+    "teacher": method_in_words,
+    "pair": pair_in_words,
+}
 """Levels of an index, or columns, whose values are in code as well."""
 
 

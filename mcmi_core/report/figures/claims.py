@@ -174,6 +174,7 @@ def _draw_block(axes: Axes, rows: pd.DataFrame, of_tier: pd.DataFrame) -> None:
             middle = (group.index[0] + group.index[-1]) / 2
             beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
             axes.annotate("not measured", (0, middle), color="0.45", fontsize=8, **beside)
+    axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="y", visible=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
 
