@@ -82,7 +82,7 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
     return named.rename(columns=_name_in_words).rename_axis(columns=names)
 
 
-_FORMATS = {"percent": "{:.1f}", "points": "{:+.1f}", "nats": "{:.3f}"}
+_FORMATS = {"percent": "{:.1f}", "points": "{:+.1f}", "nats": "{:z.3f}"}
 """By the unit that a column's name ends with; nats differ by less."""
 
 
