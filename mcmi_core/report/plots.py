@@ -27,7 +27,8 @@ from mcmi_core.experiments.finding import TIERS
 from mcmi_core.experiments.words import method_in_words
 
 _PALETTE = sns.color_palette("colorblind")
-# Two colours of their own: the palette's yellow and pink are too pale for points on white.
+# Some have colours of their own: the palette's yellow and pink are too pale for points on white,
+# and it has three oranges.
 _METHODS = {
     "MLL": (_PALETTE[7], "o"),
     "fine-tuned": ("#857a00", "p"),
@@ -35,10 +36,10 @@ _METHODS = {
     "MCMI tracked": (_PALETTE[1], "^"),
     "true BCPD": (_PALETTE[2], "D"),
     "from scratch": ("#5b2a86", "h"),
-    "temperature": (_PALETTE[3], "v"),
-    "label smoothing": (_PALETTE[4], "P"),
+    "temperature": ("#d6197f", "v"),
+    "label smoothing": ("#8f86d8", "P"),
     "entropy bonus": (_PALETTE[9], "X"),
-    "early stopping": (_PALETTE[5], "<"),
+    "early stopping": ("#6d3200", "<"),
     "MSE": ("black", "*"),
 }
 
@@ -52,7 +53,7 @@ to an inch, leaves readable."""
 
 def use_house_style() -> None:
     """Set the style of figures and of printed tables for this session."""
-    pd.set_option("display.width", 120, "display.max_colwidth", None, "display.max_rows", None)
+    pd.set_option("display.width", 240, "display.max_colwidth", None, "display.max_rows", None)
     sns.set_theme(
         context="notebook",
         style="ticks",
