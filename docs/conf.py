@@ -13,6 +13,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "mcmi_core.report.site.docstrings",
     "mcmi_core.report.site.links",
     "mcmi_core.report.site.mathml",
 ]
@@ -36,9 +37,11 @@ nb_mime_priority_overrides = [
 # --- reference -------------------------------------------------------------------------------
 
 add_module_names = False
+autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
+napoleon_custom_sections = [("Options", "params_style")]
 napoleon_numpy_docstring = False
 
 # --- look ------------------------------------------------------------------------------------

@@ -27,9 +27,8 @@ def api_pages(package: Path) -> dict[str, str]:
         lines = [f"# {group}\n", "| module | what it has |", "|---|---|"]
         for file, name in zip(modules, names, strict=True):
             lines.append(f"| [{name}]({name}.md) | {_first_line(file)} |")
-            pages[f"api/{name}.md"] = _page(package, file, name)
-        lines.append("\n```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n")
-        pages[f"api/{group.lower()}.md"] = "\n".join(lines)
+            pages[f"api/{name}.md"] = _page(file, name, group)
+        pages[f"api/{group.lower()}.md"] = "\n".join([*lines, ""])
         groups.append(group.lower())
     pages["api/index.md"] = (
         "# API reference\n\nAll public modules of `mcmi_core`. How they fit together: "
@@ -53,25 +52,25 @@ def _name(package: Path, file: Path) -> str:
     return ".".join(parts).removesuffix(".__init__")
 
 
-def _page(package: Path, file: Path, name: str) -> str:
-    """What a package takes from its private modules is shown as its own."""
-    own = [imported for imported in _from_private_modules(file)]
-    lines = [f"# {name}\n", "```{eval-rst}", f".. automodule:: {name}", "   :members:"]
-    for imported in own:
-        lines += ["", f".. autoclass:: {name}.{imported}" if imported[0].isupper() else
-                  f".. autofunction:: {name}.{imported}", "   :members:" if imported[0].isupper() else ""]
+def _page(file: Path, name: str, group: str) -> str:
+    """A package with ``__all__`` shows what it has from private modules as its own.
+
+    The page is not in the table of contents, which would be long, and slow to make: every page
+    repeats it.
+    """
+    up = f"[API reference](index.md) › [{group}]({group.lower()}.md)"
+    lines = [f"---\norphan: true\n---\n\n{up}\n\n# {name}\n"]
+    lines += ["```{eval-rst}", f".. automodule:: {name}", "   :members:"]
+    if elsewhere := _from_public_modules(file):
+        lines.append(f"   :exclude-members: {', '.join(elsewhere)}")
     return "\n".join([*lines, "```", ""])
 
 
-def _from_private_modules(file: Path) -> list[str]:
-    """Names in ``__all__`` that come from modules whose name begins with an underscore."""
-    public, private = [], set()
-    for node in _tree(file).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2][0] == "_":
-            private |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-            public = ast.literal_eval(node.value)
-    return [name for name in public if name in private]
+def _from_public_modules(file: Path) -> list[str]:
+    """What a module imports from those of the project that have a page of their own."""
+    imports = (node for node in _tree(file).body if isinstance(node, ast.ImportFrom))
+    public = (node for node in imports if "._" not in (node.module or ""))
+    return [alias.name for node in public for alias in node.names]
 
 
 def _first_line(file: Path) -> str:

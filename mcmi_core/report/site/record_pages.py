@@ -81,26 +81,21 @@ def index_pages(pages: Sequence[Page]) -> dict[str, str]:
             for page in own
         ]
         table = sortable_table("experiments", ("experiment", "data", "findings", "runs"), rows)
-        text = f"# {TIERS[profile]}\n\nProfile `{profile}`.\n\n{table}\n"
-        made[f"records/{profile}/index.md"] = text + _contents(page.name for page in own)
-    about = (
+        title = f"Records: {TIERS[profile]}"
+        made[f"records/{profile}/index.md"] = f"# {title}\n\nProfile `{profile}`.\n\n{table}"
+    profiles = [path.removeprefix("records/").removesuffix(".md") for path in made]
+    made["records/index.md"] = (
         "# Records\n\nEvery number of the site is the result of runs, and every run has a record: "
         "its whole configuration, what was measured, and where. Here they are, by experiment, each "
         "with a link to its file.\n\n"
+        "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(profiles) + "\n```\n"
     )
-    profiles = [path.removeprefix("records/").removesuffix(".md") for path in made]
-    made["records/index.md"] = about + _contents(profiles, hidden=False)
     return made
 
 
 def anchor(data: str) -> str:
     """Of the part of a page that is about a data set, by its title: ``cifar10-jpeg``."""
     return f"data-{data}"
-
-
-def _contents(names: Iterable[str], hidden: bool = True) -> str:
-    options = ":hidden:\n\n" if hidden else ":maxdepth: 2\n\n"
-    return "```{toctree}\n" + options + "\n".join(names) + "\n```\n"
 
 
 def _page(
@@ -119,8 +114,9 @@ def _page(
         count += 0 if findings is None else len(findings)
         parts.append(_part(experiment, profile, findings, chain, found))
     subjects = (experiment.subject for experiment in experiments)
-    head = f"---\nnosearch: true\n---\n\n# {name}, {TIERS[profile]}\n\n"
-    head += f"The records behind [the notebook](../../notebooks/{name}.ipynb), profile `{profile}`."
+    up = f"[Records](../index.md) › [{TIERS[profile]}](index.md)"
+    head = f"---\nnosearch: true\norphan: true\n---\n\n{up}\n\n# Records of {name}\n\n"
+    head += f"Profile `{profile}`; [the notebook](../../notebooks/{name}.ipynb) explains them."
     return Page(
         profile=profile,
         name=name,
