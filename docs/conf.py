@@ -25,7 +25,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_dmath_allow_space = False
 myst_heading_anchors = 4
 html_math_renderer = "mathml"  # no script, no font, no other host
-suppress_warnings = ["misc.highlighting_failure"]
+suppress_warnings = ["myst.header"]  # the glossary's terms are headings of the third level
 
 nb_execution_mode = "off"  # Papermill has executed them
 nb_merge_streams = True
@@ -37,6 +37,7 @@ nb_mime_priority_overrides = [
 # --- reference -------------------------------------------------------------------------------
 
 add_module_names = False
+viewcode_follow_imported_members = False
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

@@ -1,6 +1,7 @@
 """The API reference: a page for each public module, by what a reader looks for."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 GROUPS = {
@@ -26,8 +27,9 @@ def api_pages(package: Path) -> dict[str, str]:
         names = [_name(package, file) for file in modules]
         lines = [f"# {group}\n", "| module | what it has |", "|---|---|"]
         for file, name in zip(modules, names, strict=True):
+            inside = [other for other in names if other.rpartition(".")[0] == name]
             lines.append(f"| [{name}]({name}.md) | {_first_line(file)} |")
-            pages[f"api/{name}.md"] = _page(file, name, group)
+            pages[f"api/{name}.md"] = _page(file, name, group, inside)
         pages[f"api/{group.lower()}.md"] = "\n".join([*lines, ""])
         groups.append(group.lower())
     pages["api/index.md"] = (
@@ -52,7 +54,7 @@ def _name(package: Path, file: Path) -> str:
     return ".".join(parts).removesuffix(".__init__")
 
 
-def _page(file: Path, name: str, group: str) -> str:
+def _page(file: Path, name: str, group: str, inside: list[str]) -> str:
     """A package with ``__all__`` shows what it has from private modules as its own.
 
     The page is not in the table of contents, which would be long, and slow to make: every page
@@ -63,7 +65,11 @@ def _page(file: Path, name: str, group: str) -> str:
     lines += ["```{eval-rst}", f".. automodule:: {name}", "   :members:"]
     if elsewhere := _from_public_modules(file):
         lines.append(f"   :exclude-members: {', '.join(elsewhere)}")
-    return "\n".join([*lines, "```", ""])
+    lines.append("```\n")
+    if inside:
+        lines.append("## Modules\n")
+        lines += [f"- [{other}]({other}.md)" for other in inside]
+    return "\n".join([*lines, ""])
 
 
 def _from_public_modules(file: Path) -> list[str]:
@@ -78,5 +84,6 @@ def _first_line(file: Path) -> str:
     return " ".join(first.split()).replace("``", "`").replace("|", "\\|")
 
 
+@cache
 def _tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ Everything is laid out as in the repository, in a folder of its own, so that lin
 need no change. Nothing is executed: notebooks are shown as they are stored.
 """
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -41,6 +42,7 @@ def build_site(target: Path) -> int:
     source, html = work / "source", work / "html"
     files = lay_out(source)
     os.environ["MCMI_SITE_FILES"] = os.pathsep.join(files)
+    gc.set_threshold(200_000, 50, 100)  # else half the time goes into looking at millions of nodes
     arguments = ["-b", "html", "-c", str(PROJECT / "docs"), "-d", str(work / "doctrees")]
     arguments += ["-j", "auto", "-q", "-W", "--keep-going", str(source), str(html)]
     if code := build_main(arguments):

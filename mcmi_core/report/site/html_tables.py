@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from mcmi_core.base.statistics import Interval
 
+_LONG = 40
+"""Characters of a text that is given a wide column."""
+
 
 class Cell(NamedTuple):
     """One cell of a table."""
@@ -60,4 +63,5 @@ def _cell(cell: Cell) -> str:
     if cell.link is not None:
         text = f"<a href='{escape(cell.link)}'>{text}</a>"
     value = "" if cell.value is None else f" data-value='{cell.value:.9g}'"
-    return f"<td{value}>{text}</td>"
+    long = " class='long'" if len(cell.text) > _LONG else ""
+    return f"<td{long}{value}>{text}</td>"

@@ -45,12 +45,10 @@ class _RepositoryLinks(SphinxPostTransform):
         full = repository_path(path, PurePosixPath(here).parent)
         page = self._own_records(full) or page_of(full, self.env)
         if page is not None:
-            uri = self.app.builder.get_relative_uri(here, page)
-        elif full in self.config.copied_files:
-            own = self.app.builder.get_target_uri(here)
-            uri = posixpath.relpath(full, posixpath.dirname(own) or ".")
-        else:
+            full = f"{page}.html"
+        elif full not in self.config.copied_files:
             return None
+        uri = posixpath.relpath(full, posixpath.dirname(here) or ".")
         return f"{uri}#{fragment}" if fragment else uri
 
     def _own_records(self, path: str) -> str | None:

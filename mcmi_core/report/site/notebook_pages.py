@@ -5,7 +5,6 @@ from pathlib import Path
 
 import nbformat
 
-from mcmi_core.experiments.finding import TIERS
 from mcmi_core.report.site.record_pages import Page
 
 
@@ -17,8 +16,8 @@ def with_links(notebook: Path, pages: Sequence[Page]) -> str:
         pages: those with the records of its experiment.
     """
     content = nbformat.read(notebook, as_version=4)
-    links = [f"<a href='{notebook.name}' download>notebook</a>"]
-    links += [f"[records: {TIERS[p.profile]}](../{p.path})" for p in pages]
+    links = [f"<a href='{notebook.name}' download>this notebook</a>"]
+    links += [f"[records of profile {p.profile}](../{p.path})" for p in pages]
     title, _, rest = content.cells[0].source.partition("\n")
     content.cells[0].source = f"{title}\n\n{' · '.join(links)}\n{rest}"
     return nbformat.writes(content)

@@ -43,18 +43,19 @@ class Page(NamedTuple):
         return f"records/{self.profile}/{self.name}.md"
 
 
-def record_pages(records: Path, figures: Path) -> list[Page]:
+def record_pages(records: Path, figures: Path, profiles: Iterable[str] = TIERS) -> list[Page]:
     """A page for each experiment of each profile of evidence that has records.
 
     Args:
         records: the folder of committed records.
         figures: the folder of committed figures, with the findings.
+        profiles: whose.
 
     Raises:
         StoreError: a record is damaged.
     """
     pages = []
-    for profile in TIERS:
+    for profile in profiles:
         source = Records(records / profile)
         by_name: dict[str, list[Experiment]] = {}
         for experiment in get_profile(profile).experiments:
@@ -81,8 +82,7 @@ def index_pages(pages: Sequence[Page]) -> dict[str, str]:
             for page in own
         ]
         table = sortable_table("experiments", ("experiment", "data", "findings", "runs"), rows)
-        title = f"Records: {TIERS[profile]}"
-        made[f"records/{profile}/index.md"] = f"# {title}\n\nProfile `{profile}`.\n\n{table}"
+        made[f"records/{profile}/index.md"] = f"# Records of profile {profile}\n\n{table}"
     profiles = [path.removeprefix("records/").removesuffix(".md") for path in made]
     made["records/index.md"] = (
         "# Records\n\nEvery number of the site is the result of runs, and every run has a record: "
@@ -114,9 +114,10 @@ def _page(
         count += 0 if findings is None else len(findings)
         parts.append(_part(experiment, profile, findings, chain, found))
     subjects = (experiment.subject for experiment in experiments)
-    up = f"[Records](../index.md) › [{TIERS[profile]}](index.md)"
-    head = f"---\nnosearch: true\norphan: true\n---\n\n{up}\n\n# Records of {name}\n\n"
-    head += f"Profile `{profile}`; [the notebook](../../notebooks/{name}.ipynb) explains them."
+    up = f"[Records](../index.md) › [profile {profile}](index.md)"
+    head = f"---\nnosearch: true\norphan: true\n---\n\n{up}\n\n"
+    head += f"# Records of {name}, profile {profile}\n\n"
+    head += f"[The notebook](../../notebooks/{name}.ipynb) explains and draws them."
     return Page(
         profile=profile,
         name=name,

@@ -1,5 +1,7 @@
 """The scoreboard as a page: every primary comparison of every tier, a row each."""
 
+import re
+
 import pandas as pd
 
 from mcmi_core.base.statistics import Interval
@@ -9,14 +11,14 @@ from mcmi_core.experiments.claims import (
     exploratory_counted,
     not_measured,
 )
-from mcmi_core.experiments.words import data_in_words
+from mcmi_core.experiments.words import data_in_words, network_in_words
 from mcmi_core.report.scoreboard import data_title
 from mcmi_core.report.site.html_tables import Cell, interval_cells, sortable_table
 from mcmi_core.report.site.record_pages import anchor
 from mcmi_core.report.tables import n_text
 
-_HEADER = ("claim", "paper", "tier", "data", "networks", "method", "control", "difference")
-_HEADER += ("95 % interval", "unit", "n", "against MLL", "95 % interval, MLL", "verdict", "records")
+_HEADER = ("claim", "tier", "data", "method", "difference", "95 % interval", "unit", "n", "verdict")
+_HEADER += ("records", "against MLL", "95 % interval, MLL", "control", "networks", "paper")
 
 
 def scoreboard_page(board: pd.DataFrame, made: pd.DataFrame) -> str:
@@ -50,16 +52,16 @@ def _row(row) -> tuple[Cell, ...]:
     page = f"records/{row.profile}/{row.notebook}.html#{anchor(data_title(row.data))}"
     return (
         Cell(row.statement),
-        Cell(row.paper),
         Cell(row.tier),
         Cell(data_in_words(row.data)),
-        Cell(row.networks),
         Cell(row.treatment),
-        Cell(row.control),
         *interval_cells(difference, row.unit),
         Cell(row.unit),
         Cell(n_text(row.n, row.mll_n, row.asked), row.n),
-        *interval_cells(beside, row.unit),
         Cell(row.verdict),
         Cell(row.notebook.partition("_")[0], link=page),
+        *interval_cells(beside, row.unit),
+        Cell(row.control),
+        Cell(re.sub(r"[^\s/→]+", lambda name: network_in_words(name[0]), row.networks)),
+        Cell(row.paper),
     )
