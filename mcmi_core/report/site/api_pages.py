@@ -25,10 +25,10 @@ def api_pages(package: Path) -> dict[str, str]:
     for group, parts in GROUPS.items():
         modules = [file for part in parts for file in _files(package, part)]
         names = [_name(package, file) for file in modules]
-        lines = [f"# {group}\n", "| module | what it has |", "|---|---|"]
+        lines = [f"# {group}\n"]
         for file, name in zip(modules, names, strict=True):
             inside = [other for other in names if other.rpartition(".")[0] == name]
-            lines.append(f"| [{name}]({name}.md) | {_first_line(file)} |")
+            lines.append(f"- [{name}]({name}.md): {_first_line(file)}")
             pages[f"api/{name}.md"] = _page(file, name, group, inside)
         pages[f"api/{group.lower()}.md"] = "\n".join([*lines, ""])
         groups.append(group.lower())
@@ -81,7 +81,7 @@ def _from_public_modules(file: Path) -> list[str]:
 
 def _first_line(file: Path) -> str:
     first = (ast.get_docstring(_tree(file)) or "").split("\n\n")[0]
-    return " ".join(first.split()).replace("``", "`").replace("|", "\\|")
+    return " ".join(first.split()).replace("``", "`")
 
 
 @cache

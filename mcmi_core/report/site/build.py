@@ -7,6 +7,7 @@ need no change. Nothing is executed: notebooks are shown as they are stored.
 import gc
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +37,7 @@ def build_site(target: Path) -> int:
     Returns:
         Exit code of Sphinx; not 0, and ``target`` as it was, if there was any warning.
     """
+    started = time.time()
     target = target.resolve()
     work = target.with_name(f"{target.name}.work")
     shutil.rmtree(work, ignore_errors=True)
@@ -52,6 +54,7 @@ def build_site(target: Path) -> int:
     for file in files:
         (html / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / file, html / file)
+    os.utime(html / "index.html", (started, started))  # what is edited meanwhile is newer
     shutil.rmtree(target, ignore_errors=True)
     html.rename(target)
     print(f"{target}/index.html")

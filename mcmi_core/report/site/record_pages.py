@@ -137,7 +137,8 @@ def _part(
 ) -> str:
     """What a page says of one data set."""
     title = next(experiment.all_pairs()).data_title
-    parts = [raw_html(f"<span id='{anchor(title)}'></span>"), f"## {experiment.subject}"]
+    subject = experiment.subject[0].upper() + experiment.subject[1:]
+    parts = [raw_html(f"<span id='{anchor(title)}'></span>"), f"## {subject}"]
     if findings is not None:
         csv = f"{experiment.figure_name('findings')}.csv"
         parts += [
