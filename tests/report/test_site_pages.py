@@ -14,11 +14,11 @@ from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.base.statistics import Interval
 from mcmi_core.profiles import get_profile
-from mcmi_core.report.readme import FIGURES
+from mcmi_core.report.documents import FIGURES
 from mcmi_core.report.site.api_pages import GROUPS, api_pages
 from mcmi_core.report.site.docstrings import escape_bars
-from mcmi_core.report.site.documents import links_in, pages_and_files
 from mcmi_core.report.site.html_tables import Cell, interval_cells, sortable_table
+from mcmi_core.report.site.linked import links_in, pages_and_files
 from mcmi_core.report.site.record_pages import index_pages, record_pages
 from mcmi_core.report.site.run_words import seed_of, what
 from mcmi_core.report.site.scoreboard_page import scoreboard_page

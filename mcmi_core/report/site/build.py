@@ -14,15 +14,17 @@ import pandas as pd
 from sphinx.cmd.build import build_main
 
 from mcmi_core.base.paths import PROJECT
+from mcmi_core.report.documents import FIGURES, SHOWN
 from mcmi_core.report.notebooks import list_notebooks
-from mcmi_core.report.readme import FIGURES, SHOWN
 from mcmi_core.report.site.api_pages import api_pages
-from mcmi_core.report.site.documents import pages_and_files
+from mcmi_core.report.site.linked import pages_and_files
 from mcmi_core.report.site.notebook_pages import with_links
 from mcmi_core.report.site.record_pages import index_pages, record_pages
 from mcmi_core.report.site.scoreboard_page import scoreboard_page
 
-FIRST_GUIDES = ("glossary", "protocol", "differences")
+READ, RESULTS = ("paper",), ("results",)
+"""Documents of ``docs/`` that come before the notebooks, and before the scoreboard."""
+FIRST_GUIDES = ("glossary", "use", "protocol", "differences")
 """In this order; the others of ``docs/`` follow."""
 COPIED = ("figures", "records")
 """Folders that are on the site as they are."""
@@ -72,47 +74,43 @@ def lay_out(source: Path) -> list[str]:
         StoreError: a record is damaged.
     """
     notebooks = [f"notebooks/{name}.ipynb" for name in list_notebooks()]
-    guides = [f"docs/{name}.md" for name in _guides()]
+    guides = [f"docs/{path.name}" for path in sorted((PROJECT / "docs").glob("*.md"))]
+    documents = [*guides, "CONTRIBUTING.md"]
     made = record_pages(PROJECT / "records", FIGURES)
+    numbers = [pd.read_csv(FIGURES / SHOWN / f"99_claims{p}.csv") for p in ("", "_exploratory")]
     pages = {page.path: page.text for page in made} | index_pages(made)
     pages |= api_pages(PROJECT / "mcmi_core")
-    numbers = [pd.read_csv(FIGURES / SHOWN / f"99_claims{p}.csv") for p in ("", "_exploratory")]
     pages["scoreboard.md"] = scoreboard_page(*numbers)
-    documents = ["README.md", *notebooks, *guides, "CONTRIBUTING.md"]
-    more, files = pages_and_files(PROJECT, documents, made=[*pages, "docs/paper.md"])
-    for path in ["docs/paper.md", *guides, "CONTRIBUTING.md"]:
-        if (PROJECT / path).exists():
-            pages[path] = (PROJECT / path).read_text(encoding="utf-8")
+    more, files = pages_and_files(PROJECT, ["README.md", *documents, *notebooks], made=[*pages])
+    pages |= more
+    for path in documents:
+        pages[path] = (PROJECT / path).read_text(encoding="utf-8")
     for path in notebooks:
         behind = [page for page in made if page.name == Path(path).stem]
         pages[path] = with_links(PROJECT / path, behind)
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    pages["index.md"] = readme + _contents(notebooks, guides)
-    for path, text in {**more, **pages}.items():
+    pages["index.md"] = readme + _contents(notebooks, documents)
+    for path, text in pages.items():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
         (source / path).write_text(text, encoding="utf-8")
-    pictures = (file for file in FIGURES.rglob("*") if file.suffix in (".png", ".svg"))
-    for file in pictures:
-        copy = source / file.relative_to(PROJECT)
+    for picture in FIGURES.rglob("*.png"):
+        copy = source / picture.relative_to(PROJECT)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, copy)
+        shutil.copy(picture, copy)
     return sorted({*files, *notebooks})
 
 
-def _guides() -> list[str]:
-    """Names of the guides in ``docs/``, in reading order; the paper in a page is none of them."""
-    names = sorted(path.stem for path in (PROJECT / "docs").glob("*.md"))
-    first = [name for name in FIRST_GUIDES if name in names]
-    return first + [name for name in names if name not in {*first, "paper"}]
-
-
-def _contents(notebooks: list[str], guides: list[str]) -> str:
+def _contents(notebooks: list[str], documents: list[str]) -> str:
     """The table of contents of the whole site, for the end of the start page."""
-    paper = ["docs/paper.md"] if (PROJECT / "docs/paper.md").exists() else []
+    read, results, first = (
+        [path for name in names if (path := f"docs/{name}.md") in documents]
+        for names in (READ, RESULTS, FIRST_GUIDES)
+    )
+    others = [path for path in documents if path not in {*read, *results, *first}]
     parts = {
-        "Read": [*paper, *notebooks],
-        "Results": ["scoreboard.md", "records/index.md"],
-        "Guides": [*guides, "CONTRIBUTING.md"],
+        "Read": [*read, *notebooks],
+        "Results": [*results, "scoreboard.md", "records/index.md"],
+        "Guides": [*first, *others],
         "Reference": ["api/index.md"],
     }
     trees = (
