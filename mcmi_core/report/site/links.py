@@ -6,7 +6,7 @@ file to the page that shows it, and one to any other file to its copy on the sit
 
 import posixpath
 from pathlib import PurePosixPath
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from docutils import nodes
 from sphinx import addnodes
@@ -35,6 +35,10 @@ class _RepositoryLinks(SphinxPostTransform):
                 if uri is not None:
                     link = nodes.reference("", "", *node.children, refuri=uri, internal=True)
                     node.replace_self(link)
+        for node in self.document.findall(nodes.reference):  # in a notebook's output
+            target = node.get("refuri", "")
+            if not urlsplit(target).scheme:
+                node["refuri"] = self._uri(target) or target
 
     def _uri(self, target: str) -> str | None:
         """Where a link leads, from this page; None: it is none to a path of the repository."""

@@ -12,6 +12,9 @@ from sphinx.writers.html5 import HTML5Translator
 
 _LOGGER = logging.getLogger(__name__)
 
+_LONG = 40
+"""Characters of LaTeX: a longer formula may be wider than a phone, and scrolls inside itself."""
+
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the renderer ``mathml``."""
@@ -20,7 +23,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:
-    translator.body.append(_translated(node, as_block=False))
+    formula = _translated(node, as_block=False)
+    is_long = len(node.astext()) > _LONG
+    translator.body.append(f"<span class='formula'>{formula}</span>" if is_long else formula)
     raise nodes.SkipNode
 
 
