@@ -28,7 +28,7 @@ NAMES := $(NOTEBOOKS:notebooks/%.ipynb=%)
 NAMES := $(filter 14_%,$(NAMES)) $(filter-out 14_%,$(NAMES))# the one that trains starts first
 CORE := $(wildcard mcmi_core/*.py mcmi_core/*/*.py mcmi_core/*/*/*.py)
 
-.PHONY: help env figures replay test test-browser lint format lock evidence bench bench-torchdistill clean
+.PHONY: help env figures replay site test test-browser lint format lock evidence bench bench-torchdistill clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,13 @@ replay: $(ENVIRONMENT)  ## execute every notebook from the committed records, wi
 
 evidence: $(ENVIRONMENT)  ## update outputs, figures/ and records/ [PROFILE=cpu|gpu|paper ONLY=04_zero_shot MINUTES=9]
 	$(MCMI) evidence --profile $(COMMITTED) $(ONLY:%=--only %) $(MINUTES:%=--minutes %)
+
+site: build/site/index.html  ## a static site of documents, notebooks, scoreboard, records and API, into build/site
+
+PAGES := README.md CONTRIBUTING.md $(wildcard docs/* docs/static/* figures/* records/*)
+
+build/site/index.html: $(PAGES) $(NOTEBOOKS) $(CORE) $(ENVIRONMENT)
+	$(BIN)/python -m mcmi_core.report.site build/site
 
 # --- checks ----------------------------------------------------------------------------------
 

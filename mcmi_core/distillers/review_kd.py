@@ -53,7 +53,7 @@ class Fusion(nn.Module):
     def forward(
         self, student_map: Tensor, deeper: Tensor | None, size: torch.Size
     ) -> tuple[Tensor, Tensor]:
-        """f_i (N, teacher_width, *size) and m_i (N, width, *size).
+        """f_i, ``(N, teacher_width, *size)``, and m_i, ``(N, width, *size)``.
 
         Args:
             student_map: s_i, (N, student_width, H, W).

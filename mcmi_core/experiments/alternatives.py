@@ -6,6 +6,7 @@ error trains from random weights; KD takes another temperature. One few-shot stu
 one without a teacher.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -24,6 +25,7 @@ from mcmi_core.experiments.pair import (
     name_from_scratch,
 )
 from mcmi_core.experiments.teachers_and_gains import closeness_predicts, correlations
+from mcmi_core.experiments.words import method_in_words
 from mcmi_core.runs.config import UNTREATED, BayesTeacher, Measurement, Run, Student, Teacher
 
 KD_TEMPERATURE = 4
@@ -37,6 +39,12 @@ MATCHED = {"ll_nats": "training LL", "entropy_nats": "entropy"}
 """In which a setting of another family may match MCMI's."""
 MATCH_NATS = 0.1
 """Teachers that are farther apart do not match."""
+_IN_WORDS = {
+    "ll_nats": "log-likelihood",
+    "cmi_nats": "CMI",
+    "entropy_nats": "entropy",
+    "bcpd_kl_nats": "KL(P* ‖ teacher)",
+}
 
 
 class Method(NamedTuple):
@@ -92,6 +100,14 @@ class Alternatives(Experiment):
         """Of teachers, in nats, on training data; KL(P* ‖ P) only where the truth P* is known."""
         known = ["bcpd_kl_nats"] if self.pair.posterior_is_known else []
         return ["ll_nats", "cmi_nats", "entropy_nats", *known]
+
+    @property
+    def footer(self) -> str:
+        """Of its figures: data, what is measured on which part of them, and n."""
+        return (
+            f"{self.pair.data_in_words}; teachers on training data, students on {self.few:.0%}; "
+            f"mean and 95 % t-interval, n = {len(self.seeds)} seeds"
+        )
 
     def methods(self) -> list[Method]:
         """Seed by seed, family by family: MLL and λ = 0 first and, if known, the truth last."""
@@ -246,9 +262,15 @@ class Alternatives(Experiment):
         taught = summarise(_taught(runs), method, [*self.metrics, "choosing_percent"])
         return taught.join(gain, how="right")
 
-    def numbers(self, runs: pd.DataFrame) -> pd.Series:
-        """As :meth:`summary`: an interval by ``family``, ``method`` and ``metric``."""
-        intervals = self.summary(runs).stack().dropna()
+    def numbers(self, runs: pd.DataFrame, metrics: Sequence[str] | None = None) -> pd.Series:
+        """As :meth:`summary`: an interval by ``family``, ``method`` and ``metric``.
+
+        Args:
+            runs: of :meth:`finished`.
+            metrics: columns of the summary; None: all.
+        """
+        summary = self.summary(runs)
+        intervals = summary[list(metrics or summary)].stack().dropna()
         return intervals.rename_axis(["family", "method", "metric"])
 
     def choices(self, runs: pd.DataFrame) -> pd.DataFrame:
@@ -381,9 +403,9 @@ def readable_choices(choices: pd.DataFrame) -> pd.DataFrame:
     """The table of :meth:`Alternatives.choices` as text."""
     return pd.DataFrame(
         {
-            "chosen on training data": choices.chosen,
+            "chosen on training data": choices.chosen.map(method_in_words),
             "test gain over MLL, points": choices.gain_points.map("{:+.1f}".format),
-            "best on test": choices.best_on_test,
+            "best on test": choices.best_on_test.map(method_in_words),
             "choosing − test accuracy, points": choices.optimism_points.map("{:+.1f}".format),
         }
     )
@@ -391,16 +413,31 @@ def readable_choices(choices: pd.DataFrame) -> pd.DataFrame:
 
 def readable_opponents(opponents: pd.DataFrame) -> pd.DataFrame:
     """The table of :meth:`Alternatives.opponents` as text: what matches, and what does not."""
-    columns = {"chosen setting": opponents.chosen}
+    columns = {"chosen setting": opponents.chosen.map(method_in_words)}
     for metric, words in MATCHED.items():
         texts = [
-            f"{method} ({apart:.2f} nats apart)"
+            f"{method_in_words(method)}, {apart:.2f} apart"
             if apart <= MATCH_NATS
-            else f"no match: the nearest, {method}, is {apart:.2f} nats apart"
+            else f"none: at best {apart:.2f} apart"
             for method, apart in opponents[[f"nearest_{metric}", f"apart_{metric}"]].to_numpy()
         ]
-        columns[f"matched in {words}"] = pd.Series(texts, opponents.index, dtype=object)
+        columns[f"matched in {words}, nats"] = pd.Series(texts, opponents.index, dtype=object)
     return pd.DataFrame(columns)
+
+
+def readable_correlations(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of :meth:`Alternatives.correlations` as text: r, and how far it can be moved."""
+    if table.empty:
+        return table
+    span = [f"{low:.2f} to {high:.2f}" for low, high in table[["smallest", "largest"]].to_numpy()]
+    columns = {
+        "r": table.r.map("{:.2f}".format),
+        "r without one family": span,
+        "rests most on": table.weakest_without,
+        "kinds of teachers": table.teachers,
+    }
+    text = pd.DataFrame(columns, table.index).rename(index=_IN_WORDS)
+    return text.rename_axis(["student's gain with", "held constant"])
 
 
 def _matches(families: pd.DataFrame) -> list[str]:

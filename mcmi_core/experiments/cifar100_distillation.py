@@ -14,6 +14,7 @@ from mcmi_core.experiments.comparison import ACCURACY, BEST_ON_TEST, Comparison
 from mcmi_core.experiments.framework_table import SETTING
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.reference import authors_best, published
+from mcmi_core.experiments.words import framework_in_words, pair_in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,20 +27,20 @@ class Cifar100Distillation(Comparison):
     framework_decides: ClassVar[Mapping[str, str]] = {"dkd": "dkd"}
 
     def best_on_test(self, lab: Lab) -> pd.DataFrame:
-        """Test accuracy of the best epoch, SELECTED ON TEST: see :meth:`compared`."""
-        return self.compared(lab, BEST_ON_TEST)
+        """Test accuracy of the best epoch, SELECTED ON TEST: see :meth:`with_mean`."""
+        return self.with_mean(lab, BEST_ON_TEST)
 
     def numbers(self, lab: Lab) -> pd.DataFrame:
         """The last epoch, the best one, and what is published about pair and framework.
 
         Returns:
-            Columns of :meth:`last`; those of :meth:`best_on_test` as ``selected_on_test_...``;
+            Columns of :meth:`with_mean`; those of :meth:`best_on_test` as ``selected_on_test_...``;
             and those of :func:`literature` as ``cifar100_...``, missing where nothing is published.
         """
         selected = self.best_on_test(lab).drop(columns=["status", "trains"]).set_index(SETTING)
         columns = ["published_percent", "authors_lam", "authors_percent", "cells"]
         known = literature().set_index(SETTING)[columns]
-        numbers = self.last(lab).join(selected.add_prefix("selected_on_test_"), on=SETTING)
+        numbers = self.with_mean(lab).join(selected.add_prefix("selected_on_test_"), on=SETTING)
         return numbers.join(known.add_prefix("cifar100_"), on=SETTING)
 
 
@@ -66,11 +67,12 @@ def readable_literature(frameworks: tuple[str, ...]) -> pd.DataFrame:
         frameworks: columns, as far as there are figures, after ``teacher`` and ``student``.
 
     Returns:
-        One row per ``pair``.
+        One row per ``pair``, in words.
     """
     table = literature()
     theirs = table.authors_percent.map(" ({:.1f})".format, na_action="ignore").fillna("")
     texts = table.published_percent.map("{:.1f}".format, na_action="ignore").fillna("–") + theirs
     wide = table.assign(text=texts).pivot(index="pair", columns="framework", values="text")
     order = ["teacher", "student", *(name for name in frameworks if name in wide)]
-    return wide[order].fillna("–")
+    wide = wide[order].fillna("–").rename(index=pair_in_words)
+    return wide.rename(columns={name: framework_in_words(name) for name in order[2:]})

@@ -216,8 +216,8 @@ def exploratory(sources: Sequence[tuple[Iterable[Experiment], Lab]]) -> pd.DataF
         sources: as of :func:`scoreboard`.
 
     Returns:
-        One row for each experiment that has records, in order of appearance: ``notebook``,
-        ``profile``, ``data`` (of its findings), and the columns of
+        One row for each experiment that has records and compares something, in order of
+        appearance: ``notebook``, ``profile``, ``data`` (of its findings), and the columns of
         :func:`~mcmi_core.experiments.finding.exploratory_counts`.
     """
     rows = []
@@ -226,6 +226,8 @@ def exploratory(sources: Sequence[tuple[Iterable[Experiment], Lab]]) -> pd.DataF
             try:
                 findings = experiment.findings(lab)
             except NotMeasured:
+                continue
+            if not findings:  # it explains, and decides nothing
                 continue
             about = {"notebook": experiment.name, "profile": lab.profile}
             about["data"] = "; ".join(dict.fromkeys(each.data for each in findings))

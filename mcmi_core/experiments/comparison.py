@@ -29,6 +29,7 @@ from mcmi_core.experiments.framework_table import (
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome, seeds_text
 from mcmi_core.experiments.pair import POLICIES, Pair
+from mcmi_core.experiments.words import framework_in_words, pair_in_words
 from mcmi_core.runs.config import Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
@@ -111,6 +112,25 @@ class Comparison(Experiment):
         """Test accuracy after the last epoch, percent: see :meth:`compared`."""
         return self.compared(lab, ACCURACY)
 
+    def with_mean(self, lab: Lab, metric: str = ACCURACY) -> pd.DataFrame:
+        """As :meth:`compared`; then, pair by pair, the mean over the frameworks that train.
+
+        Its ``framework`` is ``mean of 8``. It is over those of which all runs are done, the same
+        for all kinds of teachers; a pair without such a framework has no such row.
+        """
+        students = self.student_table(lab)
+        done = whole(students)
+        used = done.index[done & self.trains(lab).loc[done.index]]
+        kept = students[pd.MultiIndex.from_frame(students[SETTING]).isin(used)]
+        averaged = kept.groupby(["pair", "label", "seed"], sort=False, as_index=False)[
+            metric
+        ].mean()
+        number = used.to_frame(index=False).groupby("pair").size()
+        averaged["framework"] = "mean of " + averaged.pair.map(number).astype(str)
+        averaged["status"] = "done"
+        means = compare_teachers(averaged, self.scratch_table(lab), metric).assign(trains=True)
+        return pd.concat([self.compared(lab, metric), means], ignore_index=True)
+
     def findings(self, lab: Lab) -> list[Finding]:
         """Mean gains over λ = 0 by the paper's method and by ours, then row by row.
 
@@ -126,20 +146,14 @@ class Comparison(Experiment):
                 means += self._of_one_framework(lab, rows, trains, framework, kind)
         return [*means, *self._rows(lab)]
 
-    @property
-    def data_text(self) -> str:
-        """The data, in the words under the figure."""
-        return f"{self.pairs[0].data_name} data"
-
     def note(self, lab: Lab) -> str:
-        """What the figure's numbers are, of how many seeds, and what is meant by training."""
+        """What the figure's numbers are, and of how many seeds."""
         recipes = [pair.student_recipe or pair.recipe for pair in self.pairs]
         epochs = "/".join(str(n) for n in sorted({recipe.epochs for recipe in recipes}))
         n = seeds_text(self.student_table(lab).status, self.seeds)
         return (
-            f"{self.data_text}, {epochs} epochs, last epoch on test; mean and 95 % t-interval, "
-            f"paired, {n}; a framework trains if its students of MLL are on average at least as "
-            "accurate as students from scratch"
+            f"{self.subject}; students of {epochs} epochs, last epoch, on test; gains paired by "
+            f"seed, mean and 95 % t-interval, {n}"
         )
 
     def __str__(self) -> str:
@@ -190,13 +204,14 @@ class Comparison(Experiment):
     ) -> list[Finding]:
         """The mean over pairs, whether the framework trains or not, which the claim says."""
         trains = trains.xs(framework, level="framework")
-        not_trained = f" (does not train in {(~trains).sum()} of {len(trains)} pairs)"
+        pairs = f" in {(~trains).sum()} of {len(trains)} pairs" if len(trains) > 1 else ""
+        name = framework_in_words(framework) + ("" if trains.all() else f" (does not train{pairs})")
         return self._mean_finding(
             lab,
             students,
             kind,
-            f"{framework}{'' if trains.all() else not_trained}: the students of {KINDS[kind]} beat "
-            f"those of {KINDS['untreated']}" + (", mean over pairs" if len(self.pairs) > 1 else ""),
+            f"{name}: the students of {KINDS[kind]} beat those of {KINDS['untreated']}"
+            + (", mean over pairs" if len(self.pairs) > 1 else ""),
             decides=self.framework_decides[_name(framework)],
         )
 
@@ -238,7 +253,10 @@ class Comparison(Experiment):
         findings, pair_of = [], {pair_name(pair): pair for pair in self.pairs}
         for row in self.last(lab).to_dict("records"):
             said = len(self.pairs) == 1 and _name(row["framework"]) in self.framework_decides
-            words = "" if row["trains"] else " (does not train)"
+            words = framework_in_words(row["framework"])
+            if len(self.pairs) > 1:
+                words = f"{pair_in_words(row['pair'])}, {words}"
+            words += "" if row["trains"] else " (does not train)"
             for kind in POLICIES:
                 teacher = self._teacher(pair_of[row["pair"]], kind)
                 if said or not teacher:
@@ -251,8 +269,8 @@ class Comparison(Experiment):
                     finding(
                         lab,
                         pair_of[row["pair"]],
-                        f"{row['pair']}, {row['framework']}{words}: the student of {teacher.label} "
-                        f"beats that of {KINDS['untreated']}",
+                        f"{words}: the students of {teacher.label} beat those of "
+                        f"{KINDS['untreated']}",
                         gain,
                         quantity="student's test accuracy",
                         asked=len(self.seeds),

@@ -10,7 +10,8 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import gains, summarise
+from mcmi_core.base.statistics import Interval, gains, summarise
+from mcmi_core.experiments.authors_trials import few_shot_gains
 from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding
@@ -19,6 +20,7 @@ from mcmi_core.experiments.outcomes import outcome_by, seeds_text
 from mcmi_core.experiments.pair import Pair, name_from_scratch
 from mcmi_core.experiments.raised_share import measure_raised, raised_percent
 from mcmi_core.experiments.reference import authors_few_shot
+from mcmi_core.experiments.words import framework_in_words
 from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 
 ACCURACY = "test_accuracy_percent"
@@ -106,6 +108,19 @@ class FewShot(Experiment):
         control = self.pair.mll(0) if over_mll else self.pair.untreated(0)
         return gains(self.table(lab), ACCURACY, control=control.label, by=SETTING)
 
+    def numbers(self, lab: Lab) -> pd.Series:
+        """Ours and the authors': an interval by ``source``, distiller, fraction and label."""
+        authors = pd.concat({AUTHORS_MCMI: authors_gain()}, names=["label"])
+        sources = {
+            "ours, accuracy": self.accuracy(lab),
+            "ours, gain over λ=0": self.gain(lab),
+            "ours, gain over MLL": self.gain(lab, over_mll=True),
+            "authors, gain over MLL, CIFAR-100, best epoch on test": authors.reorder_levels(
+                [*SETTING, "label"]
+            ),
+        }
+        return pd.concat(sources, names=["source"])
+
     def findings(self, lab: Lab) -> list[Finding]:
         """MCMI against its controls at every fraction; is the gain larger where there is less?
 
@@ -119,8 +134,8 @@ class FewShot(Experiment):
                 self.pair,
                 rows,
                 ACCURACY,
-                f"{distiller}, {fraction:.0%} of the data: the student of {{treatment}} beats that "
-                "of {control}",
+                f"{framework_in_words(distiller)}, {fraction:.0%} of the data: the student of "
+                "{treatment} beats that of {control}",
                 quantity="student's test accuracy",
                 asked=len(self.seeds),
                 few_samples=self.sampling != "first" and fraction < 1,
@@ -158,8 +173,8 @@ class FewShot(Experiment):
             self.pair,
             difference,
             "difference",
-            f"{distiller}: {{treatment}} gains more over {{control}} at {few:.0%} than at "
-            f"{many:.0%} of the data",
+            f"{framework_in_words(distiller)}: {{treatment}} gains more over {{control}} at "
+            f"{few:.0%} than at {many:.0%} of the data",
             quantity="gain in the student's test accuracy",
             asked=len(self.seeds),
             few_samples=self.sampling != "first",
@@ -201,7 +216,7 @@ def _name(distiller: str) -> str:
 def authors_accuracy() -> pd.Series:
     """The authors' own trials on CIFAR-100: an interval by distiller, fraction and label.
 
-    resnet56 → resnet20, λ = 0.15, the best epoch SELECTED ON TEST. Settings that were tried once
+    ResNet-56 → ResNet-20, λ = 0.15, the best epoch SELECTED ON TEST. Settings that were tried once
     have no interval and are left out.
     """
     trials = authors_few_shot()
@@ -210,34 +225,50 @@ def authors_accuracy() -> pd.Series:
     return summarise(trials[repeated], [*SETTING, "label"], [metric])[metric]
 
 
+def authors_gain() -> pd.Series:
+    """The gain of the authors' MCMI over their MLL, points: an interval by distiller and fraction.
+
+    Of the trials of :func:`authors_accuracy`: a difference of means with Welch's interval, as they
+    are not paired; n is the smaller number of trials. They have no student of λ = 0.
+    """
+    table = few_shot_gains().dropna(subset="low").set_index(SETTING)
+    n = table[["n_mll", "n_mcmi"]].min(axis=1)
+    values = zip(table.gain, table.low, table.high, n, strict=True)
+    return pd.Series([Interval(*each) for each in values], table.index)
+
+
 def beside_authors(
-    accuracy: pd.Series, gain: pd.Series, gain_over_mll: pd.Series, authors: pd.Series
+    accuracy: pd.Series,
+    gain: pd.Series,
+    gain_over_mll: pd.Series,
+    authors: pd.Series,
+    authors_over_mll: pd.Series,
 ) -> pd.DataFrame:
     """Ours as text, one row per student, and after those of a setting the authors' MCMI.
-
-    The authors' gain is a difference of means, without an interval, as their trials are unpaired;
-    they have no student of λ = 0.
 
     Args:
         accuracy: percent, of :meth:`FewShot.accuracy`.
         gain: points over λ = 0, of :meth:`FewShot.gain`.
         gain_over_mll: likewise, over MLL.
         authors: percent, of :func:`authors_accuracy`.
+        authors_over_mll: points, of :func:`authors_gain`.
 
     Returns:
         ``accuracy, %``, ``gain over λ=0, points`` and ``gain over MLL, points``, by ``distiller``,
-        ``fraction`` and ``label``; last the settings that only the authors have.
+        ``data`` (``5 %``) and ``label``. Settings that only the authors have are left out.
     """
     level, over_control, over_mll = "accuracy, %", "gain over λ=0, points", "gain over MLL, points"
     ours = accuracy.map("{:.1f}".format).to_frame(level)
     ours[over_control] = gain.map("{:+.1f}".format)
     ours[over_mll] = gain_over_mll.map("{:+.1f}".format)
-    theirs = authors.xs(AUTHORS_MCMI, level="label", drop_level=False)
-    means = authors.map(lambda interval: interval.mean).unstack("label")
-    difference = (means[AUTHORS_MCMI] - means["MLL"]).map("{:+.1f}".format)
-    theirs = theirs.map("{:.1f}".format).to_frame(level)
-    theirs[over_mll] = difference.reindex(theirs.index.droplevel("label")).to_numpy()
+    theirs = authors.xs(AUTHORS_MCMI, level="label", drop_level=False).map("{:.1f}".format)
+    theirs = theirs.to_frame(level)
+    gains = authors_over_mll.map("{:+.1f}".format).reindex(theirs.index.droplevel("label"))
+    theirs[over_mll] = gains.to_numpy()
+    theirs = theirs[theirs.index.droplevel("label").isin(ours.index.droplevel("label"))]
     theirs = theirs.rename(index={AUTHORS_MCMI: f"authors': {AUTHORS_MCMI}"}, level="label")
     table = pd.concat([ours, theirs])
     place, _ = pd.factorize(table.index.droplevel("label"))
-    return table.iloc[place.argsort(kind="stable")].fillna("")
+    table = table.iloc[place.argsort(kind="stable")].fillna("")
+    fractions = {part: f"{100 * part:g} %" for part in table.index.unique("fraction")}
+    return table.rename(index=fractions, level="fraction").rename_axis(index={"fraction": "data"})

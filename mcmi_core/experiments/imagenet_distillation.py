@@ -11,6 +11,8 @@ import pandas as pd
 
 from mcmi_core.experiments.comparison import ACCURACY, BEST_ON_TEST, Comparison
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.reference import published
+from mcmi_core.experiments.words import framework_in_words, pair_in_words
 
 TOP_5 = "test_top5_accuracy_percent"
 MEASURES = {"top-1": ACCURACY, "top-5": TOP_5, "best epoch's top-1, selected on test": BEST_ON_TEST}
@@ -38,10 +40,16 @@ class ImagenetDistillation(Comparison):
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
 
-    @property
-    def data_text(self) -> str:
-        """Synthetic data by their classes, others by their folder."""
-        pair = self.pairs[0]
-        if pair.posterior_is_known:
-            return f"{pair.mll(0).data.options['classes']} synthetic classes"
-        return pair.data.partition(",")[0]
+
+def readable_published() -> pd.DataFrame:
+    """What is published about ImageNet, in words: ``pair``, ``framework``, ``top-1, %``, source."""
+    table = published("imagenet")
+    pairs = table.teacher + " → " + table.student
+    return pd.DataFrame(
+        {
+            "pair": pairs.map(pair_in_words),
+            "framework": table.distiller.map(framework_in_words),
+            "top-1, %": table.published_percent.map("{:.2f}".format),
+            "source": table.source,
+        }
+    ).set_index(["pair", "framework"])

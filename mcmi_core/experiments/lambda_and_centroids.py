@@ -142,13 +142,14 @@ class LambdaAndCentroids(Experiment):
         Collapse is judged by LL. A teacher can lose its accuracy and keep more of its LL than that.
 
         Returns:
-            Percent in the order of seeds, ``98, 18, 99``: a row per policy, a column per λ.
+            Percent, a row per policy, a column per λ: ``95 to 98``, or where seeds are more than
+            five points apart in their order, ``98, 18, 99``.
         """
         table = self.table(lab)
         left = table[table.policy.isin(POLICIES) & (table.status == "done")]
-        words = left.train_accuracy_percent.map("{:.0f}".format)
-        groups = words.groupby([left.policy, left["λ"]])
-        return groups.agg(", ".join).unstack().fillna("–")
+        groups = left.train_accuracy_percent.groupby([left.policy, left["λ"]])
+        words = groups.agg(_range_in_words).unstack().fillna("–")
+        return words.rename(columns="λ = {:g}".format).rename_axis(columns=None)
 
     def summary(self, lab: Lab) -> pd.DataFrame:
         """What λ and centroids do: an interval over the seeds that are left.
@@ -322,15 +323,30 @@ class LambdaAndCentroids(Experiment):
         ]
 
 
+def _range_in_words(percents: pd.Series) -> str:
+    """See :meth:`LambdaAndCentroids.accuracies`."""
+    if percents.max() - percents.min() > 5:
+        return ", ".join(percents.map("{:.0f}".format))
+    return " to ".join(dict.fromkeys(f"{end:.0f}" for end in (percents.min(), percents.max())))
+
+
+def readable_summary(summary: pd.DataFrame) -> pd.DataFrame:
+    """The table of :meth:`LambdaAndCentroids.summary` as text; gains with their sign."""
+    text = {name: "{:+.2f}" if name in GAINS else "{:.2f}" for name in summary}
+    return summary.apply(
+        lambda column: column.map(text[column.name].format, na_action="ignore")
+    ).fillna("–")
+
+
 def readable_selection(selection: pd.DataFrame) -> pd.DataFrame:
-    """The table of :meth:`LambdaAndCentroids.selection` as text, by epoch and choice."""
+    """The table of :meth:`LambdaAndCentroids.selection` as text, by epoch and choice of λ."""
     rows = selection.set_index(["epoch", "choice"])
     intervals = [Interval(*values) for values in rows[list(Interval._fields)].to_numpy()]
     return pd.DataFrame(
         {
             "chosen": rows.chosen,
             "gain, points": [f"{interval:+.2f}" for interval in intervals],
-            "added": rows.added.map("{:+.2f}".format),
+            "added, points": rows.added.map("{:+.2f}".format),
         }
     )
 

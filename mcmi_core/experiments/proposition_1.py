@@ -79,17 +79,27 @@ class Proposition1(Experiment):
         quantised = table[table.bits.notna()]
         return summarise(quantised, ["label", "layer", "bits"], list(SIDES))
 
-    def unquantised_as_text(self, lab: Lab) -> pd.DataFrame:
-        """Both sides and their gap, nats, for features as they are; and what became of the runs."""
-        table, teachers = self.table(lab), lab.collect(self.teachers())
+    def sides_as_text(self, lab: Lab) -> dict[str, pd.DataFrame]:
+        """:meth:`quantised` as text, a table per side by its formula: teachers as columns."""
+        table = self.quantised(lab)
+        return {
+            formula: table[side].unstack("label").map("{:.2f}".format).rename(int, level="bits")
+            for side, formula in SIDES.items()
+        }
+
+    def unquantised(self, lab: Lab) -> pd.DataFrame:
+        """Both sides and their gap, nats, for features as they are: by ``label``, ``layer``.
+
+        As all images have different features, these tell which image it is: log n nats for n
+        images of a class.
+        """
+        table = self.table(lab)
         sides = [*SIDES, "gap_nats"]
-        summary = summarise(table[table.bits.isna()], ["layer", "label"], sides)
-        outcomes = outcome_by(teachers, "label")
-        rows = pd.MultiIndex.from_product(
-            [outcomes.index, table.layer.unique()], names=["label", "layer"]
-        ).swaplevel()
-        text = summary.map("{:.3f}".format).reindex(rows).fillna("")
-        return text.assign(teachers=outcomes[rows.get_level_values("label")].array)
+        return summarise(table[table.bits.isna()], ["label", "layer"], sides)
+
+    def outcomes(self, lab: Lab) -> pd.Series:
+        """What became of the teachers, by label."""
+        return outcome_by(lab.collect(self.teachers()), "label")
 
     def findings(self, lab: Lab) -> list[Finding]:
         """Does MCMI raise either side, in every layer, at the most bits? All exploratory."""

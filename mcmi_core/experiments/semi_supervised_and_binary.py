@@ -127,6 +127,17 @@ class SemiSupervisedAndBinary(Experiment):
         labels = [label for label in table.label.unique() if label in gain]
         return gain.reindex(index=pd.Index(self.regimes(0), name="regime"), columns=labels)
 
+    def students_as_text(self, lab: Lab) -> dict[str, pd.DataFrame]:
+        """:meth:`accuracy` and :meth:`gain` as text, by heading; empty where there is none."""
+        tables = {
+            "accuracy, %": (self.accuracy(lab), "{:.1f}"),
+            "gain over MLL, points": (self.gain(lab), "{:+.1f}"),
+        }
+        return {
+            heading: table.map(digits.format, na_action="ignore").fillna("")
+            for heading, (table, digits) in tables.items()
+        }
+
     def outcomes(self, lab: Lab) -> pd.Series:
         """Of both parts: what became of the students of each teacher, by data and teacher."""
         parts = {self.pair.data: self.table(lab), self.binary_pair.data: self.binary_table(lab)}

@@ -26,6 +26,7 @@ from mcmi_core.experiments.finding import Finding, by_label, finding
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.experiments.outcomes import outcome_by
 from mcmi_core.experiments.pair import FROM_SCRATCH, Pair, name_from_scratch
+from mcmi_core.experiments.words import count_in_words, network_in_words
 from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 
 STUDENT, CMI, LL = "student_accuracy_percent", "train_cmi_nats", "train_ll_nats"
@@ -128,7 +129,7 @@ class TeacherSize(Experiment):
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """Whether all students are done, or how many are not and why, by ``teacher``."""
-        by_size = outcome_by(self.all_teachers(lab), "network")
+        by_size = outcome_by(self.all_teachers(lab), "network").rename(network_in_words)
         beside = outcome_by(self.beside_table(lab), "label")
         return pd.concat([by_size, beside]).rename_axis("teacher")
 
@@ -185,7 +186,7 @@ class TeacherSize(Experiment):
                 table,
                 STUDENT,
                 label,
-                f"students of {label} gain with its size",
+                f"students of {label} gain with the teacher's size",
                 mean_interval(student[label]),
                 decides="size_mcmi",
             )
@@ -219,7 +220,7 @@ class TeacherSize(Experiment):
         student, cmi, ll = (slopes(table, "decades", metric) for metric in (STUDENT, CMI, LL))
         for label in (self.pairs[0].mll(0).label, self.pairs[0].untreated(0).label):
             rows = [
-                (STUDENT, f"students of {label} gain with its size", student[label]),
+                (STUDENT, f"students of {label} gain with the teacher's size", student[label]),
                 (CMI, f"CMI of {label} falls with size", -cmi[label]),
                 (LL, f"LL of {label} rises with size", ll[label]),
             ]
@@ -259,25 +260,26 @@ class TeacherSize(Experiment):
 
     def _last_steps(self, lab: Lab, table: pd.DataFrame) -> list[Finding]:
         """A line can hide a bend: is the largest teacher still better than the next smaller one?"""
-        by_size = table.sort_values("parameters").network.unique()
-        smaller, largest = by_size[-2:]
+        smaller, largest = sorted(table.parameters.unique())[-2:]
+        one, other = map(count_in_words, (smaller, largest))
+        networks = " / ".join(table.sort_values("parameters").network.unique()[-2:])
         findings = []
         mcmi = by_label(self.pairs[0].mcmi_teachers(0))
         for label in by_label(self.pairs[0].trained_teachers(0)):
             rows = table[table.label == label]
-            wide = rows.pivot(index="seed", columns="network", values=STUDENT)
+            wide = rows.pivot(index="seed", columns="parameters", values=STUDENT)
             findings.append(
                 finding(
                     lab,
                     self.pairs[-1],
-                    f"{label}: {largest} teaches better than {smaller}",
+                    f"{label}: a teacher of {other} parameters teaches better than one of {one}",
                     paired_difference(wide[largest], wide[smaller]),
                     quantity="student's test accuracy, largest teacher − the next smaller one",
                     asked=len(self.seeds),
                     teacher=mcmi.get(label),
-                    treatment=largest,
-                    control=smaller,
-                    networks=f"{smaller} / {largest} → {self.pairs[0].student}",
+                    treatment=f"{other} parameters",
+                    control=f"{one} parameters",
+                    networks=f"{networks} → {self.pairs[0].student}",
                 )
             )
         return findings
@@ -288,3 +290,13 @@ class TeacherSize(Experiment):
         for pair, seed in product(self.pairs, self.seeds):
             plan += [(pair, teacher) for teacher in pair.trained_teachers(seed)]
         return plan
+
+
+def sizes_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A table by ``parameters`` and ``label``, its sizes as ``51k parameters``; or ``any size``."""
+
+    def size_in_words(size: float | str) -> str:
+        return "any size" if size == ANY_SIZE else f"{count_in_words(size)} parameters"
+
+    sizes = [(size_in_words(size), label) for size, label in table.index]
+    return table.set_axis(pd.MultiIndex.from_tuples(sizes, names=["teacher's size", "label"]))

@@ -49,6 +49,14 @@ def network_in_words(network: str) -> str:
     return family + size if family.endswith("V") else f"{family}-{size}"
 
 
+def count_in_words(number: float) -> str:
+    """``51k`` for 50,954, ``1.7M`` for 1,700,000: as sizes of networks are given."""
+    if number < 1000:
+        return f"{number:.0f}"
+    thousands = round(number / 1000)
+    return f"{thousands}k" if thousands < 1000 else f"{number / 1e6:.1f}M"
+
+
 def data_in_words(data: str) -> str:
     """``ten Gaussians`` for ``oracle``; photographs with size and number, where these vary."""
     component = Component.model_validate(data)
@@ -83,15 +91,18 @@ def classes_in_words(data: str, indices: Iterable[int]) -> str:
 
 
 def pair_in_words(pair: str) -> str:
-    """``ten Gaussians: MLP, 512 wide → MLP, 32 wide`` for the text of a pair in code."""
+    """``ten Gaussians: MLP, 512 wide → MLP, 32 wide`` for a pair, or its networks, in code."""
     networks, _, data = pair.partition(" on ")
-    if not data:
+    if not data and " → " not in pair:
         return pair
-    return f"{data_in_words(data)}: {' → '.join(map(network_in_words, networks.split(' → ')))}"
+    words = " → ".join(map(network_in_words, networks.split(" → ")))
+    return f"{data_in_words(data)}: {words}" if data else words
 
 
 def framework_in_words(distiller: str) -> str:
-    """``ReviewKD`` for ``reviewkd:weight=5``: as its authors write it."""
+    """``ReviewKD`` for ``reviewkd:weight=5``: as its authors write it; ``mean of 8`` stays."""
+    if " " in distiller:
+        return distiller
     name = Component.model_validate(distiller).name
     return _FRAMEWORKS.get(name, name.upper())
 

@@ -1,22 +1,48 @@
 """The findings of an experiment, as its notebook shows and saves them."""
 
+from collections.abc import Sequence
+
 from IPython.display import Markdown, display
 
 from mcmi_core.experiments.experiment import Experiment
-from mcmi_core.experiments.finding import findings_table
+from mcmi_core.experiments.finding import Finding, findings_table
 from mcmi_core.experiments.lab import Lab
+from mcmi_core.experiments.words import method_in_words
 from mcmi_core.report.plots import save_table
-from mcmi_core.report.tables import count_text, readable_findings
+from mcmi_core.report.tables import count_text, readable_findings, shared_control
 
 
 def show_findings(experiment: Experiment, lab: Lab) -> None:
     """Display all findings, and save them, with all that they depend on, as ``..._findings_DATA``.
+
+    Primary ones have a table of their own, before the exploratory ones, whose verdicts are adjusted
+    for their number.
 
     Raises:
         NotMeasured: a run has no record.
         StoreError: the folder cannot be written.
     """
     findings = experiment.findings(lab)
-    heading = Markdown(f"**{experiment.subject}**: {count_text(findings)}")
-    display(heading, readable_findings(findings))
+    display(
+        Markdown(
+            f"**{experiment.subject}**: {count_text(findings)}. "
+            "A claim is true if its difference is positive."
+        )
+    )
+    primary = [each for each in findings if each.primary]
+    elsewhere = [each for each in findings if each.decided_in]
+    exploratory = [each for each in findings if each.exploratory]
+    _show("Primary: each decides a claim of the [scoreboard](99_claims.ipynb)", primary)
+    notebooks = sorted({each.decided_in.partition("_")[0] for each in elsewhere})
+    _show(f"Decided in notebook {' and '.join(notebooks)}, shown here beside the others", elsewhere)
+    _show("Exploratory: verdicts are adjusted for their number (Holm)", exploratory)
     save_table(findings_table(findings), experiment.figure_name("findings"))
+
+
+def _show(heading: str, findings: Sequence[Finding]) -> None:
+    """A table of findings below its heading, which names what they are compared with."""
+    if not findings:
+        return
+    control = shared_control(findings)
+    against = f"; all against {method_in_words(control)}" if control else ""
+    display(Markdown(f"*{heading}*{against}"), readable_findings(findings))

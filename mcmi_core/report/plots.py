@@ -27,7 +27,8 @@ from mcmi_core.experiments.finding import TIERS
 from mcmi_core.experiments.words import method_in_words
 
 _PALETTE = sns.color_palette("colorblind")
-# Two colours of their own: the palette's yellow and pink are too pale for points on white.
+# Some have colours of their own: the palette's yellow and pink are too pale for points on white,
+# and it has three oranges.
 _METHODS = {
     "MLL": (_PALETTE[7], "o"),
     "fine-tuned": ("#857a00", "p"),
@@ -35,10 +36,10 @@ _METHODS = {
     "MCMI tracked": (_PALETTE[1], "^"),
     "true BCPD": (_PALETTE[2], "D"),
     "from scratch": ("#5b2a86", "h"),
-    "temperature": (_PALETTE[3], "v"),
-    "label smoothing": (_PALETTE[4], "P"),
+    "temperature": ("#d6197f", "v"),
+    "label smoothing": ("#8f86d8", "P"),
     "entropy bonus": (_PALETTE[9], "X"),
-    "early stopping": (_PALETTE[5], "<"),
+    "early stopping": ("#6d3200", "<"),
     "MSE": ("black", "*"),
 }
 
@@ -52,7 +53,7 @@ to an inch, leaves readable."""
 
 def use_house_style() -> None:
     """Set the style of figures and of printed tables for this session."""
-    pd.set_option("display.width", 120, "display.max_colwidth", None, "display.max_rows", None)
+    pd.set_option("display.width", 240, "display.max_colwidth", None, "display.max_rows", None)
     sns.set_theme(
         context="notebook",
         style="ticks",
@@ -159,10 +160,8 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
     footer = fill(f"profile {profile} · {note}", int(14 * figure.get_figwidth()))
     figure.text(1, -0.01, footer, fontsize=SMALLEST, ha="right", va="top")
     folder = output_root() / "figures"
-    save_table(data, name)
     numbers = _without_noise(drawn_numbers(figure))
     digest = _digest(" ".join(f"{number:.6g}" for number in numbers))
-    print(f"{name}, {len(numbers)} numbers as drawn: sha256 {digest}")
     figure.draw_without_rendering()  # the layout takes as long as a picture: one for all of them
     figure.set_layout_engine("none")
     for ending, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
@@ -171,6 +170,8 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
         write_atomically(folder / f"{name}.{ending}", drawn.getvalue(), durable=False)
     display(figure, Markdown(_links(name, profile)))
     plt.close(figure)
+    save_table(data, name)
+    print(f"{name}, {len(numbers)} numbers as drawn: sha256 {digest}")
 
 
 def _refuse_if_unreadable(figure: Figure, name: str) -> None:

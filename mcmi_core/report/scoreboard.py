@@ -6,41 +6,74 @@ from mcmi_core.base.registry import Component
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.claims import NOT_MEASURED, counted, exploratory_counted
 from mcmi_core.experiments.pair import POLICIES
-from mcmi_core.report.tables import difference_text, n_text
+from mcmi_core.experiments.words import data_in_words, method_in_words, network_in_words
+from mcmi_core.report.tables import difference_text, n_text, on_one_line
 from mcmi_core.runs.config import UNTREATED
 
 
 def readable_scoreboard(board: pd.DataFrame) -> pd.DataFrame:
-    """One row per primary finding, by claim and tier, with all that a verdict depends on.
+    """One row per primary finding, by claim and tier. What it was measured on: :func:`measured_on`.
 
     Args:
         board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
 
     Returns:
-        Text, by what is claimed, the paper's figure and the tier: the finding's sentence; the data,
-        networks and recipe; what is compared with which control; n (``5 / 4`` where the difference
-        to MLL has another, ``2 of 5`` where runs collapsed); what a replicate varies; the
-        difference, the same against the MLL teacher, the verdict and the notebook.
+        Text, by claim and tier (with the data, where a tier has several sets): what is compared,
+        with which control unless that is fine-tuning without CMI (λ = 0); the difference, in points
+        where it names no unit, the same against the MLL teacher, n (``5 / 4`` where the difference
+        to MLL has another, ``2 of 5`` where runs collapsed), and the verdict.
     """
     board = board[board.verdict != NOT_MEASURED]
     columns = {
-        "finding, true if the difference is positive": board.claim,
-        "data": board.data,
-        "networks": board.networks,
-        "recipe": board.recipe,
-        "method": board.treatment,
-        "control": board.control,
-        "n": board.apply(_n, axis="columns"),
-        "replicate varies": board.replicate,
+        "compared": [_compared(*row) for row in board[["treatment", "control"]].to_numpy()],
         "difference [95 %]": board.apply(_difference, axis="columns"),
         "against MLL [95 %]": board.apply(_difference, axis="columns", prefix="mll_"),
+        "n": board.apply(_n, axis="columns"),
         "verdict": board.verdict,
-        "notebook": board.notebook,
     }
-    index = board[["statement", "paper", "tier"]]
-    index = index.set_axis(["claim", "paper", "tier"], axis="columns")
+    several = board.groupby(["statement", "tier"]).data.transform("nunique") > 1
+    where = board.tier.mask(several, board.tier + ": " + board.data.map(data_in_words))
+    index = pd.DataFrame({"claim": board.statement, "tier": where})
     table = pd.DataFrame(columns).set_index(pd.MultiIndex.from_frame(index))
     return table.astype(object).fillna("–")
+
+
+def _compared(treatment: str, control: str) -> str:
+    against = "" if control == UNTREATED else f" against {control}"
+    return method_in_words(treatment.removeprefix("MCMI ") + against)
+
+
+def claimed(board: pd.DataFrame) -> pd.DataFrame:
+    """By claim: the paper's figure, and the notebook that asks here."""
+    table = board.drop_duplicates("statement").set_index("statement")[["paper", "notebook"]]
+    table = table.set_axis(["the paper's figure", "notebook"], axis="columns")
+    return table.rename_axis(index=None, columns="claim")
+
+
+def measured_on(board: pd.DataFrame) -> pd.DataFrame:
+    """By notebook and tier: data, networks and epochs, and what an interval covers.
+
+    Args:
+        board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
+    """
+    board = board[board.verdict != NOT_MEASURED]
+    columns = {
+        "data": board.data.map(data_in_words),
+        "networks": board.networks.map(_networks_in_words),
+        "epochs": board.recipe,
+        "a replicate varies": board.replicate,
+    }
+    table = pd.DataFrame(columns).astype(object)
+    table.index = pd.MultiIndex.from_frame(board[["notebook", "tier"]])
+    return table[~table.reset_index().duplicated().to_numpy()].sort_index(
+        level=0, sort_remaining=False
+    )
+
+
+def _networks_in_words(networks: str) -> str:
+    """Of several teachers, too, which stand before one arrow."""
+    parts = [part.split(" / ") for part in networks.split(" → ")]
+    return " → ".join(" / ".join(map(network_in_words, part)) for part in parts)
 
 
 def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
@@ -107,4 +140,4 @@ def _n(row: pd.Series) -> str | None:
 def _difference(row: pd.Series, prefix: str = "") -> str | None:
     if pd.isna(row[f"{prefix}mean"]):
         return None
-    return difference_text(_interval(row, prefix), row.unit)
+    return on_one_line(difference_text(_interval(row, prefix), row.unit).removesuffix(" points"))

@@ -24,8 +24,11 @@ def slide_triangles(
     """
     if not points:
         raise ValueError("a slider needs at least one place, got none")
+    titles = list(points)
     slider = ipywidgets.SelectionSlider(
-        options=list(points), layout=ipywidgets.Layout(width="500px")
+        options=titles,
+        value=titles[len(titles) // 2],
+        layout=ipywidgets.Layout(width="500px", margin="0 0 0 12px"),
     )
 
     def show(title: str) -> None:

@@ -8,9 +8,11 @@ import pandas as pd
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.finding import Finding, adjusted_verdicts, exploratory_counts
 from mcmi_core.experiments.framework_table import CONTROLS, KINDS, SETTING, gain_of
-from mcmi_core.experiments.pair import POLICIES
-from mcmi_core.experiments.words import method_in_words, pair_in_words
+from mcmi_core.experiments.pair import FROM_SCRATCH, POLICIES
+from mcmi_core.experiments.words import framework_in_words, method_in_words, pair_in_words
 from mcmi_core.report.plots import save_text
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 _NAMES = {
     "accuracy_percent": "accuracy, %",
@@ -48,7 +50,21 @@ _NAMES = {
 }
 """Columns of tables, as a reader calls them. ``train_`` and ``test_`` before one add a word."""
 _SPLITS = {"train": "training", "test": "test"}
-_IN_CODE = ("label", "teacher", "pair")
+
+
+def _teacher_in_words(teacher: str) -> str:
+    """By its method, or its networks and data."""
+    return method_in_words(pair_in_words(teacher))
+
+
+_VALUES = {
+    "distiller": framework_in_words,
+    "framework": framework_in_words,
+    "label": _teacher_in_words,
+    "method": method_in_words,
+    "pair": pair_in_words,
+    "teacher": _teacher_in_words,
+}
 """Levels of an index, or columns, whose values are in code as well."""
 
 
@@ -63,21 +79,21 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
         ValueError: a name in code (with ``_``) that has no words here.
     """
     named = table.copy()
-    for name in _IN_CODE:
+    for name, words in _VALUES.items():
         if name in named.columns:
-            named[name] = named[name].map(_value_in_words)
+            named[name] = named[name].map(words)
         if name in named.index.names:
             level = name if named.index.nlevels > 1 else None
-            named = named.rename(index=_value_in_words, level=level)
+            named = named.rename(index=words, level=level)
         if name in named.columns.names:
             level = name if named.columns.nlevels > 1 else None
-            named = named.rename(columns=_value_in_words, level=level)
+            named = named.rename(columns=words, level=level)
     named.index = named.index.set_names([_name_in_words(name) for name in named.index.names])
     names = [_name_in_words(name) for name in named.columns.names]
     return named.rename(columns=_name_in_words).rename_axis(columns=names)
 
 
-_FORMATS = {"percent": "{:.1f}", "points": "{:+.1f}", "nats": "{:.3f}"}
+_FORMATS = {"percent": "{:.1f}", "points": "{:+.1f}", "nats": "{:z.3f}"}
 """By the unit that a column's name ends with; nats differ by less."""
 
 
@@ -99,10 +115,6 @@ def summary_in_words(table: pd.DataFrame) -> pd.DataFrame:
     return in_words(texts)
 
 
-def _value_in_words(value: str) -> str:
-    return method_in_words(pair_in_words(value))
-
-
 def _name_in_words(name: object) -> object:
     if name in _NAMES:
         return _NAMES[name]
@@ -117,31 +129,62 @@ def _name_in_words(name: object) -> object:
 
 
 def readable_findings(findings: Sequence[Finding]) -> pd.DataFrame:
-    """One row per finding: its differences with unit and interval, n, control, verdict and kind.
+    """One row per finding: its difference with interval, n, and verdict.
 
-    What all findings of a table share (data, replicate) is for the text around it.
+    What all rows share is not repeated in them: the unit, if there is one, stands in the column's
+    name; the control has a column where it varies and not every claim names it, else it is for the
+    text around the table (:func:`shared_control`), as are data and replicate. The difference to the
+    MLL teacher has a column where there is one.
 
     Args:
-        findings: all of one experiment. Verdicts on exploratory ones are adjusted for the number of
-            them (:func:`~mcmi_core.experiments.finding.adjusted_verdicts`).
+        findings: of one experiment, all the exploratory ones among them: verdicts on these are
+            adjusted for their number (:func:`~mcmi_core.experiments.finding.adjusted_verdicts`).
+
+    Returns:
+        Text, by claim, in words; it is true if the difference is positive.
     """
-    claim = "claim, true if the difference is positive"
-    columns = [claim, "difference [95 %]", "n", "control", "against MLL [95 %]", "verdict", "kind"]
-    rows = []
-    for finding, verdict in zip(findings, adjusted_verdicts(findings), strict=True):
-        beside = finding.against_mll
-        rows.append(
-            (
-                finding.claim,
-                difference_text(finding.difference, finding.unit),
-                n_text(finding.difference.n, getattr(beside, "n", None), finding.asked),
-                finding.control,
-                "–" if beside is None else difference_text(beside, finding.unit),
-                verdict,
-                _kind(finding),
-            )
-        )
-    return pd.DataFrame(rows, columns=columns).set_index(claim)
+    units = {finding.unit for finding in findings}
+    [unit] = units if len(units) == 1 else [None]
+    named = f", {unit}" if unit else ""
+    columns = {
+        f"difference{named} [95 %]": [
+            _difference(each.difference, each.unit, unit) for each in findings
+        ],
+        "n": [_n(each) for each in findings],
+    }
+    if findings and shared_control(findings) is None and not all(map(_names_control, findings)):
+        columns["against"] = [method_in_words(each.control) for each in findings]
+    if any(each.against_mll is not None for each in findings):
+        columns[f"against MLL{named} [95 %]"] = [
+            "–" if each.against_mll is None else _difference(each.against_mll, each.unit, unit)
+            for each in findings
+        ]
+    columns["verdict"] = adjusted_verdicts(findings)
+    table = pd.DataFrame(columns, index=[method_in_words(each.claim) for each in findings])
+    return table.rename_axis(columns="claim")  # over the claims, in the same line as the columns
+
+
+def shared_control(findings: Sequence[Finding]) -> str | None:
+    """The control of all these findings; None: they have several, or there are none."""
+    controls = {finding.control for finding in findings}
+    return controls.pop() if len(controls) == 1 else None
+
+
+def _names_control(finding: Finding) -> bool:
+    name = "no teacher" if finding.control == FROM_SCRATCH else finding.control
+    return name in finding.claim
+
+
+def _difference(difference: Interval, unit: str, shared: str | None) -> str:
+    """A difference as text that stays on one line, with its unit if its table names none."""
+    text = difference_text(difference, unit)
+    if shared is not None:
+        text = text.removesuffix(f" {shared}")
+    return on_one_line(text)
+
+
+def _n(finding: Finding) -> str:
+    return n_text(finding.difference.n, getattr(finding.against_mll, "n", None), finding.asked)
 
 
 def n_text(n: float, mll_n: float | None, asked: float) -> str:
@@ -157,17 +200,16 @@ def n_text(n: float, mll_n: float | None, asked: float) -> str:
     return text if n == asked else f"{text} of {asked:.0f}"
 
 
-def _kind(finding: Finding) -> str:
-    if finding.primary:
-        return f"primary: {finding.decides}"
-    notebook = (finding.decided_in or "").partition("_")[0]
-    return f"decided in {notebook}" if notebook else "exploratory"
-
-
 def difference_text(difference: Interval, unit: str) -> str:
     """``+1.23 [-0.50, +2.97] points``; three decimals of nats, whose differences are smaller."""
     decimals = 3 if unit.startswith("nats") else 2
     return f"{difference:+.{decimals}f} {unit}"
+
+
+def on_one_line(difference: str) -> str:
+    """A difference as text whose numbers no column breaks into two lines; its unit may be."""
+    numbers, bracket, unit = difference.partition("]")
+    return numbers.replace(" ", NO_BREAK) + bracket + unit
 
 
 def count_text(findings: Sequence[Finding]) -> str:
@@ -209,7 +251,8 @@ def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
         return f"{number(mean, '+')} [{number(low, '+')}, {number(high, '+')}]"
 
     def seeds(row: pd.Series) -> str:
-        return " / ".join(str(gain_of(row, policy, "untreated").n) for policy in policies)
+        numbers = [str(gain_of(row, policy, "untreated").n) for policy in policies]
+        return " / ".join(numbers if len(set(numbers)) > 1 else numbers[:1])
 
     def status(row: pd.Series) -> str:
         return row.status if row.trains else f"{row.status}; below from scratch"

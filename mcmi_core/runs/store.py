@@ -1,10 +1,12 @@
 """Where runs live: one folder per run, with its record, its weights and, meanwhile, a checkpoint.
 
-store/ID/record.json          written last: a run with a record is finished
-store/ID/weights.safetensors  the trained network
-store/ID/checkpoint.safetensors  the last whole epoch that was saved, while the run is under way
-store/ID/lock                 held by the process that trains it
-store/ID/logits-*.float32     what a teacher tells its students; see teacher_logits
+::
+
+    store/ID/record.json          written last: a run with a record is finished
+    store/ID/weights.safetensors  the trained network
+    store/ID/checkpoint.safetensors  the last whole epoch that was saved, while the run is under way
+    store/ID/lock                 held by the process that trains it
+    store/ID/logits-*.float32     what a teacher tells its students; see teacher_logits
 """
 
 import os

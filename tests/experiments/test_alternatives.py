@@ -6,6 +6,7 @@ from made_up import FIXED_DATA, PAIR, made_up_lab
 from mcmi_core.experiments.alternatives import (
     Alternatives,
     readable_choices,
+    readable_correlations,
     readable_opponents,
 )
 from mcmi_core.report.tables import interval_columns
@@ -232,14 +233,18 @@ def test_only_what_is_near_enough_matches():
     assert smoothing.nearest_ll_nats == "label smoothing share=0.1"
     assert smoothing.apart_ll_nats == pytest.approx(0, abs=1e-9)
     shown = readable_opponents(opponents)
-    assert list(shown) == ["chosen setting", "matched in training LL", "matched in entropy"]
-    assert list(shown.loc[TRACKED, "label smoothing"]) == [
-        "label smoothing share=0.4",
-        "label smoothing share=0.1 (0.00 nats apart)",
-        "no match: the nearest, label smoothing share=0.1, is 0.30 nats apart",
+    assert list(shown) == [
+        "chosen setting",
+        "matched in training LL, nats",
+        "matched in entropy, nats",
     ]
-    assert shown.loc[(TRACKED, "early stopping"), "matched in entropy"] == (
-        "early stopping epoch=5 (0.07 nats apart)"
+    assert list(shown.loc[TRACKED, "label smoothing"]) == [
+        "label smoothing 0.4",
+        "label smoothing 0.1, 0.00 apart",
+        "none: at best 0.30 apart",
+    ]
+    assert shown.loc[(TRACKED, "early stopping"), "matched in entropy, nats"] == (
+        "early stopping, epoch 5, 0.07 apart"
     )
     assert readable_opponents(opponents[:0]).empty
 
@@ -359,3 +364,22 @@ def test_without_another_temperature_none_is_measured():
     without = replace(EXPERIMENT, temperatures=())
     assert without.softened() == []
     assert "temperature" not in set(without.table(made_up_lab(answer)).family)
+
+
+def test_correlations_in_words():
+    table = EXPERIMENT.correlations(EXPERIMENT.finished(made_up_lab(answer)))
+    shown = readable_correlations(table)
+    assert shown.index.names == ["student's gain with", "held constant"]
+    assert ("CMI", "entropy") in shown.index and ("KL(P* ‖ teacher)", "nothing") in shown.index
+    row = table.loc["cmi_nats", "nothing"]
+    assert shown.loc[("CMI", "nothing"), "r"] == f"{row.r:.2f}"
+    span = shown.loc[("CMI", "nothing"), "r without one family"]
+    assert span == f"{row.smallest:.2f} to {row.largest:.2f}"
+    assert readable_correlations(table[:0]).empty
+
+
+def test_numbers_of_some_metrics():
+    runs = EXPERIMENT.finished(made_up_lab(answer))
+    some = EXPERIMENT.numbers(runs, ["cmi_nats", "gain_points"])
+    assert set(some.index.unique("metric")) == {"cmi_nats", "gain_points"}
+    assert set(EXPERIMENT.numbers(runs).index.unique("metric")) > {"cmi_nats", "gain_points"}

@@ -24,6 +24,7 @@ class Example(Comparison):
 
 EXPERIMENT = Example(pairs=PAIRS, frameworks=("kd", "dkd"), seeds=(0, 1, 2))
 NAMES = ["mlp:width=64 → mlp:width=8", "mlp:width=128 → mlp:width=8"]
+IN_WORDS = ["MLP, 64 wide → MLP, 8 wide", "MLP, 128 wide → MLP, 8 wide"]
 
 
 def wide(run):
@@ -133,18 +134,18 @@ def test_fine_tuning_alone_has_its_own_mean_which_decides_nothing():
 def test_a_framework_may_decide_a_claim_of_its_own():
     one = primary(findings(answer), "dkd", "fixed")
     assert one.claim == (
-        "dkd: the students of MCMI fixed beat those of fine-tuned λ=0, mean over pairs"
+        "DKD: the students of MCMI fixed beat those of fine-tuned λ=0, mean over pairs"
     )
     assert one.difference.mean == pytest.approx(-1.5)
     assert one.against_mll.mean == pytest.approx(-0.5)
 
 
 def test_rows_are_exploratory():
-    rows = [f for f in findings(answer) if f.claim.startswith("mlp")]
+    rows = [f for f in findings(answer) if f.claim.startswith("MLP")]
     assert len(rows) == 4 * 2 and not any(f.primary for f in rows)
     last = rows[-2]
     assert last.claim == (
-        f"{NAMES[1]}, dkd: the student of MCMI fixed λ=0.4 beats that of fine-tuned λ=0"
+        f"{IN_WORDS[1]}, DKD: the students of MCMI fixed λ=0.4 beat those of fine-tuned λ=0"
     )
     assert (last.difference.mean, last.against_mll.mean) == (-4, -3)
     assert (last.lam, last.policy, last.networks) == (0.4, "fixed", NAMES[1])
@@ -157,8 +158,8 @@ def test_one_pair_states_its_lambda_and_says_each_thing_once():
     assert (mean.lam, mean.networks, mean.difference.mean) == (0.2, NAMES[0], 2)
     assert (mean.policy, mean.treatment) == ("fixed", "MCMI fixed λ=0.2")
     assert [f.decides for f in found] == [*["frameworks"] * 2, None, "dkd", "dkd", None, None]
-    assert [f.claim.partition(":")[0] for f in found[3:5]] == ["dkd", "dkd"]
-    assert all(f.claim.startswith(f"{NAMES[0]}, kd: ") for f in found[5:])
+    assert [f.claim.partition(":")[0] for f in found[3:5]] == ["DKD", "DKD"]
+    assert all(f.claim.startswith("KD: the students of MCMI") for f in found[5:])
 
 
 def test_a_framework_that_does_not_train_is_left_out_of_the_mean_and_says_so():
@@ -167,10 +168,10 @@ def test_a_framework_that_does_not_train_is_left_out_of_the_mean_and_says_so():
     assert mean.difference.mean == pytest.approx(0.5)  # of 3 and −2
     assert mean.claim.endswith("mean over 2 of 4 pairs and frameworks (2 do not train)")
     dkd = primary(found, "dkd", "fixed")
-    assert dkd.claim.startswith("dkd (does not train in 2 of 2 pairs): the students of")
+    assert dkd.claim.startswith("DKD (does not train in 2 of 2 pairs): the students of")
     assert dkd.difference.mean == pytest.approx(-1.5)
-    rows = [f.claim for f in found if f.claim.startswith(NAMES[0])]
-    assert [f"{NAMES[0]}, dkd (does not train): " in claim for claim in rows] == [
+    rows = [f.claim for f in found if f.claim.startswith(IN_WORDS[0])]
+    assert [f"{IN_WORDS[0]}, DKD (does not train): " in claim for claim in rows] == [
         *(False, False, True, True)
     ]
     assert list(EXPERIMENT.last(made_up_lab(below_scratch("dkd"))).trains) == [True, False] * 2
@@ -203,7 +204,7 @@ def test_a_collapsed_run_drops_one_row_of_every_mean():
         assert one.claim.endswith("mean over 3 of 4 pairs and frameworks (1 is not done)")
     (alone,) = [f for f in found if f.control == "MLL"]
     assert alone.claim.endswith("mean over 3 of 4 pairs and frameworks (1 is not done)")
-    rows = [f.claim for f in found if f.claim.startswith(f"{NAMES[1]}, kd")]
+    rows = [f.claim for f in found if f.claim.startswith(f"{IN_WORDS[1]}, KD")]
     assert len(rows) == 1 and "tracked" in rows[0]  # two seeds are too few
 
 
@@ -305,14 +306,35 @@ def test_teachers_that_collapsed_are_counted():
     assert list(EXPERIMENT.last(lab).status) == ["done"] * 2 + ["2 of 12 not run"] * 2
 
 
-def test_the_note_counts_seeds_and_says_what_trains_means():
-    note = EXPERIMENT.note(made_up_lab(answer))
-    assert note == (
-        "oracle data, 20 epochs, last epoch on test; mean and 95 % t-interval, paired, n = 3 "
-        "seeds; a framework trains if its students of MLL are on average at least as accurate as "
-        "students from scratch"
+def test_the_note_counts_seeds():
+    assert EXPERIMENT.note(made_up_lab(answer)) == (
+        "ten Gaussians; students of 20 epochs, last epoch, on test; gains paired by seed, mean and "
+        "95 % t-interval, n = 3 seeds"
     )
-    assert "paired, n ≤ 3 seeds;" in EXPERIMENT.note(made_up_lab(collapsed("kd", (2,))))
+    assert EXPERIMENT.note(made_up_lab(collapsed("kd", (2,)))).endswith("n ≤ 3 seeds")
+
+
+def test_the_mean_of_each_pair_is_over_what_trains():
+    table = EXPERIMENT.with_mean(made_up_lab(answer))
+    means = table.iloc[4:]
+    assert list(means.framework) == ["mean of 2"] * 2
+    assert list(means.pair) == NAMES
+    assert list(means.fixed_over_untreated_mean) == pytest.approx([2, -3])
+    assert list(means.tracked_over_mll_mean) == pytest.approx([4, -1])
+    assert list(means.scratch_mean) == [40] * 2
+    assert list(means.trains) == [True, True]
+    without = EXPERIMENT.with_mean(made_up_lab(below_scratch("dkd")))
+    assert list(without.framework[4:]) == ["mean of 1"] * 2
+    assert list(without.fixed_over_untreated_mean[4:]) == pytest.approx([3, -2])
+    lost = EXPERIMENT.with_mean(made_up_lab(collapsed("kd", (2,))))
+    assert list(lost.framework[4:]) == ["mean of 2", "mean of 1"]
+    assert list(lost.fixed_over_untreated_mean[4:]) == pytest.approx([2, -4])
+
+
+def test_where_nothing_trains_there_is_no_mean():
+    none = below_scratch("kd")
+    experiment = replace(EXPERIMENT, frameworks=("kd",))
+    assert list(experiment.with_mean(made_up_lab(none)).framework) == ["kd"] * 2
 
 
 def test_settings_state_lambda_and_epochs_of_every_pair():

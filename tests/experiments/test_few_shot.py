@@ -5,7 +5,7 @@ import pytest
 from made_up import FIXED_DATA, LABELS, PAIR, accuracy, made_up_lab
 
 from mcmi_core.base.statistics import Interval, mean_interval
-from mcmi_core.experiments.few_shot import FewShot, authors_accuracy, beside_authors
+from mcmi_core.experiments.few_shot import FewShot, authors_accuracy, authors_gain, beside_authors
 from mcmi_core.experiments.reference import authors_few_shot
 
 EXPERIMENT = FewShot(
@@ -61,7 +61,7 @@ def test_mcmi_against_its_controls_at_every_fraction():
         ("kd", "100%", 0),
         ("crd", "5%", 1),
     ):
-        about = f"{distiller}, {fraction} of the data: the student of"
+        about = f"{distiller.upper()}, {fraction} of the data: the student of"
         expected[f"{about} {FIXED} beats that of {UNTREATED}"] = share * 1 + 0.1
         expected[f"{about} {TRACKED} beats that of {UNTREATED}"] = share * 4 + 0.1
         expected[f"{about} {UNTREATED} beats that of {MLL}"] = share * 1
@@ -71,7 +71,7 @@ def test_mcmi_against_its_controls_at_every_fraction():
     assert {claim: mean for claim, mean in means.items() if "gains" not in claim} == pytest.approx(
         expected
     )
-    first = found[f"kd, 5% of the data: the student of {TRACKED} beats that of {UNTREATED}"]
+    first = found[f"KD, 5% of the data: the student of {TRACKED} beats that of {UNTREATED}"]
     assert first.against_mll.mean == pytest.approx(5.1)
 
 
@@ -81,14 +81,14 @@ def test_is_the_gain_larger_where_there_is_less():
     at = "at 5% than at 50% of the data"
     assert means == pytest.approx(
         {
-            f"kd: {FIXED} gains more over {UNTREATED} {at}": 0.5,
-            f"kd: {TRACKED} gains more over {UNTREATED} {at}": 2,
-            f"kd: {UNTREATED} gains more over {MLL} {at}": 0.5,
-            f"kd: {TRUTH} gains more over {MLL} {at}": 4.5,
-            f"kd: {MLL} gains more over no teacher {at}": 0,
+            f"KD: {FIXED} gains more over {UNTREATED} {at}": 0.5,
+            f"KD: {TRACKED} gains more over {UNTREATED} {at}": 2,
+            f"KD: {UNTREATED} gains more over {MLL} {at}": 0.5,
+            f"KD: {TRUTH} gains more over {MLL} {at}": 4.5,
+            f"KD: {MLL} gains more over no teacher {at}": 0,
         }
     )
-    tracked = found[f"kd: {TRACKED} gains more over {UNTREATED} {at}"]
+    tracked = found[f"KD: {TRACKED} gains more over {UNTREATED} {at}"]
     assert tracked.against_mll.mean == pytest.approx(2.5)
 
 
@@ -100,7 +100,7 @@ def test_which_comparison_decides_which_claim():
         (key, treatment, UNTREATED) for key in keys for treatment in (FIXED, TRACKED)
     )
     few_shot = [f.claim for f in findings if f.decides == "few_shot"]
-    assert all(claim.startswith("kd, 5% of the data") for claim in few_shot)
+    assert all(claim.startswith("KD, 5% of the data") for claim in few_shot)
 
 
 def test_other_frameworks_and_all_the_data_by_crd_decide_nothing():
@@ -115,7 +115,7 @@ def test_other_frameworks_and_all_the_data_by_crd_decide_nothing():
 def test_samples_that_every_seed_draws_are_part_of_a_replicate(sampling, replicate):
     experiment = replace(EXPERIMENT, pair=FIXED_DATA, sampling=sampling)
     for finding in experiment.findings(made_up_lab(answer)):
-        everything = finding.claim.startswith("kd, 100%")
+        everything = finding.claim.startswith("KD, 100%")
         assert finding.replicate == ("weights" if everything else replicate)
 
 
@@ -220,17 +220,36 @@ def test_ours_stand_beside_the_authors_at_equal_fractions():
     )
     gain = intervals({("kd", 0.05, MLL): (-1, -2, 0, 3), ("kd", 0.05, TRACKED): (3, 2, 4, 3)})
     over_mll = intervals({("kd", 0.05, TRACKED): (4, 3, 5, 3)})
-    table = beside_authors(ours, gain, over_mll, authors)
+    authors_over_mll = pd.Series({("kd", 0.05): Interval(6, 5, 7, 5)})
+    table = beside_authors(ours, gain, over_mll, authors, authors_over_mll)
     theirs = "authors': MCMI fixed λ=0.15"
     rows = {
-        ("kd", 0.05, MLL): ["60.0 [59.0, 61.0]", "-1.0 [-2.0, +0.0]", ""],
-        ("kd", 0.05, TRACKED): ["64.0 [63.0, 65.0]", "+3.0 [+2.0, +4.0]", "+4.0 [+3.0, +5.0]"],
-        ("kd", 0.05, "from scratch"): ["40.0 [39.0, 41.0]", "", ""],
-        ("kd", 0.05, theirs): ["58.0 [57.0, 59.0]", "", "+6.0"],
-        ("crd", 0.05, MLL): ["50.0 [49.0, 51.0]", "", ""],
-        ("kd", 0.5, theirs): ["3.0 [2.0, 4.0]", "", "+2.0"],
+        ("kd", "5 %", MLL): ["60.0 [59.0, 61.0]", "-1.0 [-2.0, +0.0]", ""],
+        ("kd", "5 %", TRACKED): ["64.0 [63.0, 65.0]", "+3.0 [+2.0, +4.0]", "+4.0 [+3.0, +5.0]"],
+        ("kd", "5 %", "from scratch"): ["40.0 [39.0, 41.0]", "", ""],
+        ("kd", "5 %", theirs): ["58.0 [57.0, 59.0]", "", "+6.0 [+5.0, +7.0]"],
+        ("crd", "5 %", MLL): ["50.0 [49.0, 51.0]", "", ""],
     }
     assert list(table) == ["accuracy, %", "gain over λ=0, points", "gain over MLL, points"]
     assert {setting: list(row) for setting, row in table.iterrows()} == rows
     assert list(table.index) == list(rows)
-    assert table.index.names == ["distiller", "fraction", "label"]
+    assert table.index.names == ["distiller", "data", "label"]
+
+
+def test_the_authors_gain_has_an_interval_where_settings_were_repeated():
+    gain = authors_gain()
+    assert gain["kd", 0.05].mean == pytest.approx(5.722)
+    assert gain["kd", 0.05].low == pytest.approx(5.18, abs=0.005)
+    assert gain["crd", 0.75].n == 3
+    assert 0.01 not in gain.index.unique("fraction")
+
+
+def test_numbers_are_ours_and_the_authors():
+    numbers = EXPERIMENT.numbers(made_up_lab(answer))
+    assert list(numbers.index.unique("source")) == [
+        *("ours, accuracy", "ours, gain over λ=0", "ours, gain over MLL"),
+        "authors, gain over MLL, CIFAR-100, best epoch on test",
+    ]
+    ours = numbers["ours, gain over λ=0", "kd", 0.05, TRACKED]
+    assert ours.mean == pytest.approx(4.1)
+    assert numbers["ours, gain over MLL", "kd", 0.05, TRACKED].mean == pytest.approx(5.1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from made_up import PAIR, made_up_lab
 
-from mcmi_core.experiments.imagenet_distillation import ImagenetDistillation
+from mcmi_core.experiments.imagenet_distillation import ImagenetDistillation, readable_published
 
 TWENTY_CLASSES = replace(PAIR, data="oracle:classes=20,dimension=64")
 EXPERIMENT = ImagenetDistillation(
@@ -57,13 +57,12 @@ def test_teachers_have_top_5():
     assert [interval.mean for interval in table["test_top5_accuracy_percent"]] == [80, 80, 82, 82]
 
 
-def test_the_data_are_named_by_classes_or_folder():
-    assert EXPERIMENT.data_text == "20 synthetic classes"
-    folder = replace(TWENTY_CLASSES, data="imagefolder:folder=imagenet,image_size=224")
-    assert replace(EXPERIMENT, pairs=(folder,)).data_text == "imagefolder:folder=imagenet"
-    assert EXPERIMENT.note(made_up_lab(answer)).startswith("20 synthetic classes, 20 epochs")
-
-
 def test_its_data_is_not_loaded_beforehand_and_few_run_at_a_time():
     assert not EXPERIMENT.data_is_checked
     assert EXPERIMENT.workers == 1
+
+
+def test_published_in_words():
+    table = readable_published()
+    assert table.index.is_unique
+    assert table.loc[("ResNet-34 → ResNet-18", "DKD"), "top-1, %"] == "71.70"

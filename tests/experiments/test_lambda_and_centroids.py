@@ -3,7 +3,11 @@ from dataclasses import replace
 import pytest
 from made_up import FIXED_DATA, PAIR, made_up_lab
 
-from mcmi_core.experiments.lambda_and_centroids import LambdaAndCentroids, readable_selection
+from mcmi_core.experiments.lambda_and_centroids import (
+    LambdaAndCentroids,
+    readable_selection,
+    readable_summary,
+)
 from mcmi_core.report.tables import interval_columns
 
 EXPERIMENT = LambdaAndCentroids(pair=PAIR, lambdas=(0.4, 0.7), seeds=(0, 1, 2))
@@ -156,11 +160,13 @@ def test_accuracies_of_teachers_that_did_not_collapse():
         fields = answer(run)
         if run.stage == "teacher" and setting(run) == ("tracked", 0.7) and run.seed == 1:
             fields["metrics"]["train"]["accuracy_percent"] = 18.0
+        if run.stage == "teacher" and setting(run) == ("tracked", 0.4) and run.seed == 1:
+            fields["metrics"]["train"]["accuracy_percent"] = 95.0
         return fields
 
     table = EXPERIMENT.accuracies(made_up_lab(one_is_poor))
-    assert table.loc["tracked"].to_dict() == {0.4: "99, 99, 99", 0.7: "99, 18, 99"}
-    assert table.loc["fixed"].to_dict() == {0.4: "99, 99, 99", 0.7: "–"}  # all collapsed
+    assert table.loc["tracked"].to_dict() == {"λ = 0.4": "95 to 99", "λ = 0.7": "99, 18, 99"}
+    assert table.loc["fixed"].to_dict() == {"λ = 0.4": "99", "λ = 0.7": "–"}  # all collapsed
 
 
 def test_a_level_or_a_gain_of_every_setting_that_is_left():
@@ -256,7 +262,7 @@ def test_what_selection_adds(both_train):
     assert chosen["set beforehand"] == "MCMI fixed λ=0.4"
     assert set(chosen.drop("set beforehand")) == {"MCMI fixed λ=0.7"}
     shown = readable_selection(selection).loc[("last", "best mean on test")]
-    assert shown["added"] == "+1.00" and shown["gain, points"].startswith("+4.10 [+3.85")
+    assert shown["added, points"] == "+1.00" and shown["gain, points"].startswith("+4.10 [+3.85")
 
 
 def test_what_the_best_epoch_adds_to_every_side(both_train):
@@ -270,3 +276,11 @@ def test_a_replicate_on_fixed_data_varies_weights_and_samples():
     experiment = LambdaAndCentroids(pair=FIXED_DATA, lambdas=(0.4,), seeds=(0, 1))
     findings = experiment.findings(made_up_lab(answer))
     assert {finding.replicate for finding in findings} == {"weights and the few samples"}
+
+
+def test_a_summary_as_text_shows_the_sign_of_gains():
+    text = readable_summary(EXPERIMENT.summary(made_up_lab(answer)))
+    row = text.loc["tracked", 0.7]
+    assert row.train_accuracy_percent.startswith("99.00 [")
+    assert row.student_accuracy_gain.startswith("+")
+    assert text.loc[("fine-tuned", 0), "student_accuracy_gain"] == "–"

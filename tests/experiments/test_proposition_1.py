@@ -87,16 +87,19 @@ def test_intervals_are_of_quantised_features():
     assert quantised.feature_nats[FIXED, "logits", 4].mean == pytest.approx(2.75)
 
 
+def test_each_side_as_text():
+    output, feature = EXPERIMENT.sides_as_text(made_up_lab(answer)).values()
+    assert list(output.columns) == list(LABELS[:4])
+    assert output.loc[("logits", 4), TRACKED] == "2.00 [2.00, 2.00]"
+    assert feature.loc[("hidden 1", 1), TRACKED] == "0.35 [0.35, 0.35]"
+
+
 def test_features_as_they_are():
-    text = EXPERIMENT.unquantised_as_text(made_up_lab(answer))
-    assert list(text.columns) == ["output_nats", "feature_nats", "gap_nats", "teachers"]
-    assert list(text.index) == [(k, t) for t in LABELS[:4] for k in ("hidden 1", "logits")]
-    assert list(text.loc[("logits", FIXED)]) == [
-        "1.500 [1.500, 1.500]",
-        "4.000 [4.000, 4.000]",
-        "2.500 [2.500, 2.500]",
-        "done",
-    ]
+    table = EXPERIMENT.unquantised(made_up_lab(answer))
+    assert list(table.columns) == ["output_nats", "feature_nats", "gap_nats"]
+    assert set(table.index) == {(t, k) for t in LABELS[:4] for k in ("hidden 1", "logits")}
+    means = [interval.mean for interval in table.loc[(FIXED, "logits")]]
+    assert means == pytest.approx([1.5, 4, 2.5])
 
 
 @pytest.mark.parametrize("gap", [-1e-8, float("nan")])
@@ -126,11 +129,11 @@ def test_collapsed_teachers_leave_the_other_seeds():
     lab = collapsing(0)
     n = {f.treatment: f.difference.n for f in EXPERIMENT.findings(lab)}
     assert n == {FIXED: 3, TRACKED: 2, UNTREATED: 3}
-    assert EXPERIMENT.unquantised_as_text(lab).teachers[("logits", TRACKED)] == "1 of 3 collapsed"
+    assert EXPERIMENT.outcomes(lab)[TRACKED] == "1 of 3 collapsed"
 
 
 def test_of_too_few_seeds_there_is_no_finding_but_a_count():
     lab = collapsing(0, 1)
     assert TRACKED not in {finding.treatment for finding in EXPERIMENT.findings(lab)}
-    row = EXPERIMENT.unquantised_as_text(lab).loc[("hidden 1", TRACKED)]
-    assert list(row) == ["", "", "", "2 of 3 collapsed"]
+    assert EXPERIMENT.outcomes(lab)[TRACKED] == "2 of 3 collapsed"
+    assert TRACKED not in EXPERIMENT.unquantised(lab).index.unique("label")

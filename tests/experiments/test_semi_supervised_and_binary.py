@@ -249,3 +249,10 @@ def test_each_part_has_replicates_of_its_own():
         NO_LABEL,
         0.7,
     )
+
+
+def test_students_as_text():
+    accuracy, gain = EXPERIMENT.students_as_text(made_up_lab(answer)).values()
+    assert list(accuracy.index) == list(gain.index) == list(EXPERIMENT.regimes(0))
+    assert gain.loc[EVERYTHING, UNTREATED].startswith(f"{GAIN[UNTREATED] - GAIN[MLL]:+.1f} [")
+    assert not accuracy.isna().any().any()

@@ -5,7 +5,7 @@ import pytest
 from made_up import LABELS, PAIR, accuracy, made_up_lab
 
 from mcmi_core.base.errors import NotMeasured
-from mcmi_core.experiments.teacher_size import TeacherSize
+from mcmi_core.experiments.teacher_size import TeacherSize, sizes_in_words
 from mcmi_core.report.tables import interval_columns
 
 WIDTHS = (8, 64, 512)
@@ -56,16 +56,16 @@ def test_trends_and_last_steps():
     means = {finding.claim: finding.difference.mean for finding in findings}
     expected = {}
     for label, slope in ((FIXED, 1.1), (TRACKED, 2.1)):
-        expected[f"students of {label} gain with its size"] = slope
+        expected[f"students of {label} gain with the teacher's size"] = slope
         expected[f"size helps students of {label} more than those of {UNTREATED}"] = slope + 0.5
         fall = f"CMI of {label} falls less with size than that of {UNTREATED}"
         expected[fall] = 0.35 - SLOPES[label][1]
     for label in (MLL, UNTREATED):
-        expected[f"students of {label} gain with its size"] = SLOPES[label][0]
+        expected[f"students of {label} gain with the teacher's size"] = SLOPES[label][0]
         expected[f"CMI of {label} falls with size"] = SLOPES[label][1]
         expected[f"LL of {label} rises with size"] = 0.2
     for label, step in ((MLL, -1), (UNTREATED, -0.5), (FIXED, 1.1), (TRACKED, 2.1)):
-        expected[f"{label}: mlp:width=512 teaches better than mlp:width=64"] = step
+        expected[f"{label}: a teacher of 10k parameters teaches better than one of 1k"] = step
     assert means == pytest.approx(expected)
 
 
@@ -91,14 +91,16 @@ def test_what_a_trend_compares():
         trend = about[f"CMI of {label} falls with size"]
         assert (trend.policy, trend.lam, trend.treatment) == ("–", None, label)
         assert (trend.unit, trend.control) == ("nats per tenfold size", "smaller teachers")
-    step = about[f"{TRACKED}: mlp:width=512 teaches better than mlp:width=64"]
-    assert (step.control, step.unit, step.policy) == ("mlp:width=64", "points", "tracked")
+    step = about[f"{TRACKED}: a teacher of 10k parameters teaches better than one of 1k"]
+    assert (step.treatment, step.control) == ("10k parameters", "1k parameters")
+    assert (step.unit, step.policy) == ("points", "tracked")
+    assert step.networks == "mlp:width=64 / mlp:width=512 → mlp:width=8"
 
 
 def test_the_largest_is_told_by_its_parameters_not_by_its_place():
     shuffled = replace(EXPERIMENT, pairs=(PAIRS[2], PAIRS[0], PAIRS[1]))
     claims = [finding.claim for finding in shuffled.findings(made_up_lab(answer))]
-    assert "MLL: mlp:width=512 teaches better than mlp:width=64" in claims
+    assert "MLL: a teacher of 10k parameters teaches better than one of 1k" in claims
 
 
 def test_one_row_per_teacher():
@@ -225,8 +227,10 @@ def test_a_size_of_which_a_run_collapsed_is_left_out_for_all_methods(stage, outc
     }
     assert list(EXPERIMENT.outcomes(lab)) == ["done", "done", outcome, "done", "done"]
     findings = {f.claim: f.difference for f in EXPERIMENT.findings(lab)}
-    assert findings[f"students of {TRACKED} gain with its size"].mean == pytest.approx(2.1)
-    assert "MLL: mlp:width=64 teaches better than mlp:width=8" in findings
+    assert findings[f"students of {TRACKED} gain with the teacher's size"].mean == pytest.approx(
+        2.1
+    )
+    assert "MLL: a teacher of 1k parameters teaches better than one of 100" in findings
     assert {difference.n for difference in findings.values()} == {2}
 
 
@@ -260,3 +264,11 @@ def test_more_than_size_varies(changed, message):
 def test_nothing_is_concluded_from_missing_records():
     with pytest.raises(NotMeasured):
         EXPERIMENT.findings(made_up_lab(lambda run: None))
+
+
+def test_sizes_in_words():
+    summary = sizes_in_words(EXPERIMENT.summary(made_up_lab(answer)))
+    sizes = ["100 parameters", "1k parameters", "10k parameters", "any size"]
+    assert list(summary.index.unique("teacher's size")) == sizes
+    cmi = summary.train_cmi_nats["1k parameters", MLL].mean
+    assert cmi == pytest.approx(2 - 3 * SLOPES[MLL][1])

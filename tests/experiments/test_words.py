@@ -7,6 +7,7 @@ from mcmi_core.experiments.pair import Pair
 from mcmi_core.experiments.words import (
     class_in_words,
     classes_in_words,
+    count_in_words,
     data_in_words,
     framework_in_words,
     method_in_words,
@@ -67,6 +68,7 @@ def test_frameworks_as_their_authors_write_them():
     assert words["kd"] == "KD"
     assert words["reviewkd"] == "ReviewKD"
     assert framework_in_words("crd:num_negatives=64") == "CRD"
+    assert framework_in_words("mean of 8") == "mean of 8"
     assert len(set(words.values())) == len(words)
 
 
@@ -89,6 +91,7 @@ def test_a_pair_in_words():
     assert pair.networks_in_words == "MLP, 512 wide → ResNet-8"
     assert pair.data_in_words == "ten Gaussians"
     assert pair_in_words(str(pair)) == "ten Gaussians: MLP, 512 wide → ResNet-8"
+    assert pair_in_words("resnet56 → resnet20") == "ResNet-56 → ResNet-20"
     assert pair_in_words("both") == "both"
 
 
@@ -110,3 +113,11 @@ def test_several_classes():
     assert classes_in_words("cifar10", (9, 7)) == "truck, horse"
     assert classes_in_words("oracle", (9, 7)) == "classes 9, 7"
     assert classes_in_words("oracle", (9,)) == "class 9"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(9.0, "9"), (999, "999"), (9674, "10k"), (50_954, "51k"), (999_700, "1.0M")],
+)
+def test_counts_in_words(number, words):
+    assert count_in_words(number) == words

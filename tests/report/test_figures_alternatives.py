@@ -1,71 +1,88 @@
+from itertools import pairwise
+
 import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
 from mcmi_core.base.statistics import Interval
-from mcmi_core.report.figures.alternatives import draw_alternatives
+from mcmi_core.report.figures.alternatives import draw_alternatives, draw_closeness
+from mcmi_core.report.plots import method_style
 
-CHOSEN = pd.Series({"MLL": "MLL", "MCMI tracked": "MCMI tracked λ=0.7", "MSE": "MSE"})
+CHOSEN = pd.Series({"MLL": "MLL", "early stopping": "early stopping epoch=10", "MSE": "MSE"})
+METHODS = [
+    ("MLL", "MLL"),
+    ("early stopping", "early stopping epoch=10"),
+    ("early stopping", "early stopping epoch=25"),
+    ("MSE", "MSE"),
+]
+QUANTITIES = {"cmi_nats": (0, 6, 3, 2), "entropy_nats": (1, 2, 3, 4), "bcpd_kl_nats": (3, 2, 1, 2)}
+GAINS = (0, 4, 4.5, 2.5)
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    mpl.use("agg")
+    yield
+    plt.close("all")
 
 
 def summary(**columns):
-    index = pd.MultiIndex.from_tuples(
-        [
-            ("MLL", "MLL"),
-            ("MCMI tracked", "MCMI tracked λ=1"),
-            ("MCMI tracked", "MCMI tracked λ=0.7"),
-            ("MSE", "MSE"),
-        ],
-        names=["family", "method"],
-    )
+    index = pd.MultiIndex.from_tuples(METHODS, names=["family", "method"])
     table = pd.DataFrame(index=index)
     for name, means in columns.items():
         table[name] = pd.Series([Interval(m, m - 1, m + 1, 3) for m in means], index, dtype=object)
     return table
 
 
-@pytest.fixture
-def draw():
-    mpl.use("agg")
-    yield draw_alternatives
-    plt.close("all")
+def points(axes) -> dict[str, list]:
+    return {each.get_label(): each.lines[0].get_xydata().tolist() for each in axes.containers}
 
 
-def test_the_chosen_settings_and_a_panel_for_each_quantity(draw):
-    table = summary(cmi_nats=(0, 6, 3, 2), entropy_nats=(1, 2, 3, 4), gain_points=(0, 4.5, 4, 2.5))
-    figure = draw(table, CHOSEN)
-    assert [axes.get_xlabel() for axes in figure.axes] == [
-        "student's gain over MLL's, points",
-        "Teacher CMI, nats",
-        "Teacher entropy H(Ŷ|X), nats",
-    ]
-    methods = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert methods == ["MCMI tracked λ=0.7", "MSE"]
-    means = [container[0].get_xdata()[0] for container in figure.axes[0].containers]
-    assert means == [4, 2.5]
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["MLL", "MCMI tracked", "MSE"]
+def test_gains_at_the_chosen_settings_above_and_against_teachers_below():
+    figure = draw_alternatives(summary(**QUANTITIES, gain_points=GAINS), CHOSEN)
+    gains, cmi, entropy = figure.axes
+    names = [text.get_text() for text in gains.get_yticklabels()]
+    assert names == ["early stopping, epoch 10", "MSE"]
+    assert [container[0].get_xdata()[0] for container in gains.containers] == [4, 2.5]
+    assert cmi.get_xlabel() == "CMI of the teacher, nats"
+    assert points(cmi) == {"MLL": [[0, 0]], "early stopping": [[6, 4], [3, 4.5]], "MSE": [[2, 2.5]]}
+    assert points(entropy)["MSE"] == [[4, 2.5]]
+    assert cmi.get_ylim() == entropy.get_ylim()
 
 
-def test_settings_of_a_family_are_joined_in_order_of_the_quantity(draw):
-    table = summary(cmi_nats=(0, 6, 3, 2), gain_points=(0, 4.5, 4, 2.5))
-    curve = draw(table, CHOSEN).axes[1].containers[1][0]
-    assert curve.get_xydata().tolist() == [[3, 4], [6, 4.5]]
+def test_closeness_has_a_figure_of_its_own():
+    [axes] = draw_closeness(summary(**QUANTITIES, gain_points=GAINS), CHOSEN.index).axes
+    assert points(axes)["early stopping"] == [[2, 4], [1, 4.5]]
+    assert "KL(P* ‖ teacher)" in axes.get_xlabel()
 
 
-def test_no_teacher_has_a_gain_and_no_quantity(draw):
-    table = summary(cmi_nats=(0, 6, 3, 2), gain_points=(0, 4.5, 4, 2.5))
+def test_no_line_joins_settings_which_are_named_where_there_are_several():
+    [axes] = draw_closeness(summary(**QUANTITIES, gain_points=GAINS), CHOSEN.index).axes
+    assert {container.lines[0].get_linestyle() for container in axes.containers} == {"None"}
+    assert [text.get_text() for text in axes.texts] == ["epoch 10", "epoch 25"]
+
+
+def test_no_teacher_has_a_gain_and_no_quantity():
+    table = summary(**QUANTITIES, gain_points=GAINS)
     index = pd.MultiIndex.from_tuples([("from scratch",) * 2], names=["family", "method"])
     alone = pd.DataFrame({"gain_points": [Interval(-9, -10, -8, 3)]}, index)
-    figure = draw(pd.concat([table, alone]), CHOSEN)
-    gains, cmi = figure.axes
-    labels = [text.get_text() for text in gains.get_yticklabels()]
-    assert labels == ["MCMI tracked λ=0.7", "MSE", "from scratch"]
+    gains, cmi, _ = draw_alternatives(pd.concat([table, alone]), CHOSEN).axes
+    assert [text.get_text() for text in gains.get_yticklabels()][-1] == "from scratch"
     assert gains.containers[-1][0].get_xdata()[0] == -9
     assert len(cmi.containers) == 3
 
 
-def test_where_the_truth_is_known_distance_to_it_has_a_panel(draw):
-    table = summary(cmi_nats=(0, 6, 3, 2), bcpd_kl_nats=(3, 2, 1, 2), gain_points=(0, 4.5, 4, 2))
-    assert draw(table, CHOSEN).axes[-1].get_xlabel() == "mean KL(P* ‖ teacher), nats"
+def test_warm_colours_are_told_apart():
+    """In lightness, too: some readers see no other difference."""
+    ways = ("MCMI tracked", "early stopping", "temperature")
+    lightness = sorted(
+        sum(
+            part * weight
+            for part, weight in zip(
+                mpl.colors.to_rgb(method_style(way)["color"]), (0.3, 0.6, 0.1), strict=True
+            )
+        )
+        for way in ways
+    )
+    assert min(b - a for a, b in pairwise(lightness)) > 0.1

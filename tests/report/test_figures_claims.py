@@ -1,13 +1,15 @@
-"""The forest plot: each primary comparison once, in units of its interval's half width."""
+"""The forest plot: each primary comparison once, as an effect with its interval and verdict."""
 
 import matplotlib as mpl
 import pandas as pd
 import pytest
-from made_up_board import MEASURED, NOT_MEASURED, board
+from made_up_board import MEASURED, NOT_MEASURED, TRACKED, board
 from matplotlib import pyplot as plt
 
+from mcmi_core.experiments.claims import CLAIMS
+from mcmi_core.experiments.finding import FIRST_WORDS
 from mcmi_core.report import plots
-from mcmi_core.report.figures.claims import draw_claims
+from mcmi_core.report.figures.claims import _STYLES, STUDENTS, TEACHERS, draw_claims
 
 
 @pytest.fixture(autouse=True)
@@ -19,51 +21,108 @@ def style():
         plt.close("all")
 
 
-def points(axes, filled: bool) -> list[tuple[str, float, float]]:
-    """Marker, value and place of the differences to the control (filled), or to MLL."""
+def intervals(axes) -> list[tuple[float, ...]]:
+    """Row, mean, low and high of each interval."""
     found = []
-    for line in axes.lines:
-        if line.get_marker() != "None":
-            hollow = line.get_markerfacecolor() == "white"
-            if hollow != filled:
-                [[value, place]] = line.get_xydata().tolist()
-                found.append((line.get_marker(), value, place))
+    for container in axes.containers:
+        [[mean, row]] = container.lines[0].get_xydata().tolist()
+        [[[low, _], [high, _]]] = container.lines[2][0].get_segments()
+        found.append((row, mean, low, high))
     return found
 
 
-def test_a_panel_per_tier_with_a_point_per_comparison():
-    figure = draw_claims(board())
-    known, photographs = figure.axes
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["truth known", "photographs, CPU"]
-    fixed, tracked = (plots.method_style(f"MCMI {p}")["marker"] for p in ("fixed", "tracked"))
-    assert points(known, filled=True) == [(fixed, 2, -0.22), (tracked, -2, 0.22)]
-    hollow = 2 / 2.25
-    assert points(known, filled=False) == [
-        (fixed, pytest.approx(hollow), -0.22),
-        (tracked, pytest.approx(hollow), 0.22),
+def markers(axes) -> list[str]:
+    return [container.lines[0].get_marker() for container in axes.containers]
+
+
+def against_mll(axes) -> list[tuple[float, float]]:
+    """Row and value of each bar."""
+    bars = [line for line in axes.lines if line.get_marker() == "|" and len(line.get_xdata()) == 1]
+    return [
+        (line.get_ydata()[0], line.get_xdata()[0]) for line in bars if line.get_markersize() > 4
     ]
-    assert points(photographs, filled=True) == [(fixed, 2, -0.22), (fixed, 2, 0.22), ("o", 2, 1)]
-    assert len(points(photographs, filled=False)) == 2  # none without MCMI
 
 
-def test_claims_from_top_to_bottom_measured_or_not():
-    figure = draw_claims(board())
-    axes = figure.axes[0]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["P(y|x) is better", "CMI falls"]
-    assert axes.get_ylim() == (1.5, -0.5)
+def row_names(axes) -> list[str]:
+    return [text.get_text() for text in axes.get_yticklabels()]
 
 
-def test_extreme_values_stay_on_the_axis():
-    extreme = MEASURED | {"mean": 100.0, "high": 100.1, "mll_mean": -5.0, "mll_high": -5.0}
-    [axes] = draw_claims(pd.DataFrame([extreme])).axes
-    assert [value for _, value, _ in points(axes, filled=True)] == [25]
-    assert [value for _, value, _ in points(axes, filled=False)] == [-25]
+def claim_names(axes) -> list[str]:
+    return [text.get_text().replace("\n", " ") for text in axes.texts if text.get_ha() == "right"]
 
 
-def test_a_tier_without_measurements_has_no_panel():
+def test_every_claim_is_in_one_block_of_one_figure():
+    keys = [key for block in (*STUDENTS, *TEACHERS) for key in block.claims]
+    assert sorted(keys) == sorted(claim.key for claim in CLAIMS)
+
+
+def test_effects_with_intervals_in_a_column_per_tier():
+    known, photographs = draw_claims(board(), STUDENTS).axes
+    titles = [axes.get_title() for axes in (known, photographs)]
+    assert titles == ["truth known\nn = 5", "photographs, CPU\nn = 5"]
+    assert intervals(known) == [(0, 1, 0.5, 1.5), (1, -4, -6, -2)]
+    assert against_mll(known) == [(0, 2), (1, 2)]
+    assert known.get_xlim() == photographs.get_xlim()
+
+
+def test_a_second_data_set_of_a_tier_has_rows_of_its_own():
+    known, photographs = draw_claims(board(), STUDENTS).axes
+    assert row_names(known) == ["fixed", "tracked"] * 2
+    assert [row for row, *_ in intervals(photographs)] == [0, 2]
+    assert claim_names(known) == ["KD, few examples", "the same: cats, dogs"]
+    assert [text.get_text() for text in known.texts if text.get_ha() != "right"] == ["not measured"]
+
+
+def test_a_claim_without_mcmi_has_one_row():
+    [photographs] = draw_claims(board(), TEACHERS).axes
+    assert claim_names(photographs) == ["CMI falls as MLL goes on"]
+    assert intervals(photographs) == [(0, 0.125, 0.0625, 0.1875)]
+    assert against_mll(photographs) == []
+    assert row_names(photographs) == [""]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind"),
+    [
+        ("holds", "holds"),
+        ("holds; against MLL open", "holds, but not against MLL"),
+        ("holds; worse than MLL", "holds, but not against MLL"),
+        ("negligible; better than MLL", "negligible"),
+        ("open; worse than MLL", "open"),
+        ("opposite; better than MLL", "opposite"),
+    ],
+)
+def test_a_row_looks_like_its_verdict(verdict, kind):
+    [axes] = draw_claims(pd.DataFrame([MEASURED | {"verdict": verdict}]), STUDENTS).axes
+    marker = axes.containers[0].lines[0]
+    assert marker.get_marker() == _STYLES[kind]["marker"]
+    assert marker.get_color() == _STYLES[kind]["color"]
+    assert marker.get_markerfacecolor() == _STYLES[kind].get(
+        "markerfacecolor", _STYLES[kind]["color"]
+    )
+
+
+def test_no_verdict_is_told_by_its_colour_alone():
+    looks = [(style["marker"], style.get("markerfacecolor")) for style in _STYLES.values()]
+    assert len(set(looks)) == len(looks)
+    assert {kind.partition(",")[0] for kind in _STYLES} == set(FIRST_WORDS)
+
+
+def test_verdicts_are_explained():
+    [legend] = draw_claims(board(), STUDENTS).legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == [*_STYLES, "the same against MLL"]
+
+
+def test_an_interval_need_not_be_symmetric():
+    of_r = MEASURED | {"key": "bcpd_predicts", "mean": 0.5, "low": -0.1, "high": 0.8}
+    [axes] = draw_claims(pd.DataFrame([of_r]), TEACHERS).axes
+    assert intervals(axes) == [(0, 0.5, pytest.approx(-0.1), 0.8)]
+
+
+def test_a_tier_without_measurements_has_no_column():
     other = NOT_MEASURED | {"tier": "the paper's data"}
-    titles = [axes.get_title() for axes in draw_claims(pd.DataFrame([MEASURED, other])).axes]
-    assert titles == ["truth known"]
-    [empty] = draw_claims(pd.DataFrame([other])).axes
-    assert [text.get_text() for text in empty.get_yticklabels()] == ["CMI falls"]
+    [axes] = draw_claims(pd.DataFrame([MEASURED, TRACKED, other]), STUDENTS).axes
+    assert axes.get_title().startswith("truth known")
+    [empty] = draw_claims(pd.DataFrame([other]), STUDENTS).axes
+    assert intervals(empty) == []

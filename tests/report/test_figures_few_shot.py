@@ -6,58 +6,76 @@ import pytest
 from mcmi_core.base.statistics import Interval
 from mcmi_core.report.figures.few_shot import draw_few_shot
 
-
-def accuracy(*rows) -> pd.Series:
-    names = ["distiller", "fraction", "label"]
-    index = pd.MultiIndex.from_tuples([row[:3] for row in rows], names=names)
-    return pd.Series([Interval(row[3], row[3] - 1, row[3] + 1, 3) for row in rows], index)
+FIXED, TRACKED = "MCMI fixed λ=0.4", "MCMI tracked λ=0.7"
 
 
-def test_a_column_per_framework_our_accuracy_and_gain_above_the_authors():
-    ours = accuracy(
-        *(("kd", 0.1, "MLL", 63), ("kd", 0.05, "MLL", 60), ("crd", 0.05, "MLL", 53)),
-        *(("kd", 0.05, "fine-tuned λ=0", 61), ("kd", 0.05, "MCMI fixed λ=0.4", 62)),
-        *(("kd", 0.05, "MCMI tracked λ=0.7", 64), ("kd", 0.1, "MCMI tracked λ=0.7", 65)),
-        *(("kd", 0.05, "true BCPD", 70), ("kd", 0.05, "from scratch", 40)),
-    )
-    authors = accuracy(("kd", 0.5, "MLL", 70), ("crd", 0.5, "MLL", 71))
-    gain = accuracy(
-        *(("kd", 0.05, "MLL", -1), ("kd", 0.05, "MCMI tracked λ=0.7", 3), ("crd", 0.05, "MLL", 0)),
+def intervals(*rows, names=("distiller", "fraction", "label")) -> pd.Series:
+    index = pd.MultiIndex.from_tuples([row[:-1] for row in rows], names=names)
+    return pd.Series([Interval(row[-1], row[-1] - 1, row[-1] + 1, 3) for row in rows], index)
+
+
+AUTHORS = intervals(
+    *(("kd", 0.05, 5.7), ("kd", 0.5, 0.6), ("crd", 0.5, 0.2)), names=("distiller", "fraction")
+)
+THEIRS = "the authors' MCMI over their MLL, CIFAR-100"
+
+
+@pytest.fixture
+def figure():
+    gain = intervals(
+        *(("kd", 0.05, "MLL", -1), ("kd", 0.05, FIXED, 1), ("crd", 0.05, FIXED, 0)),
+        *(("kd", 0.05, TRACKED, 3), ("kd", 0.1, TRACKED, 2)),
         *(("kd", 0.05, "true BCPD", 9), ("kd", 0.05, "from scratch", -21)),
     )
-    figure = draw_few_shot(ours, gain, authors, ours_on="oracle data")
-    above, between, below = figure.axes[:2], figure.axes[2:4], figure.axes[4:]
-    assert [axes.get_title() for axes in above] == [
-        "KD, ours: oracle data",
-        "CRD, ours: oracle data",
+    over_mll = intervals(
+        *(("kd", 0.05, FIXED, 2), ("crd", 0.05, FIXED, -1)),
+        *(("kd", 0.05, TRACKED, 4), ("kd", 0.1, TRACKED, 2.5)),
+    )
+    yield draw_few_shot(gain, over_mll, AUTHORS)
+    plt.close("all")
+
+
+def curves(axes):
+    return {each.get_label(): each.lines[0] for each in axes.containers}
+
+
+def test_a_panel_per_framework_below_each_other_on_the_same_axes(figure):
+    kd, crd = figure.axes
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        *("Students by KD", "Students by CRD")
     ]
-    assert below[0].get_title().startswith("KD, authors': CIFAR-100")
-    kd = dict(zip(*reversed(above[0].get_legend_handles_labels()), strict=True))
+    assert figure.get_figwidth() == 9
+    assert kd.get_xlim() == crd.get_xlim() and kd.get_ylim() == crd.get_ylim()
+    assert [label.get_text() for label in crd.get_xticklabels()] == ["5", "10", "50"]
+
+
+def test_mcmi_alone_over_the_control_filled_and_over_mll_open(figure):
+    kd = curves(figure.axes[0])
     assert list(kd) == [
-        "MLL",
-        "fine-tuned λ=0",
-        "MCMI fixed λ=0.4",
-        "MCMI tracked λ=0.7",
-        "true BCPD",
-        "from scratch",
+        *(f"{label}, over {over}" for label in (FIXED, TRACKED) for over in ("the control", "MLL")),
+        THEIRS,
     ]
-    assert between[0].get_ylabel() == "Gain over λ=0, points"
-    assert between[0].get_legend_handles_labels()[1] == ["MLL", "MCMI tracked λ=0.7"]
-    assert set(above[1].get_legend_handles_labels()[1]) == {"MLL"}
-    places, means = kd["MLL"].lines[0].get_xydata().T
-    assert list(means) == [60, 63]
-    tracked, _ = kd["MCMI tracked λ=0.7"].lines[0].get_xydata().T
-    assert np.all(places < tracked) and places == pytest.approx([0.05, 0.1], rel=0.1)
-    assert places[1] / places[0] == pytest.approx(2)  # of fractions, as without the shift
-    ticks = [label.get_text() for label in below[1].get_xticklabels()]
-    assert ticks == ["5", "10", "50"]  # percent, ours and theirs
-    plt.close(figure)
+    assert list(kd[f"{TRACKED}, over the control"].get_ydata()) == [3, 2]
+    assert list(kd[f"{TRACKED}, over MLL"].get_ydata()) == [4, 2.5]
+    assert kd[f"{TRACKED}, over the control"].get_markerfacecolor() != "white"
+    assert kd[f"{TRACKED}, over MLL"].get_markerfacecolor() == "white"
+    assert list(kd[THEIRS].get_ydata()) == [5.7, 0.6]
+    assert list(curves(figure.axes[1])[THEIRS].get_ydata()) == [0.2]
 
 
-def test_one_fraction_is_drawn_without_a_warning():
-    one = accuracy(("kd", 0.1, "MLL", 10), ("kd", 0.1, "MCMI fixed λ=0.15", 8))
-    authors = accuracy(("kd", 0.05, "MLL", 52), ("kd", 0.75, "MLL", 70))
-    figure = draw_few_shot(one, one, authors, ours_on="100 classes")
+def test_series_stand_side_by_side_around_the_fraction(figure):
+    places = [line.get_xdata()[0] for line in curves(figure.axes[0]).values()]
+    assert np.all(np.diff(places) > 0)
+    assert places[2] == pytest.approx(0.05)
+    assert max(places) < 0.0535
+
+
+def test_one_fraction_and_no_authors_are_drawn_without_a_warning():
+    one = intervals(("kd", 0.1, FIXED, 10))
+    figure = draw_few_shot(one, one, AUTHORS)
     low, high = figure.axes[0].get_xlim()
-    assert low < 0.05 < 0.1 < 0.75 < high
-    plt.close(figure)
+    assert low < 0.05 < 0.1 < 0.5 < high
+    other = intervals(("dkd", 0.1, FIXED, 10))
+    low, high = draw_few_shot(other, other, AUTHORS).axes[0].get_xlim()
+    assert low < 0.1 < high
+    plt.close("all")

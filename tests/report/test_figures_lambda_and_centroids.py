@@ -4,7 +4,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from mcmi_core.base.statistics import Interval
-from mcmi_core.report.figures.lambda_and_centroids import draw_lambda_and_centroids
+from mcmi_core.report.figures.lambda_and_centroids import QUANTITIES, draw_lambda_and_centroids
 
 METRICS = ["train_ll_nats", "train_cmi_nats", "raised_percent", "test_accuracy_gain"]
 METRICS += ["student_accuracy_gain"]
@@ -23,26 +23,22 @@ def figure():
         ("fine-tuned", 0.0): [interval(-0.3), interval(0.1), MISSING, MISSING, MISSING],
         ("fixed", 0.4): [interval(-2), interval(-2), interval(20), interval(-2), interval(-2)],
         ("tracked", 0.4): [interval(1), interval(1), interval(20), interval(1), interval(1)],
-        ("tracked", 0.7): [interval(4), interval(4), interval(40), interval(4), MISSING],
+        ("tracked", 0.7): [interval(4), interval(-4), interval(40), interval(4), MISSING],
         ("from scratch", 0.0): [*[MISSING] * 4, interval(-7)],
     }
     index = pd.MultiIndex.from_tuples(list(rows), names=["policy", "λ"])
     summary = pd.DataFrame(list(rows.values()), index, METRICS, dtype=object)
-    collapsed = pd.DataFrame({0.4: [0, 0], 0.7: [3, 0]}, index=["fixed", "tracked"])
-    figure = draw_lambda_and_centroids(summary, collapsed)
+    collapsed = pd.DataFrame({0.4: [1, 0], 0.7: [3, 0]}, index=["fixed", "tracked"])
+    figure = draw_lambda_and_centroids(summary, collapsed, seeds=3)
     yield figure
     plt.close(figure)
 
 
-def test_a_panel_for_each_metric(figure):
-    assert [axes.get_title() for axes in figure.axes] == [
-        "Images on which MCMI can raise\na wrong class at its start, %",
-        "Teacher LL, nats",
-        "Teacher CMI, nats",
-        "Teacher: gain over λ = 0, points",
-        "Student: gain over λ = 0, points",
-    ]
+def test_a_panel_for_each_quantity_on_a_page(figure):
+    assert [axes.get_ylabel() for axes in figure.axes] == list(QUANTITIES.values())
     assert {axes.get_xlabel() for axes in figure.axes} == {"λ"}
+    assert {axes.get_title() for axes in figure.axes} == {""}
+    assert figure.get_figwidth() == 9
 
 
 def test_lines_of_controls_and_of_fine_tuning_alone_over_which_a_gain_is_zero(figure):
@@ -62,20 +58,34 @@ def test_lines_of_controls_and_of_fine_tuning_alone_over_which_a_gain_is_zero(fi
     ]
 
 
-def test_curves_of_what_is_left(figure):
+def test_curves_of_what_is_left_side_by_side(figure):
     first, last = figure.axes[1], figure.axes[-1]
-    fixed, tracked = (container[0] for container in first.containers)
-    assert fixed.get_xydata().tolist() == [[0.4, -2]]
-    assert tracked.get_xydata().tolist() == [[0.4, 1], [0.7, 4]]
-    assert last.containers[1][0].get_xydata().tolist() == [[0.4, 1]]
+    fixed, tracked = (container[0].get_xydata() for container in first.containers)
+    assert fixed.tolist() == [[0.4 - 0.008, -2]]
+    assert tracked.tolist() == [[0.4 + 0.008, 1], [0.7 + 0.008, 4]]
+    assert last.containers[1][0].get_ydata().tolist() == [1]
 
 
-def test_the_share_at_the_start_is_one_curve_for_both_policies(figure):
-    (curve,) = figure.axes[0].containers
-    assert curve[0].get_xydata().tolist() == [[0.4, 20], [0.7, 40]]
+def test_the_share_at_the_start_is_one_curve_with_its_numbers(figure):
+    (curve,) = figure.axes[0].lines
+    assert curve.get_xydata().tolist() == [[0.4, 20], [0.7, 40]]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["20.0 %", "40.0 %"]
 
 
-def test_a_triangle_instead_of_a_gain_far_below():
+def test_collapsed_is_written_where_it_happened_and_beside_the_curves(figure):
+    for axes in figure.axes[1:]:
+        texts = [(text.get_text(), text.get_position()[0]) for text in axes.texts]
+        assert texts == [("1 of 3 collapsed", 0.392), ("collapsed", 0.692)]
+        assert "x" not in {line.get_marker() for line in axes.lines}
+    ll, cmi = (axes.texts[1].get_verticalalignment() for axes in figure.axes[1:3])
+    assert (ll, cmi) == ("bottom", "top")  # tracked lies high, and low
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *("MLL", "fine-tuned λ=0", "MCMI fixed", "MCMI tracked")
+    ]
+
+
+def test_a_gain_far_below_is_a_number():
     rows = {
         ("tracked", 0.4): interval(1),
         ("fixed", 0.3): interval(1),
@@ -84,20 +94,9 @@ def test_a_triangle_instead_of_a_gain_far_below():
     index = pd.MultiIndex.from_tuples(list(rows), names=["policy", "λ"])
     summary = pd.DataFrame({name: pd.Series(list(rows.values()), index) for name in METRICS})
     collapsed = pd.DataFrame({0.3: [0, 0], 0.4: [0, 0]}, index=["fixed", "tracked"])
-    figure = draw_lambda_and_centroids(summary, collapsed)
+    figure = draw_lambda_and_centroids(summary, collapsed, seeds=3)
     last = figure.axes[-1]
-    triangles = [list(line.get_xdata()) for line in last.lines if line.get_marker() == "v"]
-    assert triangles == [[0.4], []]
-    assert last.containers[0][0].get_xydata().tolist() == [[0.3, 1]]
-    assert "gain below -8 points" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [text.get_text() for text in last.texts] == ["↓ -16.0"]
+    assert last.containers[0][0].get_ydata().tolist() == [1]
+    assert last.get_ylim()[0] > -8
     plt.close(figure)
-
-
-def test_a_cross_where_it_collapsed(figure):
-    for axes in figure.axes[1:]:
-        crosses = [line for line in axes.lines if line.get_marker() == "x"]
-        assert [list(line.get_xdata()) for line in crosses] == [[0.7], []]
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == [
-        *("collapsed", "MLL", "fine-tuned λ=0", "MCMI fixed", "MCMI tracked")
-    ]

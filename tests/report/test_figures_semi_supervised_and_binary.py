@@ -7,6 +7,7 @@ from mcmi_core.base.statistics import Interval
 from mcmi_core.report.figures.semi_supervised_and_binary import draw_semi_supervised_and_binary
 
 LABELS = ["MLL", "MCMI tracked λ=0.7", "true BCPD", "from scratch"]
+REGIMES = ["5% of samples, labelled", "all samples, no label"]
 MISSING = float("nan")
 
 
@@ -17,13 +18,12 @@ def interval(mean):
 @pytest.fixture
 def figure():
     mpl.use("agg")
-    regimes = ["5% of samples, labelled", "all samples, no label"]
     columns = {
         "MLL": [interval(60), interval(66)],
         LABELS[1]: [interval(64), interval(67)],
         "from scratch": [interval(50), MISSING],
     }
-    accuracy = pd.DataFrame(columns, regimes)
+    accuracy = pd.DataFrame(columns, REGIMES)
     closeness = [interval(0.8), interval(0.5), interval(0), MISSING]
     gain = [MISSING, interval(2), interval(6), interval(-9)]
     binary = pd.DataFrame(
@@ -34,23 +34,26 @@ def figure():
     plt.close(figure)
 
 
-def test_a_curve_for_each_teacher_over_what_the_student_is_given(figure):
+def test_a_row_for_what_the_student_is_given_with_a_point_per_teacher(figure):
     axes = figure.axes[0]
-    curves = [container[0].get_xydata().tolist() for container in axes.containers]
-    assert curves == [[[0, 60], [1, 66]], [[0, 64], [1, 67]], [[0, 50]]]
-    ticks = [text.get_text() for text in axes.get_xticklabels()]
-    assert ticks == ["5% of samples,\nlabelled", "all samples,\nno label"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        *LABELS[:2],
-        "from scratch",
-    ]
+    assert [text.get_text() for text in axes.get_yticklabels()] == REGIMES
+    drawn = {each.get_label(): each.lines[0].get_xydata() for each in axes.containers}
+    assert list(drawn) == [LABELS[0], LABELS[1], "from scratch"]
+    assert drawn["MLL"].tolist() == [[60, pytest.approx(-0.13)], [66, pytest.approx(0.87)]]
+    assert drawn[LABELS[1]].tolist() == [[64, pytest.approx(0)], [67, pytest.approx(1)]]
+    assert drawn["from scratch"].tolist() == [[50, pytest.approx(0.13)]]
+    assert {each.lines[0].get_linestyle() for each in axes.containers} == {"None"}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(drawn)
 
 
-def test_two_classes_without_what_there_cannot_be(figure):
+def test_two_classes_with_the_same_rows_and_none_where_there_is_nothing(figure):
     closeness, gain = figure.axes[1:]
-    assert [text.get_text() for text in closeness.get_yticklabels()] == LABELS[:3]
-    assert [text.get_text() for text in gain.get_yticklabels()] == LABELS[1:]
+    assert [text.get_text() for text in closeness.get_yticklabels()] == LABELS
+    assert closeness.get_ylim() == gain.get_ylim() == (3.5, -0.5)
+    places = {
+        axes: [each[0].get_ydata()[0] for each in axes.containers] for axes in (closeness, gain)
+    }
+    assert places[closeness] == [0, 1, 2]
+    assert places[gain] == [1, 2, 3]
     assert [container[0].get_xdata()[0] for container in gain.containers] == [2, 6, -9]
-    assert gain.get_title() == "Two classes, student on 5%"
-    assert gain.get_xlabel() == "gain over MLL's, points"
-    assert closeness.get_xlabel() == "mean KL(P* ‖ teacher), nats"
+    assert gain.get_title() == "Two classes: its student on 5%"

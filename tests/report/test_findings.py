@@ -26,9 +26,28 @@ def test_findings_are_shown_and_saved(tmp_path, monkeypatch, capsys):
     assert "08_few_shot_findings_oracle.csv: sha256" in printed
 
 
-def test_a_heading_names_the_pair_or_the_data_of_several():
-    assert FewShot(pair=PAIR, seeds=(0, 1), fractions={"kd": (0.1,)}).subject == str(PAIR)
+def test_primary_findings_come_first_in_a_table_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path))
+    shown = []
+    monkeypatch.setattr("mcmi_core.report.findings.display", lambda *parts: shown.extend(parts))
+    lab = made_up_lab(lambda run: accuracy(50 + 10 * ("MCMI" in run.label)))
+    experiment = FewShot(pair=PAIR, seeds=(0, 1, 2), fractions={"kd": (0.05, 0.1)})
+    show_findings(experiment, lab)
+    heading, primary_heading, primary, exploratory_heading, exploratory = shown
+    findings = experiment.findings(lab)
+    assert heading.data.startswith(f"**{experiment.subject}**: ")
+    assert primary_heading.data.startswith("*Primary")
+    assert primary_heading.data.endswith("; all against fine-tuned λ=0")
+    assert len(primary) == sum(each.primary for each in findings) > 0
+    assert exploratory_heading.data.startswith("*Exploratory")
+    assert len(exploratory) == sum(each.exploratory for each in findings) > 0
+
+
+def test_a_heading_names_the_pair_or_the_data_of_several_in_words():
+    one = FewShot(pair=PAIR, seeds=(0, 1), fractions={"kd": (0.1,)})
+    assert one.subject == "ten Gaussians: MLP, 64 wide → MLP, 8 wide"
     larger = replace(PAIR, teacher="mlp:width=128")
-    assert TeacherSize(pairs=(PAIR, larger), seeds=(0, 1)).subject == "oracle"
+    assert TeacherSize(pairs=(PAIR, larger), seeds=(0, 1)).subject == "ten Gaussians"
     two = {"pair": PAIR, "seeds": (0, 1), "binary_pair": FIXED_DATA, "binary_seeds": (0, 1)}
-    assert SemiSupervisedAndBinary(**two).subject == "oracle; digits"
+    subject = "ten Gaussians; scikit-learn's digits"
+    assert SemiSupervisedAndBinary(**two).subject == subject

@@ -5,7 +5,13 @@ import pytest
 from made_up_board import MEASURED, NOT_MEASURED, TRACKED, exploratory
 from made_up_board import board as made_up_board
 
-from mcmi_core.report.scoreboard import markdown_scoreboard, readable_scoreboard
+from mcmi_core.report.scoreboard import (
+    claimed,
+    markdown_scoreboard,
+    measured_on,
+    readable_scoreboard,
+)
+from mcmi_core.report.tables import NO_BREAK
 
 
 @pytest.fixture(params=["in memory", "from csv"])
@@ -18,28 +24,46 @@ def board(request, tmp_path):
     return pd.read_csv(tmp_path / "board.csv")
 
 
-def test_every_row_says_what_its_verdict_depends_on(board):
-    table = readable_scoreboard(board)
-    assert table.index.names == ["claim", "paper", "tier"]
-    assert table.index[1] == ("P(y|x) is better", "+3", "truth known")
+def test_every_row_has_its_verdict_beside_the_numbers(board):
+    table = readable_scoreboard(board).replace(NO_BREAK, " ", regex=True)
+    assert table.index.names == ["claim", "tier"]
+    assert table.index[1] == ("P(y|x) is better", "truth known")
     assert table.iloc[0].to_dict() == {
-        "finding, true if the difference is positive": "its student beats the other",
-        "data": "oracle",
-        "networks": "big → small",
-        "recipe": "student 6 epochs",
-        "method": "MCMI fixed λ=0.25",
-        "control": "fine-tuned λ=0",
+        "compared": "fixed λ=0.25",
+        "difference [95 %]": "+1.00 [+0.50, +1.50]",
+        "against MLL [95 %]": "+2.00 [-0.25, +4.25]",
         "n": "5 / 4",
-        "replicate varies": "data and weights",
-        "difference [95 %]": "+1.00 [+0.50, +1.50] points",
-        "against MLL [95 %]": "+2.00 [-0.25, +4.25] points",
         "verdict": "holds; against MLL open",
-        "notebook": "08_few_shot",
     }
-    assert list(table.method[:2]) == ["MCMI fixed λ=0.25", "MCMI tracked λ=0.7"]
+    assert table.index[3] == ("P(y|x) is better", "photographs, CPU: cats, dogs")
     without_mcmi = table.iloc[4]  # what is not measured has no row
+    assert without_mcmi.compared == "epoch 5 against epoch 20"
     assert without_mcmi["difference [95 %]"] == "+0.125 [+0.062, +0.188] nats"
     assert (without_mcmi["against MLL [95 %]"], without_mcmi["n"]) == ("–", "5")
+
+
+def test_what_it_was_measured_on_is_said_once(board):
+    table = measured_on(board)
+    assert list(table.index) == [
+        ("02_mll_training_dynamics", "photographs, CPU"),
+        ("08_few_shot", "truth known"),
+        *[("08_few_shot", "photographs, CPU")] * 2,
+    ]
+    assert table.iloc[1].to_dict() == {
+        "data": "ten Gaussians",
+        "networks": "big → small",
+        "epochs": "student 6 epochs",
+        "a replicate varies": "data and weights",
+    }
+    pairs = MEASURED | {"networks": "mlp:width=8 / resnet20 → mlp:width=4"}
+    [networks] = measured_on(pd.DataFrame([pairs])).networks
+    assert networks == "MLP, 8 wide / ResNet-20 → MLP, 4 wide"
+
+
+def test_claims_have_the_papers_figure_measured_or_not(board):
+    table = claimed(board)
+    assert table.loc["P(y|x) is better"].tolist() == ["+3", "08_few_shot"]
+    assert table.loc["CMI falls"].tolist() == ["Figure 2", "02_mll_training_dynamics"]
 
 
 def test_replicates_that_collapsed_are_said():

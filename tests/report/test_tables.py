@@ -7,7 +7,9 @@ import pytest
 
 from mcmi_core.base.statistics import Interval, mean_interval
 from mcmi_core.experiments.finding import Finding
+from mcmi_core.experiments.pair import FROM_SCRATCH
 from mcmi_core.report.tables import (
+    NO_BREAK,
     count_text,
     difference_text,
     in_words,
@@ -15,6 +17,7 @@ from mcmi_core.report.tables import (
     n_text,
     readable_findings,
     readable_intervals,
+    shared_control,
     summary_in_words,
 )
 
@@ -103,32 +106,64 @@ def exploratory(difference: Interval, claim: str = "exploratory") -> Finding:
 
 
 def test_a_finding_is_one_row_of_text():
-    table = readable_findings([FINDING])
-    assert table.index.name == "claim, true if the difference is positive"
+    table = readable_findings([FINDING]).replace(NO_BREAK, " ", regex=True)
+    assert table.columns.name == "claim"
     assert table.loc["MCMI's student beats the other"].to_dict() == {
-        "difference [95 %]": "+1.23 [-0.50, +2.97] points",
+        "difference, points [95 %]": "+1.23 [-0.50, +2.97]",
         "n": "3",
-        "control": "fine-tuned λ=0",
-        "against MLL [95 %]": "+2.00 [+1.00, +3.00] points",
+        "against MLL, points [95 %]": "+2.00 [+1.00, +3.00]",
         "verdict": "open; better than MLL",
-        "kind": "primary: few_shot",
     }
 
 
+def test_an_interval_stays_on_one_line():
+    [text] = readable_findings([FINDING])["difference, points [95 %]"]
+    assert text.split(" ") == [text]
+
+
+def test_what_varies_has_a_column():
+    other = replace(FINDING, unit="nats", control="early stopping epoch=10", against_mll=None)
+    table = readable_findings([FINDING, other]).replace(NO_BREAK, " ", regex=True)
+    assert list(table["difference [95 %]"]) == [
+        "+1.23 [-0.50, +2.97] points",
+        "+1.234 [-0.500, +2.968] nats",
+    ]
+    assert list(table.against) == ["fine-tuned λ=0", "early stopping, epoch 10"]
+    assert list(table["against MLL [95 %]"]) == ["+2.00 [+1.00, +3.00] points", "–"]
+    assert "against MLL, nats [95 %]" not in readable_findings([other])
+
+
+def test_what_all_are_compared_with_is_for_the_heading():
+    assert shared_control([FINDING, FINDING]) == "fine-tuned λ=0"
+    assert shared_control([FINDING, replace(FINDING, control="MLL")]) is None
+    assert shared_control([]) is None
+
+
+def test_no_column_repeats_the_control_that_every_claim_names():
+    claims = {"MLL": "a beats MLL", FROM_SCRATCH: "MLL beats no teacher"}
+    named = [replace(FINDING, control=control, claim=claim) for control, claim in claims.items()]
+    assert "against" not in readable_findings(named)
+    assert "against" in readable_findings([*named, FINDING])
+
+
+def test_claims_are_in_words():
+    claim = "MCMI teaches better than label smoothing share=0.1"
+    assert list(readable_findings([replace(FINDING, claim=claim)]).index) == [
+        "MCMI teaches better than label smoothing 0.1"
+    ]
+
+
 def test_exploratory_findings_are_adjusted_for_their_number():
-    several = [exploratory(BARELY, "a"), FINDING, exploratory(BARELY, "b"), exploratory(CLEARLY)]
-    table = readable_findings(several)
-    assert list(table.verdict) == ["open", "open; better than MLL", "open", "opposite"]
-    assert list(table.kind) == ["exploratory", "primary: few_shot", *["exploratory"] * 2]
-    assert list(table["against MLL [95 %]"]) == ["–", "+2.00 [+1.00, +3.00] points", "–", "–"]
+    several = [exploratory(BARELY, "a"), exploratory(BARELY, "b"), exploratory(CLEARLY)]
+    assert list(readable_findings(several).verdict) == ["open", "open", "opposite"]
     assert list(readable_findings([exploratory(BARELY)]).verdict) == ["holds"]
 
 
-def test_a_finding_may_be_decided_in_another_notebook():
+def test_a_primary_one_is_not_adjusted_nor_is_one_decided_in_another_notebook():
+    primary = replace(FINDING, difference=BARELY)
     elsewhere = replace(FINDING, decides=None, decided_in="08_few_shot", difference=BARELY)
-    table = readable_findings([elsewhere, *[exploratory(BARELY)] * 3])
-    assert list(table.kind) == ["decided in 08", *["exploratory"] * 3]
-    assert list(table.verdict) == ["holds", *["open"] * 3]
+    table = readable_findings([primary, elsewhere, *[exploratory(BARELY)] * 3])
+    assert list(table.verdict) == ["holds", "holds", *["open"] * 3]
 
 
 def test_the_difference_to_mll_has_its_own_n():
@@ -143,7 +178,7 @@ def test_no_finding_is_an_empty_table():
     """Where runs collapsed and left too few seeds."""
     table = readable_findings([])
     assert table.empty
-    assert list(table.columns) == list(readable_findings([FINDING]).columns)
+    assert list(table.columns) == ["difference [95 %]", "n", "verdict"]
 
 
 @pytest.mark.parametrize(

@@ -2,44 +2,83 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcmi_core.experiments.pair import FROM_SCRATCH
-from mcmi_core.report.plots import plot_intervals, plot_methods
+from mcmi_core.experiments.words import method_in_words
+from mcmi_core.report.plots import method_style, plot_methods
 
-_QUANTITIES = {
-    "cmi_nats": "Teacher CMI, nats",
-    "entropy_nats": "Teacher entropy H(Ŷ|X), nats",
-    "bcpd_kl_nats": "mean KL(P* ‖ teacher), nats",
-}
+_GAIN = "student's gain over MLL's, points"
+_QUANTITIES = {"cmi_nats": "CMI of the teacher, nats", "entropy_nats": "entropy H(Ŷ|X), nats"}
+_CLOSENESS = "bcpd_kl_nats"
+_LEFT = "label smoothing"
+"""Family whose settings stand left of its points, as the entropy bonus is often close by."""
 
 
 def draw_alternatives(summary: pd.DataFrame, chosen: pd.Series) -> Figure:
-    """Left, each family's gain at its chosen setting; then the gain against the teacher's nats.
+    """Above, each family's gain at its chosen setting; below, all gains against teachers' nats.
 
     Args:
-        summary: of :meth:`~mcmi_core.experiments.alternatives.Alternatives.summary`; a panel for
-            each quantity that it has. Students without a teacher, which has no quantities, are in
-            the first panel alone.
+        summary: of :meth:`~mcmi_core.experiments.alternatives.Alternatives.summary`. Students
+            without a teacher are in the first panel alone.
         chosen: the method of each family that the first panel shows.
     """
-    titles = {name: title for name, title in _QUANTITIES.items() if name in summary}
-    width = 1 + len(titles)
-    figure, panels = plt.subplots(1, width, figsize=(4.4 * width, 3.8))
     gains = summary.gain_points.droplevel("family")
     shown = [*chosen.drop("MLL"), *gains.index.intersection([FROM_SCRATCH])]
-    plot_methods(panels[0], gains.loc[shown])
-    panels[0].axvline(0, color="0.4", linestyle="--")
-    panels[0].set(
-        title="At the setting chosen on training data", xlabel="student's gain over MLL's, points"
-    )
-    for axes, (metric, title) in zip(panels[1:], titles.items(), strict=True):
-        for family in chosen.index:
-            intervals = summary.gain_points.loc[family]
-            intervals.index = [interval.mean for interval in summary.loc[family, metric]]
-            plot_intervals(axes, intervals.sort_index(), label=family)
-        axes.axhline(0, color="0.4", linestyle="--")
-        axes.set(xlabel=title, ylabel="student's gain over MLL's, points")
-    names = panels[1].get_legend_handles_labels()
-    figure.legend(*names, loc="outside right upper", fontsize="x-small")
+    figure = plt.figure(figsize=(9, 0.32 * len(shown) + 5.2))
+    above, below = figure.subfigures(2, 1, height_ratios=(0.32 * len(shown) + 1, 4.2))
+    first = above.subplots()
+    plot_methods(first, gains.loc[shown])
+    first.axvline(0, color="0.4", linestyle="--")
+    first.set(title="Each way at the setting chosen on training data", xlabel=_GAIN)
+    panels = below.subplots(1, len(_QUANTITIES), sharey=True)
+    for axes, (metric, words) in zip(panels, _QUANTITIES.items(), strict=True):
+        _draw_kinds(axes, summary, metric, chosen.index)
+        axes.set_xlabel(words)
+    panels[0].set_ylabel(_GAIN)
+    handles, names = panels[0].get_legend_handles_labels()
+    below.legend(handles, names, loc="outside lower center", ncols=5, fontsize="small")
     return figure
+
+
+def draw_closeness(summary: pd.DataFrame, families: pd.Index) -> Figure:
+    """Students' gain against their teacher's distance from the truth, which must be known.
+
+    Args:
+        summary: as of :func:`draw_alternatives`, with ``bcpd_kl_nats``.
+        families: that are shown, the truth among them.
+    """
+    figure, axes = plt.subplots(figsize=(9, 5))
+    _draw_kinds(axes, summary, _CLOSENESS, families)
+    axes.set(
+        title="Does the teacher that is closer to the truth have the better student?",
+        xlabel="mean KL(P* ‖ teacher) on training inputs, nats (left: closer to the truth)",
+        ylabel=_GAIN,
+    )
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=5, fontsize="small")
+    return figure
+
+
+def _draw_kinds(axes: Axes, summary: pd.DataFrame, metric: str, families: pd.Index) -> None:
+    """A point for each kind of teacher, with both intervals; its setting, if there are several."""
+    axes.axhline(0, color="0.4", linestyle="--", linewidth=1)
+    axes.margins(x=0.1)
+    for family in families:
+        kinds = summary.loc[[family], [metric, "gain_points"]].droplevel("family")
+        x, y = kinds[metric], kinds.gain_points
+        axes.errorbar(
+            [interval.mean for interval in x],
+            [interval.mean for interval in y],
+            xerr=[interval.high - interval.mean for interval in x],
+            yerr=[interval.high - interval.mean for interval in y],
+            linestyle="",
+            label=family,
+            **method_style(family),
+        )
+        left = family == _LEFT
+        beside = {"xytext": (-5 if left else 5, 4), "textcoords": "offset points"}
+        beside |= {"ha": "right" if left else "left", "color": method_style(family)["color"]}
+        for method in kinds.index if len(kinds) > 1 else []:
+            setting = method_in_words(method).removeprefix(family).strip(" ,")
+            axes.annotate(setting, (x[method].mean, y[method].mean), fontsize="x-small", **beside)

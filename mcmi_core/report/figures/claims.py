@@ -1,83 +1,219 @@
-"""99 · Every primary comparison of the scoreboard: claims from top to bottom, a panel per tier."""
+"""99 · Every primary comparison of the scoreboard, as effects with intervals, by their verdicts.
 
+Claims from top to bottom, a column per tier. Claims whose effects have the same scale share a block
+of rows and its axis. Students' claims have one figure, teachers' another.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import fill
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcmi_core.experiments.claims import NOT_MEASURED
-from mcmi_core.report.plots import method_style
+from mcmi_core.experiments.pair import POLICIES
+from mcmi_core.experiments.words import data_in_words
 
-_KINDS = {
-    "fixed": ("MCMI fixed: the paper's method", method_style("MCMI fixed")),
-    "tracked": ("MCMI tracked: our variant", method_style("MCMI tracked")),
-    "–": ("without MCMI", {"color": "black", "marker": "o"}),
+
+@dataclass(frozen=True)
+class Block:
+    """Claims that share an axis."""
+
+    axis: str
+    """What the axis shows, with its unit."""
+    claims: dict[str, str]
+    """Short words by key of the claim."""
+
+
+STUDENTS = (
+    Block(
+        "difference in test accuracy, points",
+        {
+            "all_data": "KD, all the data",
+            "few_shot": "KD, few examples",
+            "fewer_more": "KD: gains more with fewer examples",
+            "few_shot_crd": "CRD, few examples",
+            "frameworks": "mean over frameworks, all the data",
+            "dkd": "DKD, all the data",
+            "imagenet": "mean over frameworks, 20 classes (stand-in for ImageNet)",
+            "early_stopping": "KD, few examples: better than early stopping",
+            "alternatives": "KD, few examples: better than the best other way",
+            "temperature_student": "better at the T of highest CMI than at T = 1",
+        },
+    ),
+    Block(
+        "difference in accuracy on the omitted class, points",
+        {"zero_shot": "recognises a class that it never saw"},
+    ),
+)
+"""Of the figure on students."""
+
+TEACHERS = (
+    Block(
+        "difference, points of accuracy, or of the image",
+        {
+            "teacher_accuracy": "the MCMI teacher is less accurate",
+            "eigen_cam": "it looks at more of the image",
+        },
+    ),
+    Block(
+        "difference, nats",
+        {
+            "bcpd_train": "closer to P* on training inputs",
+            "bcpd_test": "closer to P* on new inputs",
+            "temperature": "temperature raises CMI",
+            "dynamics": "CMI falls as MLL goes on",
+        },
+    ),
+    Block(
+        "slope, points of the student per tenfold size",
+        {
+            "size_mcmi": "the larger, the better its student",
+            "size_more": "size helps more than without CMI",
+        },
+    ),
+    Block("correlation r", {"bcpd_predicts": "the closer to P*, the better its student"}),
+)
+"""Of the figure on teachers."""
+
+_STYLES = {
+    "holds": {"color": "#1b7837", "marker": "^"},
+    "holds, but not against MLL": {
+        "color": "#1b7837",
+        "marker": "^",
+        "markerfacecolor": "white",
+    },
+    "negligible": {"color": "black", "marker": "s", "markersize": 4},
+    "open": {"color": "0.55", "marker": "o", "markersize": 5},
+    "opposite": {"color": "#c51b7d", "marker": "v"},
 }
-_HOLLOW = {"markerfacecolor": "white", "markersize": 5}
+"""By verdict: a colour and a marker, of which either says it."""
+_BESIDE_MLL = {"color": "black", "marker": "|", "markersize": 8, "linestyle": ""}
+_NAME_WIDTH = 30
+_ROW, _AXIS = 0.27, 0.85
+"""Inches of a row, and of what a block has beside its rows."""
 
 
-def draw_claims(board: pd.DataFrame) -> Figure:
-    """Differences in units of their interval's half width, so that all fit on one axis.
+def claims_of(board: pd.DataFrame, blocks: Sequence[Block]) -> pd.DataFrame:
+    """The part of the scoreboard that a figure of these blocks draws."""
+    return board[board.key.isin([key for block in blocks for key in block.claims])]
 
-    Right of the grey band, the interval lies above zero; left of it, below. Filled: against the
-    control; hollow, and joined to it: the same against the MLL teacher.
+
+def draw_claims(board: pd.DataFrame, blocks: Sequence[Block]) -> Figure:
+    """A row per claim and kind of MCMI, an interval per tier; a bar where the one to MLL lies.
 
     Args:
-        board: of :func:`~mcmi_core.experiments.claims.scoreboard`. A tier in which nothing is
-            measured has no panel.
+        board: of :func:`~mcmi_core.experiments.claims.scoreboard`. A tier in which none of these
+            claims is measured has no column; the others say n, from the fewest to the most.
+        blocks: from top to bottom. Claims that the board does not have get no rows.
     """
+    board = claims_of(board, blocks)
     measured = board[board.verdict != NOT_MEASURED]
     tiers = [tier for tier in board.tier.unique() if tier in set(measured.tier)]
-    statements = list(board.statement.unique())
-    size = (9, 0.45 * len(statements) + 1.5)
-    figure, panels = plt.subplots(1, max(len(tiers), 1), figsize=size, sharey=True, squeeze=False)
+    rows = [_rows(board, block) for block in blocks]
+    blocks = [block for block, of_block in zip(blocks, rows, strict=True) if len(of_block)]
+    rows = [of_block for of_block in rows if len(of_block)]
+    heights = [_ROW * len(of_block) + _AXIS for of_block in rows] or [1]
+    figure, panels = plt.subplots(
+        *(len(heights), max(len(tiers), 1)),
+        figsize=(9, sum(heights) + 0.8),
+        height_ratios=heights,
+        sharex="row",
+        sharey="row",
+        squeeze=False,
+    )
+    for line, block, of_block in zip(panels, blocks, rows, strict=False):
+        for axes, tier in zip(line, tiers, strict=False):
+            _draw_block(axes, of_block, measured[measured.tier == tier])
+            axes.tick_params(labelsize="x-small", left=False)
+        _name_rows(line[0], of_block)
+        axis = f"{block.axis} (right of 0: as claimed)"
+        line[len(tiers) // 2].set_xlabel(axis, fontsize="small")
     for axes, tier in zip(panels[0], tiers, strict=False):
-        for position, statement in enumerate(statements):
-            rows = measured[(measured.tier == tier) & (measured.statement == statement)]
-            _draw_rows(axes, position, rows)
-        axes.axvspan(-1, 1, color="0.9", zorder=0)
-        axes.axvline(0, color="0.4", linestyle="--", linewidth=1)
-        axes.set_xscale("symlog", linthresh=1)
-        axes.set_xticks([-10, -1, 0, 1, 10], ["−10", "−1", "0", "1", "10"])
-        axes.set_xlim(-30, 30)
-        axes.set_title(tier, fontsize="small")
-    first = panels[0, 0]
-    names = [fill(statement, 44) for statement in statements]
-    first.set_yticks(range(len(names)), names, fontsize="x-small")
-    first.set_ylim(len(names) - 0.5, -0.5)
+        n = measured.n[measured.tier == tier]
+        number = f"{n.min():g}" if n.min() == n.max() else f"{n.min():g} to {n.max():g}"
+        axes.set_title(f"{tier}\nn = {number}", fontsize="small", fontweight="bold")
     _explain(figure)
     return figure
 
 
-def _draw_rows(axes: Axes, position: int, rows: pd.DataFrame) -> None:
-    """The comparisons of one claim, one below the other within its place."""
-    offsets = np.linspace(-0.22, 0.22, len(rows)) if len(rows) > 1 else np.zeros(len(rows))
-    for offset, (_, row) in zip(offsets, rows.iterrows(), strict=True):
-        place, style = position + offset, _KINDS[row.policy][1]
-        value = _half_widths(row["mean"], row.high)
-        if pd.notna(row.mll_mean):
-            beside = _half_widths(row.mll_mean, row.mll_high)
-            axes.plot([value, beside], [place] * 2, color=style["color"], linewidth=1)
-            axes.plot(beside, place, linestyle="", **style | _HOLLOW)
-        axes.plot(value, place, linestyle="", markersize=6, **style)
+def _rows(board: pd.DataFrame, block: Block) -> pd.DataFrame:
+    """From top to bottom ``key``, ``place`` of the data set in its tier, ``policy``; ``name``."""
+    rows = []
+    for key, words in block.claims.items():
+        of_claim = _placed(board[board.key == key])
+        policies = [policy for policy in (*POLICIES, "–") if policy in set(of_claim.policy)]
+        for place in range(int(of_claim.place.max()) + 1 if len(of_claim) else 0):
+            [*data] = of_claim.data[of_claim.place == place].dropna().unique()
+            name = words if place == 0 else f"the same: {data_in_words(data[0])}"
+            rows += [(key, place, policy, name) for policy in policies or ["–"]]
+    return pd.DataFrame(rows, columns=["key", "place", "policy", "name"])
 
 
-def _half_widths(mean: float, high: float) -> float:
-    """A mean in units of its interval's half width, within ±25, where the axis ends."""
-    half = max(high - mean, 1e-12)  # replicates may all be equal
-    return float(np.clip(mean / half, -25, 25))
+def _placed(of_claim: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one claim with ``place``, the number of their data set within its tier, from 0."""
+    place = of_claim.groupby("tier").data.transform(lambda data: pd.factorize(data)[0].clip(0))
+    return of_claim.assign(place=place.astype(int))
+
+
+def _draw_block(axes: Axes, rows: pd.DataFrame, of_tier: pd.DataFrame) -> None:
+    """The intervals of one tier, each in its row; behind, bands hold a claim's rows together."""
+    axes.axvline(0, color="0.4", linestyle="--", linewidth=1)
+    for number, (key, group) in enumerate(rows.groupby(["key", "place"], sort=False)):
+        if number % 2:
+            axes.axhspan(group.index[0] - 0.5, group.index[-1] + 0.5, color="0.95", zorder=0)
+        found = _placed(of_tier[of_tier.key == key[0]])
+        found = found[found.place == key[1]]
+        for _, row in found.iterrows():
+            [at] = group.index[group.policy == row.policy]
+            _draw_row(axes, at, row)
+        if found.empty:
+            middle = (group.index[0] + group.index[-1]) / 2
+            beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+            axes.annotate("not measured", (0, middle), color="0.45", fontsize=8, **beside)
+    axes.locator_params(axis="x", nbins=5)
+    axes.grid(axis="y", visible=False)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+
+
+def _draw_row(axes: Axes, at: float, row: pd.Series) -> None:
+    style = {"markersize": 6} | _STYLES[_kind(row.verdict)]
+    error = [[row["mean"] - row.low], [row.high - row["mean"]]]  # that of r is not symmetric
+    axes.errorbar(row["mean"], at, xerr=error, capsize=2, linewidth=1.2, **style)
+    if pd.notna(row.mll_mean):
+        axes.plot(row.mll_mean, at, **_BESIDE_MLL)
+
+
+def _kind(verdict: str) -> str:
+    """A verdict without what it says of MLL, but for what holds against the control alone."""
+    word, _, beside = verdict.partition("; ")
+    return f"{word}, but not against MLL" if word == "holds" and beside else word
+
+
+def _name_rows(axes: Axes, rows: pd.DataFrame) -> None:
+    """The policy at each row, and the claim once, left of its rows."""
+    axes.set_yticks(rows.index, rows.policy.where(rows.policy != "–", ""), fontsize="x-small")
+    for _, group in rows.groupby(["key", "place"], sort=False):
+        axes.annotate(
+            fill(group.name.iloc[0], _NAME_WIDTH),
+            (0, (group.index[0] + group.index[-1]) / 2),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(-52, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize="x-small",
+        )
 
 
 def _explain(figure: Figure) -> None:
-    """What the axis and the markers mean, below all panels."""
-    figure.supxlabel(
-        "Difference / half width of its 95 % interval (grey: the interval includes zero)",
-        fontsize="small",
-    )
-    handles = [plt.Line2D([], [], linestyle="", label=text, **s) for text, s in _KINDS.values()]
-    hollow = {"color": "0.4", "marker": "s"} | _HOLLOW
-    handles.append(plt.Line2D([], [], linestyle="", label="the same against MLL", **hollow))
-    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize="x-small")
+    """What colours and markers mean, above all panels."""
+    handles = [
+        plt.Line2D([], [], linestyle="", label=verdict, **({"markersize": 6} | style))
+        for verdict, style in _STYLES.items()
+    ]
+    handles.append(plt.Line2D([], [], label="the same against MLL", **_BESIDE_MLL))
+    figure.legend(handles=handles, loc="outside upper center", ncols=6, fontsize="x-small")

@@ -2,15 +2,21 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mcmi_core.report.plots import plot_intervals, plot_methods
+from mcmi_core.base.statistics import Interval
+from mcmi_core.experiments.words import method_in_words
+from mcmi_core.report.plots import method_style
+
+_STEP = 0.13
+"""Between the teachers of one row, which would hide each other."""
 
 
 def draw_semi_supervised_and_binary(
     accuracy: pd.DataFrame, binary: pd.DataFrame, *, few: float
 ) -> Figure:
-    """Left, a curve per teacher over what its student is given; then two panels of two classes.
+    """Above, a row for what the student is given and a point per teacher; below, two classes.
 
     Args:
         accuracy: percent, an interval by regime and, as columns, teacher; may be missing.
@@ -18,19 +24,50 @@ def draw_semi_supervised_and_binary(
 SemiSupervisedAndBinary.binary_summary`.
         few: fraction of the data that students of two classes see.
     """
-    figure, panels = plt.subplots(1, 3, figsize=(15, 4), width_ratios=(1.5, 1, 1))
-    left, closeness, gain = panels
-    for label in accuracy:
-        plot_intervals(left, accuracy[label].reset_index(drop=True).dropna(), label=label)
-    ticks = [regime.replace(", ", ",\n") for regime in accuracy.index]
-    left.set_xticks(range(len(ticks)), ticks, fontsize="small")
-    left.set(title="Unlabelled data", ylabel="student accuracy, %")
-    left.margins(x=0.1)
-    left.legend(title="teacher", fontsize="x-small", title_fontsize="small", ncols=2)
-    plot_methods(closeness, binary.train_bcpd_kl_nats.dropna())
-    plot_methods(gain, binary.student_gain_points.dropna())
-    closeness.set(title="Two classes, teacher", xlabel="mean KL(P* ‖ teacher), nats")
-    gain.set(title=f"Two classes, student on {few:.0%}", xlabel="gain over MLL's, points")
+    figure = plt.figure(figsize=(9, 8))
+    above, below = figure.subfigures(2, 1, height_ratios=(4.6, 3.4))
+    unlabelled = above.subplots()
+    _draw_regimes(unlabelled, accuracy)
+    unlabelled.set(title="Ten classes: what the student is given", xlabel="student's accuracy, %")
+    unlabelled.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.4, -0.17),
+        ncols=3,
+        fontsize="small",
+        title="taught by",
+    )
+    closeness, gain = below.subplots(1, 2, sharey=True)
+    _draw_methods(closeness, binary.train_bcpd_kl_nats)
+    _draw_methods(gain, binary.student_gain_points)
+    closeness.set_yticks(range(len(binary)), map(method_in_words, binary.index))
+    closeness.set_ylim(len(binary) - 0.5, -0.5)
+    closeness.set(title="Two classes: the teacher", xlabel="mean KL(P* ‖ teacher), nats (0: truth)")
+    gain.set(title=f"Two classes: its student on {few:.0%}", xlabel="gain over MLL's, points")
     for axes in (closeness, gain):
-        axes.axvline(0, color="0.4", linestyle="--")
+        axes.axvline(0, color="0.4", linestyle="--", linewidth=1)
     return figure
+
+
+def _draw_regimes(axes: Axes, accuracy: pd.DataFrame) -> None:
+    first = -_STEP * (len(accuracy.columns) - 1) / 2
+    for number, label in enumerate(accuracy):
+        intervals = accuracy[label].reset_index(drop=True).dropna()
+        axes.errorbar(
+            [interval.mean for interval in intervals],
+            intervals.index + first + number * _STEP,
+            xerr=[interval.high - interval.mean for interval in intervals],
+            linestyle="",
+            capsize=2,
+            label=method_in_words(label),
+            **method_style(label),
+        )
+    axes.set_yticks(range(len(accuracy)), accuracy.index)
+    axes.set_ylim(len(accuracy) - 0.5, -0.5)
+
+
+def _draw_methods(axes: Axes, intervals: pd.Series) -> None:
+    """A row per method, empty where there is nothing to compare."""
+    for place, (label, interval) in enumerate(intervals.items()):
+        if isinstance(interval, Interval):
+            error = interval.high - interval.mean
+            axes.errorbar(interval.mean, place, xerr=error, capsize=3, **method_style(label))

@@ -1,0 +1,5 @@
+"""The project as a static site: documents, notebooks, scoreboard, records and API.
+
+:mod:`~mcmi_core.report.site.build` makes it; the other modules here write one kind of page each,
+or teach Sphinx one thing. Needs the extra ``site``.
+"""
