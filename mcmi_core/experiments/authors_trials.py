@@ -24,6 +24,7 @@ from mcmi_core.base.statistics import (
     summarise,
 )
 from mcmi_core.experiments.reference import PAIR, authors_few_shot, authors_sweep, published
+from mcmi_core.experiments.words import framework_in_words
 
 SETTING = ["distiller", "fraction"]
 ROW = [*PAIR, "distiller"]
@@ -420,7 +421,7 @@ def readable_few_shot(gains: pd.DataFrame) -> pd.DataFrame:
         return f"{mean:+.2f}" if pd.isna(low) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
 
     columns = {
-        "framework": gains.distiller.str.upper(),
+        "framework": gains.distiller.map(framework_in_words),
         "data": (100 * gains.fraction).map("{:g} %".format),
         "gain, points [95 %]": gains.apply(interval, axis=1, prefix=""),
         "trials, MLL + MCMI": gains.n_mll.astype(str) + " + " + gains.n_mcmi.astype(str),
@@ -437,7 +438,7 @@ def readable_difference(difference: pd.DataFrame) -> pd.DataFrame:
     intervals = difference[["difference", "low", "high"]].itertuples(index=False)
     texts = [f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]" for mean, low, high in intervals]
     columns = {
-        "framework": difference.distiller.str.upper(),
+        "framework": difference.distiller.map(framework_in_words),
         "difference of gains, points [95 %]": texts,
         "p": difference.p.map("{:.2g}".format),
         "trials (MLL, MCMI; MLL, MCMI)": difference.n,
@@ -465,4 +466,4 @@ def readable_by_lambda(gains: pd.Series) -> pd.DataFrame:
     wide.columns = [f"λ = {lam:g}" for lam in wide]
     numbers = gains.map(lambda interval: interval.n).groupby(level="distiller").first()
     wide.insert(0, "n, pairs", numbers)
-    return wide.rename(index=str.upper).rename_axis("framework")
+    return wide.rename(index=framework_in_words).rename_axis("framework")

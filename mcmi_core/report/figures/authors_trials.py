@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcmi_core.experiments.authors_trials import PAIR, WORST
+from mcmi_core.experiments.words import framework_in_words, network_in_words
 
 _MARKERS = ("o", "s", "^", "D", "v")
 """Of the pairs, in order of appearance."""
@@ -48,7 +49,7 @@ def _draw_few_shot(axes: Axes, gains: pd.DataFrame) -> None:
             marker=marker,
             linestyle=line,
             capsize=3,
-            label=distiller.upper(),
+            label=framework_in_words(distiller),
         )
         axes.plot(
             single.fraction * aside,
@@ -57,11 +58,11 @@ def _draw_few_shot(axes: Axes, gains: pd.DataFrame) -> None:
             marker=marker,
             linestyle="",
             fillstyle="none",
-            label=f"{distiller.upper()}, one trial each" if len(single) else None,
+            label=f"{framework_in_words(distiller)}, one trial each" if len(single) else None,
         )
     ticks = sorted(gains.fraction.unique())
     axes.axhline(0, color="0.4", linestyle="--", linewidth=1)
-    axes.set(xscale="log", title="Few-shot: resnet56 → resnet20, λ = 0.15")
+    axes.set(xscale="log", title="Few-shot: ResNet-56 → ResNet-20, λ = 0.15")
     axes.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks])
     axes.set_xticks([], minor=True)
     axes.set_xlabel("Training data that the student sees, %")
@@ -81,7 +82,7 @@ def _draw_ways(axes: Axes, ways: pd.DataFrame, left: pd.DataFrame) -> None:
             color=f"C{place}",
             marker=_MARKERS[place],
             markersize=5,
-            label=f"{teacher} → {student}",
+            label=f"{network_in_words(teacher)} → {network_in_words(student)}",
         )
     axes.errorbar(
         [interval.mean for interval in left.pairs],
