@@ -30,6 +30,14 @@ THREE_GAUSSIANS = replace(
 )
 """Three Gaussians, whose outputs are points of a triangle: to look at, no claim rests on them."""
 
+ON_A_TRIANGLE = {
+    "pair": THREE_GAUSSIANS,
+    "stops": (2, 6, 15),
+    "lambdas": (0.0, 0.25, 0.4, 0.7, 1.0),
+    "temperatures": (1.0, 2.0, 4.0, 8.0),
+}
+"""What notebook 00 shows of them. At λ = 1.5 training collapses."""
+
 IMAGE_ORACLE = Pair(
     data="oracle:images=True,dimension=64,train_size=800,test_size=1000",
     teacher="resnet14",

@@ -13,11 +13,11 @@ from mcmi_core.experiments.small_pairs import (
     BINARY_ORACLE,
     HUNDRED_CLASSES,
     IMAGE_ORACLE,
+    ON_A_TRIANGLE,
     ORACLE,
     ORACLE_SEEDS,
     PHOTOGRAPH_SEEDS,
     PHOTOGRAPHS,
-    THREE_GAUSSIANS,
     TWENTY_CLASSES,
 )
 from mcmi_core.profiles.profile import Profile
@@ -49,13 +49,7 @@ CPU = Profile(
     workers=None,
     experiments=(
         experiments.WhatIsCmi(
-            pair=THREE_GAUSSIANS,
-            stops=(2, 6, 15),
-            lambdas=(0.0, 0.25, 0.4, 0.7, 1.0),
-            temperatures=TEMPERATURES,
-            photographs=PHOTOGRAPHS,
-            images=1,
-            seed=PHOTOGRAPH_SEEDS[0],
+            **ON_A_TRIANGLE, photographs=PHOTOGRAPHS, images=1, seed=PHOTOGRAPH_SEEDS[0]
         ),
         experiments.Quickstart(**TRUTH_KNOWN),
         experiments.Quickstart(**ON_PHOTOGRAPHS),

@@ -12,7 +12,7 @@ from mcmi_core.experiments.paper_pairs import (
     imagenet_pair,
     table_pair,
 )
-from mcmi_core.experiments.small_pairs import BINARY_ORACLE, ORACLE, ORACLE_SEEDS
+from mcmi_core.experiments.small_pairs import BINARY_ORACLE, ON_A_TRIANGLE, ORACLE, ORACLE_SEEDS
 from mcmi_core.profiles.paper import RESNETS
 from mcmi_core.profiles.profile import Profile
 from mcmi_core.training.recipe import Recipe
@@ -67,6 +67,7 @@ GPU = Profile(
     needs_gpu=True,
     workers=None,
     experiments=(
+        experiments.WhatIsCmi(**ON_A_TRIANGLE, photographs=CIFAR10_JPEG, images=1, seed=SEEDS[0]),
         experiments.Quickstart(pair=CIFAR10_JPEG, seeds=SEEDS),
         experiments.TemperatureAndCmi(
             pairs=(

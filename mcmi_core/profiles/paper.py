@@ -13,7 +13,7 @@ from mcmi_core.experiments.paper_pairs import (
     imagenet_pair,
     table_pair,
 )
-from mcmi_core.experiments.small_pairs import BINARY_ORACLE, ORACLE, ORACLE_SEEDS
+from mcmi_core.experiments.small_pairs import BINARY_ORACLE, ON_A_TRIANGLE, ORACLE, ORACLE_SEEDS
 from mcmi_core.profiles.profile import Profile
 
 CIFAR10 = Pair(data="cifar10", teacher="resnet56", student="resnet20", lam=0.25, tracked_lam=0.7)
@@ -52,6 +52,7 @@ PAPER = Profile(
     needs_gpu=True,
     workers=None,
     experiments=(
+        experiments.WhatIsCmi(**ON_A_TRIANGLE, photographs=CIFAR10, images=1, seed=SEEDS[0]),
         experiments.Quickstart(pair=CIFAR100, seeds=SEEDS),
         experiments.TemperatureAndCmi(
             pairs=(
