@@ -97,7 +97,7 @@ def test_a_run_in_words():
     [pair] = {pair for e in get_profile("gpu").named("08_few_shot") for pair in e.all_pairs()}
     student = pair.distill(pair.mll(100), 100, fraction=0.05)
     assert what(pair.mll(100)) == "ResNet-56 by mll"
-    assert what(student).startswith("ResNet-20 by KD")
+    assert what(student).startswith("ResNet-20 by KD (temperature=4.0, weight=0.9, ")
     assert what(student).endswith(" on 5 % of the data")
     measured = Measurement(of=pair.mll(101), what="outputs")
     assert what(measured) == "outputs on train data"
