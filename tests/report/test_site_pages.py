@@ -203,7 +203,7 @@ def built(tmp_path_factory):
     write(folder / "source/records/gpu/index.md", "---\norphan: true\n---\n# GPU\n")
     write(folder / "source/records/gpu/1.md", "---\norphan: true\n---\n# Records of 1\n")
     text = "# One\n\n[start](../README.md), [all](../records/gpu), [csv](../n.csv), "
-        "$\\hat Y \\le 1$, $\\texttt{eigen\\_cam}$"
+    text += "$\\hat Y \\le 1$, $\\texttt{eigen\\_cam}$"
     widget = {
         "text/plain": "IntSlider(value=3)",
         "application/vnd.jupyter.widget-view+json": {"model_id": "m"},
