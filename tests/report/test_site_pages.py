@@ -97,7 +97,7 @@ def test_a_run_in_words():
     [pair] = {pair for e in get_profile("gpu").named("08_few_shot") for pair in e.all_pairs()}
     student = pair.distill(pair.mll(100), 100, fraction=0.05)
     assert what(pair.mll(100)) == "ResNet-56 by mll"
-    assert what(student).startswith("ResNet-20 by KD")
+    assert what(student).startswith("ResNet-20 by KD (temperature=4.0, weight=0.9, ")
     assert what(student).endswith(" on 5 % of the data")
     measured = Measurement(of=pair.mll(101), what="outputs")
     assert what(measured) == "outputs on train data"
@@ -202,19 +202,20 @@ def built(tmp_path_factory):
     write(folder / "source/index.md", "# Start\n\n```{toctree}\nnotebooks/1\n```\n")
     write(folder / "source/records/gpu/index.md", "---\norphan: true\n---\n# GPU\n")
     write(folder / "source/records/gpu/1.md", "---\norphan: true\n---\n# Records of 1\n")
-    text = (
-        "# One\n\n[start](../README.md), [all](../records/gpu), [csv](../n.csv), $\\hat Y \\le 1$"
-    )
+    text = "# One\n\n[start](../README.md), [all](../records/gpu), [csv](../n.csv), "
+    text += "$\\hat Y \\le 1$, $\\texttt{eigen\\_cam}$"
     widget = {
         "text/plain": "IntSlider(value=3)",
         "application/vnd.jupyter.widget-view+json": {"model_id": "m"},
     }
+    links = {"text/markdown": "[records](../records/gpu)"}
     state = {"version_major": 2, "version_minor": 0, "state": {"m": {"state": {}}}}
     notebook = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_markdown_cell(text),
             nbformat.v4.new_code_cell(
-                "slider", outputs=[nbformat.v4.new_output("display_data", widget)]
+                "slider",
+                outputs=[nbformat.v4.new_output("display_data", data) for data in (widget, links)],
             ),
         ],
         metadata={
@@ -235,12 +236,14 @@ def built(tmp_path_factory):
 
 def test_links_work_as_in_the_repository(built):
     assert '<a class="reference internal" href="../index.html">' in built
-    assert '<a class="reference internal" href="../records/gpu/1.html">' in built
+    assert built.count('href="../records/gpu/1.html"') == 2, "in the text, and in an output"
     assert '<a class="reference internal" href="../n.csv">' in built
 
 
 def test_a_formula_is_mathml(built):
-    assert re.search(r"<math[^>]*>.*<mo[^>]*>≤</mo>.*</math>", built, re.DOTALL)
+    first, second = re.findall(r"<math.*?</math>", built, re.DOTALL)
+    assert re.search(r"<mo[^>]*>≤</mo>", first)
+    assert "𝚎" in second, "a letter of a typewriter"
 
 
 def test_a_widget_is_its_text_and_loads_nothing_from_elsewhere(built):

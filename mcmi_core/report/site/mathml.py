@@ -3,6 +3,8 @@
 The translation from LaTeX is that of docutils, on which Sphinx rests.
 """
 
+from html import escape
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -35,8 +37,11 @@ def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def _translated(node: nodes.Element, as_block: bool) -> str:
+    latex = node.astext().replace(
+        "\\texttt{", "\\mathtt{"
+    )  # the one of the two that docutils knows
     try:
-        return tex2mathml(node.astext(), as_block=as_block)
+        return tex2mathml(latex, as_block=as_block)
     except MathError as error:
         _LOGGER.warning("no MathML for %r: %s", node.astext(), error, location=node)
-        return nodes.literal(text=node.astext()).astext()
+        return f"<code>{escape(node.astext())}</code>"

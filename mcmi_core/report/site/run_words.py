@@ -1,11 +1,17 @@
 """A run in a few words, for a table in which its key is beside it."""
 
+import re
+
 from mcmi_core.experiments.words import framework_in_words, network_in_words
 from mcmi_core.runs.config import BayesTeacher, Measurement, Part, Run, Student, TeacherHeads
 
 
 def what(run: Run) -> str:
     """``ResNet-8 by KD on 5 % of the data``: what is trained or measured."""
+    return re.sub(r",(?! )", ", ", _what(run))  # so that a narrow cell can break options
+
+
+def _what(run: Run) -> str:
     if isinstance(run, BayesTeacher):
         return "the true probabilities"
     if isinstance(run, Measurement):
