@@ -332,10 +332,13 @@ def _range_in_words(percents: pd.Series) -> str:
 
 def readable_summary(summary: pd.DataFrame) -> pd.DataFrame:
     """The table of :meth:`LambdaAndCentroids.summary` as text; gains with their sign."""
-    text = {name: "{:+.2f}" if name in GAINS else "{:.2f}" for name in summary}
-    return summary.apply(
-        lambda column: column.map(text[column.name].format, na_action="ignore")
-    ).fillna("–")
+    units = {"percent": "{:.1f}", "nats": "{:z.3f}", "gain": "{:+.2f}", "mll": "{:+.2f}"}
+
+    def texts(column: pd.Series) -> pd.Series:
+        text = units[column.name.rpartition("_")[2]]
+        return column.map(text.format, na_action="ignore").fillna("–")
+
+    return summary.apply(texts)
 
 
 def readable_selection(selection: pd.DataFrame) -> pd.DataFrame:

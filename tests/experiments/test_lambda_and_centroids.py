@@ -281,6 +281,6 @@ def test_a_replicate_on_fixed_data_varies_weights_and_samples():
 def test_a_summary_as_text_shows_the_sign_of_gains():
     text = readable_summary(EXPERIMENT.summary(made_up_lab(answer)))
     row = text.loc["tracked", 0.7]
-    assert row.train_accuracy_percent.startswith("99.00 [")
+    assert row.train_accuracy_percent.startswith("99.0 [")
     assert row.student_accuracy_gain.startswith("+")
     assert text.loc[("fine-tuned", 0), "student_accuracy_gain"] == "–"
