@@ -252,8 +252,8 @@ def test_the_experiments_own_table_and_note():
     )
     assert table.loc[("kd", "5 %", TRACKED), "gain over λ=0, points"].startswith("+4.1 [")
     assert EXPERIMENT.note(lab) == (
-        "ten Gaussians: MLP, 64 wide → MLP, 8 wide, stratified subsets; last epoch; gains paired by "
-        "seed, mean and 95 % t-interval, n = 3 seeds; authors: Welch's interval, n ≤ 5"
+        "ten Gaussians: MLP, 64 wide → MLP, 8 wide, stratified subsets; last epoch; gains paired "
+        "by seed, mean and 95 % t-interval, n = 3 seeds; authors: Welch's interval, n ≤ 5"
     )
 
 
