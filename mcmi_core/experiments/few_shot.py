@@ -108,6 +108,18 @@ class FewShot(Experiment):
         control = self.pair.mll(0) if over_mll else self.pair.untreated(0)
         return gains(self.table(lab), ACCURACY, control=control.label, by=SETTING)
 
+    def note(self, lab: Lab) -> str:
+        """What the figure's numbers are, and of how many seeds."""
+        return (
+            f"{self.subject}, {self.sampling} subsets; last epoch; gains paired by seed, mean and "
+            f"95 % t-interval, {self.seeds_text(lab)}; authors: Welch's interval, n ≤ 5"
+        )
+
+    def beside_authors(self, lab: Lab) -> pd.DataFrame:
+        """Accuracies and gains as text, ours and the authors': :func:`beside_authors`."""
+        ours = self.accuracy(lab), self.gain(lab), self.gain(lab, over_mll=True)
+        return beside_authors(*ours, authors_accuracy(), authors_gain())
+
     def numbers(self, lab: Lab) -> pd.Series:
         """Ours and the authors': an interval by ``source``, distiller, fraction and label."""
         authors = pd.concat({AUTHORS_MCMI: authors_gain()}, names=["label"])

@@ -294,8 +294,7 @@ class LambdaAndCentroids(Experiment):
             self.pair,
             self.table(lab),
             STUDENT,
-            f"with {self.few:.0%} of the data, the student of {{treatment}} beats that of "
-            "{control}",
+            f"students on {self.few:.0%} of the data: {{treatment}} beats {{control}}",
             quantity="student's test accuracy",
             asked=len(self.seeds),
             further=[t for t in self.teachers() if _policy(t) in POLICIES],
@@ -310,8 +309,8 @@ class LambdaAndCentroids(Experiment):
             finding(
                 lab,
                 self.pair,
-                f"at {row.chosen_by}, {row.apart_nats:.3f} nats apart, the student of "
-                f"{row.tracked} beats that of {row.fixed}",
+                f"students at {row.chosen_by}, {row.apart_nats:.3f} nats apart: "
+                f"{row.tracked} beats {row.fixed}",
                 row.difference,
                 quantity="student's test accuracy",
                 asked=len(self.seeds),
@@ -332,10 +331,13 @@ def _range_in_words(percents: pd.Series) -> str:
 
 def readable_summary(summary: pd.DataFrame) -> pd.DataFrame:
     """The table of :meth:`LambdaAndCentroids.summary` as text; gains with their sign."""
-    text = {name: "{:+.2f}" if name in GAINS else "{:.2f}" for name in summary}
-    return summary.apply(
-        lambda column: column.map(text[column.name].format, na_action="ignore")
-    ).fillna("–")
+    units = {"percent": "{:.1f}", "nats": "{:z.3f}", "gain": "{:+.2f}", "mll": "{:+.2f}"}
+
+    def texts(column: pd.Series) -> pd.Series:
+        text = units[column.name.rpartition("_")[2]]
+        return column.map(text.format, na_action="ignore").fillna("–")
+
+    return summary.apply(texts)
 
 
 def readable_selection(selection: pd.DataFrame) -> pd.DataFrame:
@@ -344,7 +346,7 @@ def readable_selection(selection: pd.DataFrame) -> pd.DataFrame:
     intervals = [Interval(*values) for values in rows[list(Interval._fields)].to_numpy()]
     return pd.DataFrame(
         {
-            "chosen": rows.chosen,
+            "chosen": rows.chosen.str.replace("MCMI fixed ", "", regex=False),
             "gain, points": [f"{interval:+.2f}" for interval in intervals],
             "added, points": rows.added.map("{:+.2f}".format),
         }

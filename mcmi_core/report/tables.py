@@ -21,6 +21,7 @@ _NAMES = {
     "choosing_percent": "accuracy on the training images held out, %",
     "cmi_nats": "CMI, nats",
     "coverage_percent": "coverage, % of the picture",
+    "distiller": "framework",
     "entropy_nats": "entropy, nats",
     "feature_nats": "I(X; f | Y), nats",
     "frequency_percent": "predictions of the omitted, %",
@@ -271,6 +272,23 @@ def readable(comparison: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     return pd.concat([setting, pd.DataFrame(columns)], axis="columns")
 
 
+def accuracies_and_gains(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """:func:`readable` as two tables in words: what students reach, and what MCMI's gain.
+
+    The pair is in their index where there are several.
+
+    Args:
+        comparison: as of :func:`readable`.
+    """
+    table = in_words(readable(comparison))
+    setting = [name for name in comparison if name in ("accuracy", *SETTING)]
+    if comparison.pair.nunique() == 1:
+        setting.remove("pair")
+        table = table.drop(columns="pair")
+    table = table.set_index(setting)
+    return table.filter(regex="%|^status$"), table.filter(regex="points|^n$")
+
+
 def interval_columns(intervals: pd.Series, name: str | None = None) -> pd.DataFrame:
     """A series of intervals as columns ``mean``, ``low``, ``high``, ``n``, its index before them.
 
@@ -284,26 +302,36 @@ def interval_columns(intervals: pd.Series, name: str | None = None) -> pd.DataFr
     return columns
 
 
-def readable_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Intervals as text, ``1.23 [1.00, 1.46]``, and in column ``n`` how many seeds the first is of.
+def readable_intervals(table: pd.DataFrame, percent_digits: int = 1) -> pd.DataFrame:
+    """Intervals in words, ``1.2 [1.0, 1.5]``, and in column ``n`` how many seeds the first is of.
 
     Args:
-        table: of :class:`Interval`; what cannot be had is NaN, and becomes ``–``.
+        table: of :class:`Interval`, in columns whose names end with their unit, ``_percent`` or
+            ``_nats``, which have three digits; what cannot be had is NaN, and becomes ``–``.
+        percent_digits: of percent.
+
+    Raises:
+        ValueError: a name in code that has no words.
     """
+    digits = {name: 3 if name.endswith("_nats") else percent_digits for name in table}
+    texts = table.apply(
+        lambda column: column.map(f"{{:z.{digits[column.name]}f}}".format, na_action="ignore")
+    )
     n = [row.dropna().iloc[0].n for _, row in table.iterrows()]
-    return table.map("{:.2f}".format, na_action="ignore").fillna("–").assign(n=n)
+    return in_words(texts.fillna("–").assign(n=n))
 
 
-def save_latex(table: pd.DataFrame, name: str, caption: str) -> None:
-    """Save a table of text as ``NAME.tex``, for ``booktabs``, beside the figures' csv.
+def save_latex(comparison: pd.DataFrame, name: str, caption: str) -> None:
+    """Save a comparison in words as ``NAME.tex``, for ``booktabs``, beside the figures' csv.
 
     Args:
-        table: without index; special characters are escaped.
+        comparison: as of :func:`readable`.
         name: file name without ending.
         caption: data, recipe, n: what the table cannot say itself.
 
     Raises:
         StoreError: the folder cannot be written.
     """
+    table = in_words(readable(comparison))
     text = table.to_latex(index=False, escape=True, caption=caption, label=f"tab:{name}")
     save_text(text, f"{name}.tex")

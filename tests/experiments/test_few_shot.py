@@ -244,6 +244,19 @@ def test_the_authors_gain_has_an_interval_where_settings_were_repeated():
     assert 0.01 not in gain.index.unique("fraction")
 
 
+def test_the_experiments_own_table_and_note():
+    lab = made_up_lab(answer)
+    table = EXPERIMENT.beside_authors(lab)
+    assert table.loc[("kd", "5 %", "authors': MCMI fixed λ=0.15"), "gain over MLL, points"] == (
+        "+5.7 [+5.2, +6.3]"
+    )
+    assert table.loc[("kd", "5 %", TRACKED), "gain over λ=0, points"].startswith("+4.1 [")
+    assert EXPERIMENT.note(lab) == (
+        "ten Gaussians: MLP, 64 wide → MLP, 8 wide, stratified subsets; last epoch; gains paired "
+        "by seed, mean and 95 % t-interval, n = 3 seeds; authors: Welch's interval, n ≤ 5"
+    )
+
+
 def test_numbers_are_ours_and_the_authors():
     numbers = EXPERIMENT.numbers(made_up_lab(answer))
     assert list(numbers.index.unique("source")) == [

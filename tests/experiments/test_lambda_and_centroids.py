@@ -129,8 +129,7 @@ def test_policies_are_compared_at_equal_lambda_and_at_the_nearest_cmi_each_pair_
     assert [difference.mean for difference in table.difference] == pytest.approx([0, -1])
     last = EXPERIMENT.findings(lab)[-1]
     assert last.claim == (
-        "at the nearest CMI, 0.050 nats apart, the student of MCMI tracked λ=0.7 beats that of "
-        "MCMI fixed λ=0.4"
+        "students at the nearest CMI, 0.050 nats apart: MCMI tracked λ=0.7 beats MCMI fixed λ=0.4"
     )
     assert (last.policy, last.lam, last.control) == ("tracked", 0.7, "MCMI fixed λ=0.4")
     assert last.difference.mean == pytest.approx(-1)
@@ -262,6 +261,7 @@ def test_what_selection_adds(both_train):
     assert chosen["set beforehand"] == "MCMI fixed λ=0.4"
     assert set(chosen.drop("set beforehand")) == {"MCMI fixed λ=0.7"}
     shown = readable_selection(selection).loc[("last", "best mean on test")]
+    assert shown.chosen == "λ=0.7"
     assert shown["added, points"] == "+1.00" and shown["gain, points"].startswith("+4.10 [+3.85")
 
 
@@ -281,6 +281,6 @@ def test_a_replicate_on_fixed_data_varies_weights_and_samples():
 def test_a_summary_as_text_shows_the_sign_of_gains():
     text = readable_summary(EXPERIMENT.summary(made_up_lab(answer)))
     row = text.loc["tracked", 0.7]
-    assert row.train_accuracy_percent.startswith("99.00 [")
+    assert row.train_accuracy_percent.startswith("99.0 [")
     assert row.student_accuracy_gain.startswith("+")
     assert text.loc[("fine-tuned", 0), "student_accuracy_gain"] == "–"

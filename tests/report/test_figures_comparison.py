@@ -65,6 +65,12 @@ def test_frameworks_are_sorted_then_their_mean_then_in_brackets_what_does_not_tr
     assert "does not train" in note and "50.0 %" in note
 
 
+def test_one_legend_for_all_panels(figure):
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["MCMI fixed", "MCMI tracked"]
+    assert not any(axes.get_legend() for axes in figure.axes)
+
+
 def test_a_point_for_each_kind_of_mcmi_side_by_side(figure):
     assert points(figure.axes[0]) == {
         "MCMI fixed": [[2, -0.15], [1, 0.85], [1.5, 1.85], [2, 3.85]],

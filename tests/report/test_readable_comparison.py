@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mcmi_core.report.tables import readable, save_latex
+from mcmi_core.report.tables import accuracies_and_gains, readable, save_latex
 
 NAN = float("nan")
 ROWS = {
@@ -75,6 +75,19 @@ def test_columns_before_the_pair_stay():
     assert list(readable(wider))[:4] == ["accuracy", "pair", "framework", "from scratch, %"]
 
 
+def test_accuracies_and_gains_are_two_tables_by_framework():
+    accuracies, gains = accuracies_and_gains(comparison())
+    assert list(accuracies.index) == list(gains.index) == ["KD", "AT"]
+    assert list(accuracies) == [
+        *("from scratch, %", "MLL, %", "fine-tuned λ=0, %", "MCMI fixed, %", "status")
+    ]
+    assert list(gains) == ["fixed − λ=0, points", "fixed − MLL, points", "n"]
+    two_pairs = comparison(pair=["resnet56 → resnet20", "vgg13 → vgg8"])
+    two_pairs.insert(0, "accuracy", "top-1")
+    accuracies, _ = accuracies_and_gains(two_pairs)
+    assert accuracies.index[0] == ("top-1", "ResNet-56 → ResNet-20", "KD")
+
+
 @pytest.mark.parametrize("digits", [0, 2])
 def test_digits(digits):
     assert (
@@ -84,6 +97,6 @@ def test_digits(digits):
 
 def test_latex_is_saved_beside_the_csv(tmp_path, monkeypatch):
     monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path))
-    save_latex(readable(comparison()), "name", "Data.")
+    save_latex(comparison(), "name", "Data.")
     text = (tmp_path / "figures" / "name.tex").read_text()
     assert r"MLL, \%" in text and "+2.5 [-3.9, +8.9]" in text and r"\caption{Data.}" in text

@@ -48,12 +48,15 @@ CLEARLY = mean_interval([-1.9, -2.1, -2.0, -2.2, -1.8])
 
 def test_intervals_as_text_with_n_of_the_first():
     first, second = Interval(1.234, 1, 1.5, 3), Interval(2, 1, 3, 2)
-    table = pd.DataFrame({"a": [first, second], "b": [float("nan"), first]}, ["MLL", "MCMI"])
+    columns = {"train_accuracy_percent": [first, second], "train_cmi_nats": [float("nan"), first]}
+    table = pd.DataFrame(columns, ["MLL", "MCMI"])
     assert readable_intervals(table).to_dict("list") == {
-        "a": ["1.23 [1.00, 1.50]", "2.00 [1.00, 3.00]"],
-        "b": ["–", "1.23 [1.00, 1.50]"],
+        "training accuracy, %": ["1.2 [1.0, 1.5]", "2.0 [1.0, 3.0]"],
+        "training CMI, nats": ["–", "1.234 [1.000, 1.500]"],
         "n": [3, 2],
     }
+    two_digits = readable_intervals(table, percent_digits=2)["training accuracy, %"]
+    assert two_digits["MLL"] == "1.23 [1.00, 1.50]"
 
 
 def test_a_table_in_words():

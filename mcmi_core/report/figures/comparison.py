@@ -44,11 +44,17 @@ def draw_gains(comparison: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
         rows = _arranged(comparison[comparison.pair == pair_name(pair)])
         _draw_gains(axes, rows)
         _set_limits(axes, rows)
-        _name_lines(axes, rows, characters=130 if across == 1 else 44)
+        _name_lines(axes, rows, characters=110 if across == 1 else 54)
         axes.set_title(pair.networks_in_words, fontsize="medium", loc="left")
         axes.set_xlabel("Student's gain over fine-tuning alone, points", fontsize="small")
     for axes in panels.flat[len(pairs) :]:
         axes.remove()
+    legend = {}
+    for axes in figure.axes:
+        legend |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    if legend:
+        place = {"loc": "outside upper right", "ncols": 2, "frameon": False}
+        figure.legend(legend.values(), legend.keys(), fontsize="small", **place)
     return figure
 
 
@@ -92,9 +98,6 @@ def _draw_gains(axes: Axes, rows: pd.DataFrame) -> None:
         )
         for place in gains.place[gains["mean"].isna()]:
             axes.text(0, place, " no result", color=style["color"], fontsize=8, va="center")
-    if axes.containers:
-        above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 2}
-        axes.legend(fontsize="small", frameon=False, **above)
 
 
 def _set_limits(axes: Axes, rows: pd.DataFrame) -> None:
@@ -132,13 +135,14 @@ def _name_lines(axes: Axes, rows: pd.DataFrame, characters: int) -> None:
     others = rows[rows.group == 2]
     if len(others):
         note = (
-            "In brackets, with the accuracy of MLL's students: does not train, as students from "
-            f"scratch are better ({others.scratch_mean.iloc[0]:.1f} %). Not in the mean."
+            "In brackets: does not train (MLL's students below students from scratch, "
+            f"{others.scratch_mean.iloc[0]:.1f} %), not in the mean."
         )
         axes.text(
             0.01,
             others.place.min() - 1,
             fill(note, characters),
+            linespacing=1,
             transform=axes.get_yaxis_transform(),
             fontsize=SMALLEST,
             va="center",
