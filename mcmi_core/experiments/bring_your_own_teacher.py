@@ -148,8 +148,13 @@ def learn(
 
 def stage_table(stages: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """One row per stage: accuracy in percent, LL, CMI and entropy in nats."""
-    columns = ["accuracy_percent", "ll_nats", "cmi_nats", "entropy_nats"]
-    return pd.DataFrame(stages).T[columns].round(2)
+    columns = {
+        "accuracy_percent": "accuracy, %",
+        "ll_nats": "log-likelihood, nats",
+        "cmi_nats": "CMI, nats",
+        "entropy_nats": "entropy, nats",
+    }
+    return pd.DataFrame(stages).T[list(columns)].rename(columns=columns).round(2)
 
 
 def checks(stages: Mapping[str, Mapping[str, float]]) -> str:

@@ -118,7 +118,7 @@ def _cell(rows: pd.DataFrame) -> str:
         compared = row.treatment.removeprefix("MCMI ")
         is_slope = row.unit != "points"  # over teacher size, which has no control
         if row.policy in POLICIES and row.control != UNTREATED and not is_slope:
-            compared += f" against {row.control}"
+            compared += f" against {method_in_words(row.control)}"
         lines.append(f"{on}{compared}: **{row.verdict}** {difference}")
     return "<br>".join(lines) or "–"
 

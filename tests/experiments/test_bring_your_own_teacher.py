@@ -142,5 +142,10 @@ def test_each_check_can_fail(numbers, expected):
 
 def test_stages_become_a_table():
     table = example.stage_table(stages(0.256, 95, 85))
-    assert list(table.columns) == ["accuracy_percent", "ll_nats", "cmi_nats", "entropy_nats"]
-    assert table.loc["MCMI teacher, training images", "cmi_nats"] == 0.26
+    assert list(table.columns) == [
+        "accuracy, %",
+        "log-likelihood, nats",
+        "CMI, nats",
+        "entropy, nats",
+    ]
+    assert table.loc["MCMI teacher, training images", "CMI, nats"] == 0.26

@@ -110,7 +110,7 @@ def test_a_method_without_one_lambda():
 def test_another_control_than_fine_tuning_alone_is_named():
     stopped = MEASURED | {"control": "early stopping epoch=18"}
     text = markdown_scoreboard(pd.DataFrame([stopped, TRACKED]), exploratory())
-    assert "| fixed λ=0.25 against early stopping epoch=18: **holds" in text
+    assert "| fixed λ=0.25 against early stopping, epoch 18: **holds" in text
     assert "<br>tracked λ=0.7: **opposite**" in text
 
 
