@@ -95,11 +95,12 @@ class WhatIsCmi(Experiment):
         return self._points(lab, {**self.mll_teachers(), **self._strongest()})
 
     def points_by_lambda(self, lab: Lab) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Outputs of the fine-tuned teachers, from the smallest λ on, and of the truth, by a title.
+        """Outputs of the MLL teacher, then of those fine-tuned from it, from the smallest λ on.
 
-        A teacher that collapsed is left out.
+        By a title. A teacher that collapsed is left out.
         """
-        return self._points(lab, {**self.mcmi_teachers(), TRUTH: self.truth()})
+        title, mll = list(self.mll_teachers().items())[-1]
+        return self._points(lab, {title: mll, **self.mcmi_teachers()})
 
     def teacher_table(self, lab: Lab) -> pd.DataFrame:
         """One row per teacher, by its title: CMI, LL, KL to P* (nats) and accuracy (percent)."""
@@ -108,10 +109,12 @@ class WhatIsCmi(Experiment):
             "train_cmi_nats": "CMI, nats",
             "train_ll_nats": "LL, nats",
             "train_bcpd_kl_nats": "mean KL(P* ‖ P), nats",
-            "train_accuracy_percent": "accuracy, %",
+            "train_accuracy_percent": "training accuracy, %",
         }
         table = lab.collect(teachers.values(), columns)[[*columns]].rename(columns=columns)
-        return table.assign(teacher=list(teachers)).set_index("teacher")
+        accuracy = table["training accuracy, %"].round(1)
+        table = table.assign(teacher=list(teachers), **{"training accuracy, %": accuracy})
+        return table.set_index("teacher")
 
     def cmi_by_temperature(self, lab: Lab) -> pd.DataFrame:
         """CMI (nats) of softmax(logits / T) on the training data: teachers by T."""

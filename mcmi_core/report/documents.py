@@ -1,4 +1,4 @@
-"""The tables of the pages on results and on the paper, made from the committed figures."""
+"""The tables of README and of the pages on results and on the paper, from the committed figures."""
 
 import re
 from pathlib import Path
@@ -8,17 +8,23 @@ import pandas as pd
 from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.base.statistics import Interval
+from mcmi_core.experiments.claims import NOT_MEASURED
 from mcmi_core.profiles import get_profile
-from mcmi_core.report.scoreboard import markdown_scoreboard
+from mcmi_core.report.scoreboard import markdown_claims, markdown_scoreboard
 from mcmi_core.report.verdicts import markdown_verdicts
 
+README = PROJECT / "README.md"
 RESULTS = PROJECT / "docs" / "results.md"
 PAPER = PROJECT / "docs" / "paper.md"
 FIGURES = PROJECT / "figures"
 SHOWN = "cpu"
 """The profile whose figures the pages show; its scoreboard has all tiers of evidence."""
-BLOCKS = {"results.md": ("results", "claims"), "paper.md": ("verdicts",)}
+BLOCKS = {"README.md": ("summary",), "results.md": ("results", "claims"), "paper.md": ("verdicts",)}
 """Parts of a document that are such tables, by its name."""
+
+
+SUMMARY = ("all_data", "few_shot", "zero_shot", "teacher_accuracy")
+"""Claims that README shows: the paper's main ones, and its price."""
 
 
 def with_results(document: Path) -> str:
@@ -28,6 +34,7 @@ def with_results(document: Path) -> str:
         CompanionError: the document lacks a block for one of them.
     """
     tables = {"results": results_table, "claims": claims_table, "verdicts": verdicts_table}
+    tables["summary"] = summary_table
     text = document.read_text(encoding="utf-8")
     for name in BLOCKS[document.name]:
         block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
@@ -37,6 +44,13 @@ def with_results(document: Path) -> str:
         table = tables[name]()
         text = block.sub(lambda found, table=table: found[1] + table + found[2], text)
     return text
+
+
+def summary_table() -> str:
+    """The claims of :data:`SUMMARY` on the scoreboard, where something is measured, for README."""
+    board = pd.read_csv(FIGURES / SHOWN / "99_claims.csv")
+    chosen = board[board.key.isin(SUMMARY) & (board.verdict != NOT_MEASURED)]
+    return markdown_claims(chosen, "notebooks")
 
 
 def claims_table() -> str:

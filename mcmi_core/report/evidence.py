@@ -10,7 +10,7 @@ from mcmi_core.base.paths import PROJECT, records_root
 from mcmi_core.experiments.finding import TIERS
 from mcmi_core.profiles import Profile
 from mcmi_core.profiles.profile import CLAIMS
-from mcmi_core.report.documents import FIGURES, PAPER, RESULTS, SHOWN, with_results
+from mcmi_core.report.documents import FIGURES, PAPER, README, RESULTS, SHOWN, with_results
 from mcmi_core.report.notebooks import (
     execute_notebooks,
     list_notebooks,
@@ -72,5 +72,5 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
         shown = shown_profile(path.stem)
         if shown == name or shown not in TIERS:
             store_outputs(path, name)
-    for document in (RESULTS, PAPER):
+    for document in (README, RESULTS, PAPER):
         write_atomically(document, with_results(document))

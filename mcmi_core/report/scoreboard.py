@@ -76,8 +76,8 @@ def _networks_in_words(networks: str) -> str:
     return " → ".join(" / ".join(map(network_in_words, part)) for part in parts)
 
 
-def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
-    """One row per claim and one column per tier as a Markdown table, and lines that count.
+def markdown_claims(board: pd.DataFrame, notebooks: str) -> str:
+    """One row per claim and one column per tier, as a Markdown table.
 
     A cell has a line for the paper's method (``fixed``) and one for our variant (``tracked``), each
     with its λ, its control where that is not the teacher fine-tuned with λ = 0, verdict,
@@ -86,16 +86,26 @@ def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
 
     Args:
         board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
-        made: of :func:`~mcmi_core.experiments.claims.exploratory`.
+        notebooks: their folder, as seen from the page.
     """
     tiers = list(board.tier.unique())
     lines = ["| claim | paper | " + " | ".join(tiers) + " |", "|---|---|" + "---|" * len(tiers)]
     for (statement, paper), rows in board.groupby(["statement", "paper"], sort=False):
         notebook = rows.notebook.iloc[0]
-        link = f"[{notebook.partition('_')[0]}](../notebooks/{notebook}.ipynb)"
+        link = f"[{notebook.partition('_')[0]}]({notebooks}/{notebook}.ipynb)"
         cells = [_cell(rows[rows.tier == tier]) for tier in tiers]
         escaped = [cell.replace("|", "\\|") for cell in (f"{statement} ({link})", paper, *cells)]
         lines.append("| " + " | ".join(escaped) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
+    """The table of :func:`markdown_claims` as seen from ``docs``, and lines that count.
+
+    Args:
+        board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
+        made: of :func:`~mcmi_core.experiments.claims.exploratory`.
+    """
     about = (
         f"{counted(board)}. {exploratory_counted(made)}. Unless a cell names another, MCMI's "
         'control is the same teacher, fine-tuned as long without CMI (λ = 0); "MLL" in a verdict '
@@ -103,7 +113,7 @@ def markdown_scoreboard(board: pd.DataFrame, made: pd.DataFrame) -> str:
     )
     if (board.asked > board.n).any():
         about += " n=2 of 5: five seeds were asked for, with three of them a run collapsed."
-    return "\n".join(lines) + f"\n\n{about}\n"
+    return f"{markdown_claims(board, '../notebooks')}\n{about}\n"
 
 
 def _cell(rows: pd.DataFrame) -> str:

@@ -17,6 +17,7 @@ BLOCK = (
     "# T\n<!-- results -->\nold\n<!-- end of results -->\n"
     "<!-- claims -->\nolder\n<!-- end of claims -->\nrest\n"
 )
+README = "# R\n<!-- summary -->\nold\n<!-- end of summary -->\nrest\n"
 PAPER = "# P\n<!-- verdicts -->\nold\n<!-- end of verdicts -->\nrest\n"
 
 

@@ -1,7 +1,7 @@
 """Numbers on the page on results, and verdicts on that on the paper, are the committed figures'."""
 
 import pytest
-from made_up_figures import BLOCK, PAPER, save
+from made_up_figures import BLOCK, PAPER, README, save
 
 from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.paths import records_root
@@ -18,7 +18,9 @@ def figures(tmp_path, monkeypatch):
 @pytest.mark.skipif(
     not (records_root() / "cpu").exists(), reason="no evidence yet: make evidence PROFILE=cpu"
 )
-@pytest.mark.parametrize("page", [documents.RESULTS, documents.PAPER], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page", [documents.README, documents.RESULTS, documents.PAPER], ids=lambda path: path.name
+)
 def test_page_is_current(page):
     assert documents.with_results(page) == page.read_text(encoding="utf-8"), "make evidence"
 
@@ -44,6 +46,12 @@ def test_claims_table(figures):
     assert lines[5].startswith("5 primary comparisons: ")
 
 
+def test_summary_table_has_the_main_claims_where_they_are_measured(figures):
+    lines = documents.summary_table().splitlines()
+    assert len(lines) == 3  # temperature's claim is none of them
+    assert lines[2].startswith("| P(y\\|x) is better ([08](notebooks/08_few_shot.ipynb)) | +3 | ")
+
+
 def test_verdicts_table(figures):
     lines = documents.verdicts_table().splitlines()
     assert lines[0] == "| claim | paper | truth known | photographs, CPU |"
@@ -55,6 +63,7 @@ DOCUMENTS = [
     ("results.md", BLOCK, "results"),
     ("results.md", BLOCK, "claims"),
     ("paper.md", PAPER, "verdicts"),
+    ("README.md", README, "summary"),
 ]
 
 

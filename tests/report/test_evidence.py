@@ -4,7 +4,7 @@ import math
 from types import SimpleNamespace
 
 import pytest
-from made_up_figures import BLOCK, PAPER, save
+from made_up_figures import BLOCK, PAPER, README, save
 
 from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.report import documents
@@ -43,7 +43,12 @@ def stored():
 def project(tmp_path, monkeypatch, stored):
     """A project with old records, and notebooks that write a figure and a record each."""
     monkeypatch.setattr(report, "PROJECT", tmp_path)
-    for name, file, text in (("RESULTS", "results.md", BLOCK), ("PAPER", "paper.md", PAPER)):
+    documents_there = (
+        ("README", "README.md", README),
+        ("RESULTS", "results.md", BLOCK),
+        ("PAPER", "paper.md", PAPER),
+    )
+    for name, file, text in documents_there:
         (tmp_path / file).write_text(text, encoding="utf-8")
         monkeypatch.setattr(report, name, tmp_path / file)
     for module in (report, documents):
@@ -87,6 +92,7 @@ def test_evidence_replaces_records_figures_and_documents(project, stored):
     assert "| CMI falls" in text
     assert text.endswith("<!-- end of claims -->\nrest\n")
     assert documents.with_results(project / "results.md") == text
+    assert "+1.0 [+0.5, +1.5]" in (project / "README.md").read_text(encoding="utf-8")
     assert "**holds" in (project / "paper.md").read_text(encoding="utf-8")
 
 

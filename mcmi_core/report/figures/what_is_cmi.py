@@ -16,6 +16,9 @@ _MARKERS = ("o", "s", "^")
 _COLUMNS = 3
 _TOP = 5
 
+NEAR = 0.95
+"""Probability of a class from which on a mark counts as in its corner."""
+
 
 def draw_triangles(
     points: Mapping[str, tuple[np.ndarray, np.ndarray]], cmi_nats: Mapping[str, float]
@@ -34,7 +37,9 @@ def draw_triangles(
         axes.axis("off")
     for axes, (title, (outputs, labels)) in zip(panels.flat, points.items(), strict=False):
         plot_triangle(axes, outputs, labels)
-        axes.set_title(f"{title}\nCMI {cmi_nats[title]:.3f} nats", fontsize="medium")
+        near = (outputs.max(axis=1) > NEAR).mean()
+        text = f"{title}\nCMI {cmi_nats[title]:.3f} nats, {near:.0%} in a corner"
+        axes.set_title(text, fontsize="medium")
     return figure
 
 
@@ -48,7 +53,7 @@ def draw_one(
 
 
 def plot_triangle(axes: Axes, outputs: np.ndarray, labels: np.ndarray) -> None:
-    """Draw outputs of three classes as points of a triangle, and large the centroid of each class.
+    """Draw outputs of three classes as points of a triangle, and each class's centroid, hollow.
 
     A corner is all probability for one class; the middle is a third for each.
 
@@ -64,8 +69,8 @@ def plot_triangle(axes: Axes, outputs: np.ndarray, labels: np.ndarray) -> None:
         members = outputs[labels == label]
         axes.scatter(*(members @ _CORNERS).T, s=22, alpha=0.6, linewidth=0.3, zorder=2, **style)
         centroid = members.mean(axis=0) @ _CORNERS
-        style["edgecolor"] = "black"
-        axes.scatter(*centroid, s=130, linewidth=1.6, zorder=3, **style)
+        hollow = {"marker": _MARKERS[label], "facecolor": "none", "edgecolor": "black"}
+        axes.scatter(*centroid, s=130, linewidth=1.6, zorder=3, **hollow)
     for label, (x, y) in enumerate(_CORNERS):
         place = {"va": "bottom" if y > 0 else "top", "ha": "center"}
         axes.text(x, y + (0.05 if y > 0 else -0.05), f"class {label}", fontsize="small", **place)
@@ -74,40 +79,50 @@ def plot_triangle(axes: Axes, outputs: np.ndarray, labels: np.ndarray) -> None:
 
 
 def draw_photographs(table: pd.DataFrame) -> Figure:
-    """Some images, and beside each the five largest probabilities of two teachers.
+    """Some images, and beside each the probabilities of the five classes that lead on average.
 
     Args:
         table: of :meth:`~mcmi_core.experiments.what_is_cmi.WhatIsCmi.photograph_table`. Shown are
-            its first teacher and its last.
+            its first two teachers, MLL and the control, and its last.
     """
-    labels = (table.label.iloc[0], table.label.iloc[-1])
+    labels = list(table.label.unique())
+    labels = [*labels[:2], *labels[2:][-1:]]
     images = sorted(table.image.unique())
     size = (WIDEST, 0.5 + 1.05 * len(images))
     figure, panels = plt.subplots(
-        len(images), 3, figsize=size, width_ratios=(1, 3, 3), squeeze=False
+        len(images),
+        1 + len(labels),
+        figsize=size,
+        width_ratios=(1,) + (3,) * len(labels),
+        squeeze=False,
+        sharex="col",
     )
     for line, image in zip(panels, images, strict=True):
         rows = table[table.image == image].set_index("label")
         plot_picture(line[0], rows.picture.iloc[0])
         line[0].set_ylabel(rows.class_name.iloc[0], fontsize="small")
+        mean = sum(rows.probabilities) / len(rows)
+        leading = mean.sort_values(ascending=False).index[:_TOP]
         for axes, label in zip(line[1:], labels, strict=True):
             if label in rows.index:
-                _plot_largest(axes, rows.probabilities[label], method_style(label)["color"])
+                _plot_classes(
+                    axes, rows.probabilities[label][leading], method_style(label)["color"]
+                )
+        for axes in line[2:]:
+            axes.set_yticklabels([])
     for axes, label in zip(panels[0, 1:], labels, strict=True):
         axes.set_title(label, fontsize="medium")
     for axes in panels[-1, 1:]:
-        axes.set_xlabel("probability")
-        axes.set_xticks((0, 0.5, 1))
+        axes.set(xlabel="probability", xticks=(0, 0.5, 1))
     return figure
 
 
-def _plot_largest(axes: Axes, probabilities: pd.Series, color: object) -> None:
-    """The five largest, from top to bottom, each with its value."""
-    largest = probabilities.iloc[:_TOP]
-    axes.barh(range(len(largest)), largest, color=color, alpha=0.8)
-    for place, probability in enumerate(largest):
-        value = f"{probability:.4f}" if probability > 0.01 else f"{probability:.1g}"
-        axes.text(probability + 0.02, place, value, va="center", fontsize="x-small")
-    axes.set_yticks(range(len(largest)), largest.index, fontsize="x-small")
-    axes.set(xlim=(0, 1.2), ylim=(len(largest) - 0.5, -0.5), xticks=())
+def _plot_classes(axes: Axes, probabilities: pd.Series, color: object) -> None:
+    """Each class's probability, from top to bottom, with its value."""
+    axes.barh(range(len(probabilities)), probabilities, color=color, alpha=0.8)
+    for place, probability in enumerate(probabilities):
+        value = f"{probability:.3f}" if probability >= 0.001 else "< 0.001"
+        axes.text(probability + 0.03, place, value, va="center", fontsize="x-small")
+    axes.set_yticks(range(len(probabilities)), probabilities.index, fontsize="x-small")
+    axes.set(xlim=(0, 1.35), ylim=(len(probabilities) - 0.5, -0.5))
     axes.grid(False)
