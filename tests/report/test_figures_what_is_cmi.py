@@ -31,7 +31,7 @@ def test_corners_centre_and_centroids():
     np.testing.assert_allclose(centroid.get_offsets(), [[0, 0]])
     np.testing.assert_allclose(last.get_offsets(), [[0.5, height], [0.5, height / 3]])
     np.testing.assert_allclose(last_centroid.get_offsets(), [[0.5, height * 2 / 3]])
-    assert panel.get_title() == "MLL\nCMI 0.123 nats"
+    assert panel.get_title() == "MLL\nCMI 0.123 nats, 75% in a corner"
 
 
 def test_a_panel_for_each_and_no_axes_where_there_is_none():
@@ -51,11 +51,11 @@ def test_the_slider_shows_one(capsys):
         slide_triangles({}, {})
 
 
-def test_the_five_largest_probabilities_of_the_first_and_the_last_teacher():
+def test_the_five_classes_that_lead_by_mll_the_control_and_the_last_teacher():
     file = io.BytesIO()
     Image.new("RGB", (4, 4)).save(file, format="png")
     picture = base64.b64encode(file.getvalue()).decode()
-    probabilities = pd.Series([0.9, 0.06, 0.02, 0.01, 0.005, 0.005], list("abcdef"))
+    probabilities = pd.Series([0.9, 0.06, 0.02, 0.01, 0.0006, 0.0004], list("abcdef"))
     rows = [
         {
             "label": label,
@@ -64,14 +64,15 @@ def test_the_five_largest_probabilities_of_the_first_and_the_last_teacher():
             "class_name": "a",
             "probabilities": probabilities,
         }
-        for label in ("MLL", "fine-tuned λ=0", "MCMI tracked λ=0.7")
+        for label in ("MLL", "fine-tuned λ=0", "MCMI fixed λ=0.25", "MCMI tracked λ=0.7")
         for image in (0, 1)
     ]
     figure = draw_photographs(pd.DataFrame(rows))
-    shown, left, right = figure.axes[:3]
+    shown, left, middle, right = figure.axes[:4]
     assert shown.get_ylabel() == "a"
-    assert (left.get_title(), right.get_title()) == ("MLL", "MCMI tracked λ=0.7")
-    assert [bar.get_width() for bar in left.patches] == [0.9, 0.06, 0.02, 0.01, 0.005]
+    titles = [panel.get_title() for panel in (left, middle, right)]
+    assert titles == ["MLL", "fine-tuned λ=0", "MCMI tracked λ=0.7"]
+    assert [bar.get_width() for bar in left.patches] == [0.9, 0.06, 0.02, 0.01, 0.0006]
     assert [text.get_text() for text in left.get_yticklabels()] == list("abcde")
     assert [text.get_text() for text in left.texts] == [
         "0.9000",
