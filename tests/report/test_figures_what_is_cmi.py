@@ -75,9 +75,9 @@ def test_the_five_classes_that_lead_by_mll_the_control_and_the_last_teacher():
     assert [bar.get_width() for bar in left.patches] == [0.9, 0.06, 0.02, 0.01, 0.0006]
     assert [text.get_text() for text in left.get_yticklabels()] == list("abcde")
     assert [text.get_text() for text in left.texts] == [
-        "0.9000",
-        "0.0600",
-        "0.0200",
+        "0.900",
+        "0.060",
+        "0.020",
         "0.01",
         "0.005",
     ]
