@@ -112,6 +112,7 @@ def test_a_long_footer_stays_as_wide_as_its_figure(axes):
 
 
 def test_no_word_of_a_footer_stands_alone(axes):
+    axes.plot([0, 1])
     characters = int(14 * axes.figure.get_figwidth())  # a line has, at most
     plots.save_figure(axes.figure, "f", HISTORY, profile="cpu", note="a " * (characters // 2))
     (footer,) = axes.figure.texts
