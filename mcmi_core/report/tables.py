@@ -29,9 +29,11 @@ _NAMES = {
     "gain_over_fine_tuned_points": "gain over λ=0, points",
     "gain_over_mll_points": "gain over MLL, points",
     "gain_points": "gain over MLL, points",
+    "gain_over_one_points": "student less that at T = 1, points",
     "gap_nats": "second less first, nats",
     "held_constant": "held constant",
     "label": "teacher",
+    "largest_gain_points": "student at the largest CMI less this one, points",
     "ll_nats": "log-likelihood, nats",
     "omitted_accuracy_percent": "accuracy on the omitted, %",
     "output_nats": "I(X; Ŷ | Y), nats",
@@ -67,6 +69,7 @@ _VALUES = {
     "method": method_in_words,
     "pair": pair_in_words,
     "teacher": _teacher_in_words,
+    "temperature": "{:g}".format,
 }
 """Levels of an index, or columns, whose values are in code as well."""
 
