@@ -18,7 +18,13 @@ from mcmi_core.experiments.finding import TIERS
 from mcmi_core.experiments.quickstart import Quickstart
 from mcmi_core.experiments.small_pairs import ORACLE
 from mcmi_core.experiments.what_is_cmi import WhatIsCmi
-from mcmi_core.profiles import PROFILES, get_profile, open_evidence, open_experiments
+from mcmi_core.profiles import (
+    PROFILES,
+    get_profile,
+    open_beside,
+    open_evidence,
+    open_experiments,
+)
 from mcmi_core.profiles.paper import CIFAR100
 from mcmi_core.runs.records import Records
 from mcmi_core.runs.store import Store
@@ -434,3 +440,15 @@ def test_a_profile_that_needs_no_gpu_is_trained_on_the_cpu_even_where_there_is_o
 
 def test_a_pair_reads_like_one():
     assert str(CIFAR100) == "resnet56 → resnet20 on cifar100"
+
+
+@pytest.mark.parametrize(
+    ("profile", "recorded", "number"),
+    [("cpu", "gpu", 1), ("cpu", "cpu", 0), ("gpu", "gpu", 0), ("smoke", "gpu", 0)],
+)
+def test_another_tier_stands_beside_evidence_only(tmp_path, monkeypatch, profile, recorded, number):
+    monkeypatch.setenv("MCMI_RECORDS", str(tmp_path))
+    (tmp_path / recorded).mkdir()
+    beside, lab = open_beside("03_eigen_cam", profile)
+    assert beside == get_profile("gpu").named("03_eigen_cam")[:number]
+    assert str(lab) == "profile gpu: replaying records"

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import summarise
+from mcmi_core.base.statistics import gains, summarise
 from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding
@@ -96,20 +96,28 @@ class EigenCam(Experiment):
         return coverage[(coverage.stage_index == self.stage) & ~coverage.centred]
 
     def coverage_summary(self, lab: Lab) -> pd.DataFrame:
-        """Intervals as text, of the drawn and of the last stage.
+        """Intervals as text, of uncentred maps, of the last two stages and the drawn one.
 
         Returns:
-            Coverage (percent) and place information (nats), by ``maps`` (``as drawn`` or
-            ``centred``), ``stage_index``, ``positions`` and ``label``.
+            By ``stage_index``, ``positions`` and ``label``: coverage, percent, and place
+            information, nats; each followed by its difference to the control's of the same seed,
+            which has none itself (``–``).
         """
         table = self.coverage_table(lab)
-        shown = table[table.stage_index.isin((self.stage, table.stage_index.max()))]
-        shown = shown.assign(maps=shown.centred.map({False: "as drawn", True: "centred"}))
-        by = ["maps", "stage_index", "positions", "label"]
+        last = table.stage_index.max()
+        shown = table[table.stage_index.isin((self.stage, last - 1, last)) & ~table.centred]
+        by = ["stage_index", "positions", "label"]
         summary = summarise(shown, by, [COVERAGE, INFORMATION])
-        formats = {COVERAGE: "{:.1f}", INFORMATION: "{:.4f}"}
-        texts = {name: summary[name].map(formats[name].format) for name in formats}
-        return pd.DataFrame(texts).sort_index(level=by[:2], sort_remaining=False)
+        control = self.pair.untreated(0).label
+        texts = {}
+        for metric, gain, text, gain_text in (
+            (COVERAGE, "coverage_gain_points", "{:.1f}", "{:+.2f}"),
+            (INFORMATION, "place_information_gain_nats", "{:.4f}", "{:+.4f}"),
+        ):
+            differences = gains(shown, metric, control, by[:2]).reindex(summary.index)
+            texts[metric] = summary[metric].map(text.format)
+            texts[gain] = differences.map(gain_text.format, na_action="ignore")
+        return pd.DataFrame(texts).fillna("–").sort_index(level=by[0], sort_remaining=False)
 
     def pictures(self, lab: Lab) -> pd.DataFrame:
         """One row per map: ``label``, ``class_index``, ``picture`` and ``heat``."""

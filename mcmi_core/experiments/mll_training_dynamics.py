@@ -67,18 +67,24 @@ class MllTrainingDynamics(Experiment):
         history = pd.concat(tables).dropna(subset=CMI)
         return history[history.key.isin(ended.key[ended.status == "done"])]
 
-    def two_moments(self, lab: Lab) -> pd.DataFrame:
-        """Early in the training and at its end: one row per ``teacher`` and ``epoch``.
+    def moments(self, lab: Lab) -> pd.DataFrame:
+        """What teachers are like at a few evaluated epochs: by ``moment`` and ``epoch``.
 
-        Columns: accuracy on the training split, percent, which shows that the early network is a
-        trained one, and CMI and LL there, nats; as intervals over seeds.
+        Moments, of which several may be one epoch: the first that was evaluated, the largest mean
+        CMI, the early one, the last before the learning rate first drops and the first after it,
+        the end. Before them, ``teacher`` where there are several. Columns: accuracy on the training
+        split, percent, which shows whether the network is a trained one, and CMI and LL there,
+        nats; as intervals over seeds.
         """
-        history = self.history(lab)
-        chosen = []
+        history, chosen = self.history(lab), []
         for pair in distinct_teachers(self.pairs):
             rows = history[history.teacher == _name(pair)]
-            chosen.append(rows[rows.epoch.isin(two_epochs(pair))])
-        return summarise(pd.concat(chosen), ["teacher", "epoch"], [ACCURACY, CMI, LL])
+            names = _moments(pair, rows)
+            chosen.append(rows[rows.epoch.isin(names)].assign(moment=rows.epoch.map(names)))
+        by = ["teacher", "moment", "epoch"]
+        table = summarise(pd.concat(chosen).sort_values("epoch"), by, [ACCURACY, CMI, LL])
+        table = table.sort_index(level="teacher", sort_remaining=False)
+        return table.droplevel("teacher") if len(self.teachers()) == 1 else table
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """Whether all runs are done, or how many collapsed, by ``teacher``."""
@@ -168,6 +174,23 @@ def two_epochs(pair: Pair) -> tuple[int, int]:
     """
     epochs = pair.recipe.epochs
     return _last_evaluated(pair, max(1, epochs // 4)), epochs
+
+
+def _moments(pair: Pair, rows: pd.DataFrame) -> dict[int, str]:
+    """The epochs that :meth:`MllTrainingDynamics.moments` shows, with their names."""
+    if rows.empty:
+        return {}
+    cmi = rows.groupby("epoch")[CMI].mean()
+    (early, last), drop = two_epochs(pair), last_epoch_before_the_drop(pair)
+    moments = [("first evaluated", cmi.index.min()), ("largest CMI", cmi.idxmax())]
+    moments += [("early moment", early), ("end", last)]
+    if drop is not None:
+        after = cmi.index[cmi.index > drop].min()
+        moments += [("last before the drop", drop), ("first after the drop", after)]
+    names: dict[int, str] = {}
+    for name, epoch in moments:
+        names[epoch] = f"{names[epoch]}, {name}" if epoch in names else name
+    return names
 
 
 def last_epoch_before_the_drop(pair: Pair) -> int | None:

@@ -9,7 +9,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import paired_difference, summarise, within_seed_intervals
+from mcmi_core.base.statistics import (
+    Interval,
+    paired_difference,
+    summarise,
+    within_seed_intervals,
+)
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
@@ -19,6 +24,7 @@ from mcmi_core.experiments.words import network_in_words
 from mcmi_core.runs.config import Measurement, Run, Student
 
 ACCURACY = "test_accuracy_percent"
+_BY = ["pair", "seed", "temperature"]
 NONE, MODERATE, CUSTOMARY = 1.0, 2.0, 4.0
 """The temperatures that are compared: that of the network itself, a little more, and that of plain
 KD. CMI falls again where outputs become uniform, which for an uncertain teacher may be before 4."""
@@ -109,31 +115,41 @@ class TemperatureAndCmi(Experiment):
         """Whether all students are done, or how many collapsed, by ``pair``."""
         return outcome_by(self.student_table(lab), "pair").rename_axis("pair")
 
+    def numbers(self, lab: Lab) -> pd.DataFrame:
+        """One row per ``pair``, ``seed`` and ``temperature``.
+
+        Columns: ``cmi_nats`` of the teacher; of its student, if that is done, ``status``, the
+        accuracy, percent, and ``gain_points``: by how much it beats the one of the same seed at
+        T = 1, if that is done as well.
+        """
+        students = self.student_table(lab).reindex(columns=[*_BY, "status", ACCURACY])
+        table = self.cmi_table(lab)[[*_BY, "cmi_nats"]]
+        table = table.merge(students[students.status == "done"], on=_BY, how="left")
+        at_one = table[table.temperature == NONE].set_index(_BY[:2])[ACCURACY]
+        same_seed = pd.MultiIndex.from_frame(table[_BY[:2]])
+        return table.assign(gain_points=table[ACCURACY] - at_one.reindex(same_seed).to_numpy())
+
     def summary(self, lab: Lab) -> pd.DataFrame:
-        """The teachers' CMI and their students' accuracy, by ``pair`` and ``temperature``.
+        """The teachers' CMI and what becomes of their students, by ``temperature``.
 
-        Intervals: of CMI over seeds, of the accuracy within seeds (:meth:`accuracy`).
+        Columns: CMI, an interval over seeds; the students' accuracy, within seeds
+        (:meth:`accuracy`); and paired differences, in points: by how much a student beats that at
+        T = 1, and by how much the student at T* (:meth:`largest_cmi`) beats it. These are a
+        description: they are not adjusted for their number. Before ``temperature``, ``pair`` where
+        there are several.
         """
-        cmi, accuracy = self.cmi(lab), self.accuracy(lab)
-        return cmi.to_frame("train_cmi_nats").join(accuracy.rename(ACCURACY))
-
-    def maxima(self, lab: Lab) -> pd.DataFrame:
-        """Is the student best where CMI is largest? One row per pair.
-
-        A description of the means, not a test: the best of several students is selected on test.
-        Columns: T of the largest CMI; the place of its student among all, and how far it is behind
-        the best, in points; T of the best. Pairs without accuracies are left out.
-        """
-        peaks, accuracy = self.largest_cmi(lab), self.accuracy(lab)
-        rows = []
-        for pair in accuracy.index.unique("pair"):
-            means = accuracy[pair].map(lambda interval: interval.mean)
-            peak = peaks[pair]
-            place = f"{(means > means[peak]).sum() + 1} of {len(means)}"
-            rows.append((pair, peak, place, means.max() - means[peak], means.idxmax()))
-        columns = ["T of the largest CMI", "its student's place", "behind the best, points"]
-        columns.append("T of the best student")
-        return pd.DataFrame(rows, columns=["pair", *columns]).set_index("pair")
+        numbers, peaks = self.numbers(lab), self.largest_cmi(lab)
+        table = self.cmi(lab).to_frame("train_cmi_nats")
+        table = table.join(self.accuracy(lab).rename(ACCURACY))
+        for column, against in (("gain_over_one_points", NONE), ("largest_gain_points", None)):
+            differences = []
+            for pair, t in table.index:
+                rows = numbers[numbers.pair == pair]
+                wide = rows.pivot(index="seed", columns="temperature", values=ACCURACY)
+                pairing = (t, against) if against else (peaks[pair], t)
+                differences.append(_difference(wide, *pairing))
+            table[column] = pd.Series(differences, table.index, dtype=object)
+        return table.droplevel("pair") if len(self.pairs) == 1 else table
 
     def findings(self, lab: Lab) -> list[Finding]:
         """CMI of each teacher, and the accuracy of each pair's students, above T = 1?
@@ -204,3 +220,11 @@ class TemperatureAndCmi(Experiment):
     def _named(self, networks: str) -> str:
         """Before a claim, where there is more than one pair: ``ResNet-20: ``."""
         return f"{networks}: " if len(self.pairs) > 1 else ""
+
+
+def _difference(wide: pd.DataFrame, treatment: float, control: float) -> Interval | None:
+    """Of two columns, seed by seed; None: they are one, or have less than two seeds in common."""
+    both = wide[[treatment, control]].dropna()
+    if treatment == control or len(both) < 2:
+        return None
+    return paired_difference(both[treatment], both[control])

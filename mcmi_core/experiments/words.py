@@ -30,6 +30,8 @@ _IMAGES = {
     "cifar100": "CIFAR-100",
     "digits": "scikit-learn's digits",
 }
+_SIZES = {"cifar10-jpeg": 32}
+"""Pixels of a folder's own images, where other sizes are in use as well."""
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer")
 _CIFAR10 += ("dog", "frog", "horse", "ship", "truck")
 _CLASSES = {"cifar10": _CIFAR10, "cifar10-jpeg": _CIFAR10, "digits": tuple(map(str, range(10)))}
@@ -68,8 +70,9 @@ def data_in_words(data: str) -> str:
     if component.name != "imagefolder":
         return _IMAGES.get(component.name, data)
     words = _IMAGES.get(options["folder"], options["folder"])
-    if "image_size" in options:
-        words += f", {options['image_size']} px"
+    size = options.get("image_size", _SIZES.get(options["folder"]))
+    if size is not None:
+        words += f", {size} px"
     if "images_per_class" in options:
         words += f", {int(options['images_per_class']):,} a class"
     return words

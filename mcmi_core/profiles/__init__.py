@@ -76,4 +76,25 @@ def open_evidence(profile: str, train: bool = False) -> list[tuple[tuple[Experim
     return sources
 
 
-__all__ = ["PROFILES", "Profile", "get_profile", "open_evidence", "open_experiments"]
+def open_beside(name: str, profile: str, tier: str = "gpu") -> tuple[list[Experiment], Lab]:
+    """The same experiment in another tier of evidence, to stand beside that of a profile.
+
+    Args:
+        name: of the experiment: ``03_eigen_cam``.
+        profile: that the notebook shows.
+        tier: the other one, of :data:`~mcmi_core.experiments.finding.TIERS`.
+
+    Returns:
+        Its experiments and lab, which answers from records. No experiment where the profile is no
+        evidence, is that tier itself, or the tier has no records.
+
+    Raises:
+        CompanionError: unknown tier or experiment.
+    """
+    settings = get_profile(tier)
+    found = settings.named(name)
+    stands = profile in TIERS and profile != tier and (records_root() / tier).is_dir()
+    return (found if stands else []), settings.lab()
+
+
+__all__ = ["PROFILES", "Profile", "get_profile", "open_beside", "open_evidence", "open_experiments"]

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import re
 from io import BytesIO
-from textwrap import fill
+from textwrap import fill, wrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -157,7 +157,7 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
         StoreError: the folder cannot be written.
     """
     _refuse_if_unreadable(figure, name)
-    footer = fill(f"profile {profile} · {note}", int(14 * figure.get_figwidth()))
+    footer = _evenly(f"profile {profile} · {note}", int(14 * figure.get_figwidth()))
     figure.text(1, -0.01, footer, fontsize=SMALLEST, ha="right", va="top")
     folder = output_root() / "figures"
     numbers = _without_noise(drawn_numbers(figure))
@@ -172,6 +172,14 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
     plt.close(figure)
     save_table(data, name)
     print(f"{name}, {len(numbers)} numbers as drawn: sha256 {digest}")
+
+
+def _evenly(text: str, width: int) -> str:
+    """In as few lines as the width allows, of about the same length: no word stands alone."""
+    fewest = len(wrap(text, width))
+    return next(
+        fill(text, narrow) for narrow in range(1, width + 1) if len(wrap(text, narrow)) <= fewest
+    )
 
 
 def _refuse_if_unreadable(figure: Figure, name: str) -> None:

@@ -20,6 +20,7 @@ _NAMES = {
     "calibration_error_percent": "calibration error, points",
     "choosing_percent": "accuracy on the training images held out, %",
     "cmi_nats": "CMI, nats",
+    "coverage_gain_points": "coverage less the control's, points",
     "coverage_percent": "coverage, % of the picture",
     "distiller": "framework",
     "entropy_nats": "entropy, nats",
@@ -28,13 +29,16 @@ _NAMES = {
     "gain_over_fine_tuned_points": "gain over λ=0, points",
     "gain_over_mll_points": "gain over MLL, points",
     "gain_points": "gain over MLL, points",
+    "gain_over_one_points": "student less that at T = 1, points",
     "gap_nats": "second less first, nats",
     "held_constant": "held constant",
     "label": "teacher",
+    "largest_gain_points": "student at the largest CMI less this one, points",
     "ll_nats": "log-likelihood, nats",
     "omitted_accuracy_percent": "accuracy on the omitted, %",
     "output_nats": "I(X; Ŷ | Y), nats",
     "parameters": "weights",
+    "place_information_gain_nats": "place information less the control's, nats",
     "place_information_nats": "place information, nats",
     "precision_percent": "precision on the omitted, %",
     "probability_percent": "mean probability of the omitted, %",
@@ -65,6 +69,7 @@ _VALUES = {
     "method": method_in_words,
     "pair": pair_in_words,
     "teacher": _teacher_in_words,
+    "temperature": "{:g}".format,
 }
 """Levels of an index, or columns, whose values are in code as well."""
 

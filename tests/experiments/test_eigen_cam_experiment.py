@@ -83,13 +83,18 @@ def test_one_row_per_kind_of_map_teacher_and_stage():
     assert set(drawn.stage_index) == {1}
 
 
-def test_the_drawn_and_the_last_stage_are_shown():
+def test_the_last_two_stages_are_shown_beside_the_control():
     summary = EXPERIMENT.coverage_summary(made_up_lab(answer))
-    assert summary.index.names == ["maps", "stage_index", "positions", "label"]
-    assert summary.loc[("as drawn", 1, 16, MLL)].tolist() == [
+    assert summary.index.names == ["stage_index", "positions", "label"]
+    assert summary.loc[(1, 16, MLL)].tolist() == [
         "40.0 [40.0, 40.0]",
+        "-5.00 [-5.00, -5.00]",
         "0.5000 [0.5000, 0.5000]",
+        "+0.3000 [+0.3000, +0.3000]",
     ]
+    assert summary.loc[(2, 4, MLL)].iloc[1] == "-10.00 [-10.00, -10.00]"
+    assert summary.loc[(1, 16, UNTREATED)].iloc[[1, 3]].tolist() == ["–", "–"]
+    assert len(summary) == 2 * 4
     assert set(summary.index.get_level_values("stage_index")) == {1, 2}
     assert list(summary.index.get_level_values("label")[:4]) == [MLL, UNTREATED, FIXED, TRACKED]
 

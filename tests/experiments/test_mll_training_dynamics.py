@@ -77,14 +77,39 @@ def test_a_rise_of_cmi_is_no_fall():
     assert first.verdict == "opposite"
 
 
-def test_two_moments_with_the_accuracy_that_the_network_had():
-    table = EXPERIMENT.two_moments(made_up_lab(answer))
-    names = ("mlp:width=64 on oracle", "mlp:width=64 on digits")
-    assert list(table.index) == [(name, epoch) for name in names for epoch in (5, 20)]
+MOMENTS = [
+    ("first evaluated, largest CMI", 1),
+    ("early moment", 5),
+    ("last before the drop", 12),
+    ("first after the drop", 13),
+    ("end", 20),
+]
+
+
+def test_moments_with_the_accuracy_that_the_network_had():
+    table = EXPERIMENT.moments(made_up_lab(answer))
+    assert sorted(table.index.unique("teacher")) == [
+        "mlp:width=64 on digits",
+        "mlp:width=64 on oracle",
+    ]
+    table = table.loc["mlp:width=64 on oracle"]
+    assert list(table.index) == MOMENTS
     assert list(table.columns) == ["train_accuracy_percent", "train_cmi_nats", "train_ll_nats"]
-    assert table.loc[(names[0], 5), "train_cmi_nats"].mean == pytest.approx(0.8)
-    assert table.loc[(names[0], 20), "train_ll_nats"].mean == pytest.approx(0.1)
-    assert table.loc[(names[0], 5), "train_accuracy_percent"].mean == 55
+    means = table.map(lambda interval: interval.mean)
+    assert list(means.train_cmi_nats) == pytest.approx([0.88, 0.8, 0.66, 0.61, 0.26])
+    assert means.train_ll_nats.iloc[-1] == pytest.approx(0.1)
+    assert list(means.train_accuracy_percent) == [51, 55, 62, 63, 70]
+
+
+def test_moments_of_a_single_teacher_do_not_name_it():
+    table = replace(EXPERIMENT, pairs=(PAIR,)).moments(made_up_lab(answer))
+    assert list(table.index) == MOMENTS
+
+
+def test_a_schedule_without_drops_has_no_moments_around_one():
+    pair = replace(PAIR, recipe=Recipe(epochs=20, milestones=(), evaluate_every=0))
+    table = replace(EXPERIMENT, pairs=(pair,)).moments(made_up_lab(answer))
+    assert [epoch for _, epoch in table.index] == [1, 5, 20]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +165,7 @@ def test_teachers_that_collapsed_are_left_out(seeds, left):
     assert n_on == ({"oracle": left, "digits": 3} if left else {"digits": 3})
     history = EXPERIMENT.history(lab)
     assert not (history.data_name.eq("oracle") & history.seed.isin(seeds)).any()
-    moments = EXPERIMENT.two_moments(lab).index.unique("teacher")
+    moments = EXPERIMENT.moments(lab).index.unique("teacher")
     assert ("mlp:width=64 on oracle" in moments) == bool(left)
     assert list(EXPERIMENT.outcomes(lab)) == [f"{len(seeds)} of 3 collapsed", "done"]
 

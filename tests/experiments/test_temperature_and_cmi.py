@@ -91,19 +91,41 @@ def test_intervals_by_pair_and_temperature():
     assert spread.high - spread.low == pytest.approx(0)  # a seed adds the same at every T
 
 
-def test_is_the_student_best_where_cmi_is_largest():
-    table = EXPERIMENT.maxima(made_up_lab(answer))
-    assert table["T of the largest CMI"].to_dict() == {str(PAIR): 2, str(OTHER): 1}
-    assert list(table["its student's place"]) == ["2 of 3", "3 of 3"]
-    assert list(table["behind the best, points"]) == pytest.approx([2, 3])
-    assert list(table["T of the best student"]) == [4, 4]
+def test_a_student_is_compared_with_that_at_1_and_that_at_the_largest_cmi():
+    table = EXPERIMENT.summary(made_up_lab(answer))
+    expected = {  # the largest CMI is at T = 2, and at T = 1
+        (str(PAIR), 1.0): (None, 1),
+        (str(PAIR), 2.0): (1, None),
+        (str(PAIR), 4.0): (3, -2),
+        (str(OTHER), 1.0): (None, None),
+        (str(OTHER), 2.0): (1, -1),
+        (str(OTHER), 4.0): (3, -3),
+    }
+    shown = {
+        setting: tuple(None if each is None else each.mean for each in row)
+        for setting, *row in table[["gain_over_one_points", "largest_gain_points"]].itertuples()
+    }
+    assert shown == expected
 
 
 def test_a_summary_of_teachers_and_students():
     table = EXPERIMENT.summary(made_up_lab(answer))
-    assert list(table.columns) == ["train_cmi_nats", "test_accuracy_percent"]
-    cmi, accuracy = table.loc[(str(PAIR), 4.0)]
+    assert list(table.columns[:2]) == ["train_cmi_nats", "test_accuracy_percent"]
+    cmi, accuracy = table.loc[(str(PAIR), 4.0)].iloc[:2]
     assert (cmi.mean, accuracy.mean) == pytest.approx((0.31, 64))
+    one = replace(EXPERIMENT, pairs=(PAIR,)).summary(made_up_lab(answer))
+    assert one.index.names == ["temperature"]
+
+
+def test_the_gain_of_each_student_over_that_of_its_seed_at_1():
+    numbers = EXPERIMENT.numbers(made_up_lab(answer))
+    assert len(numbers) == 2 * 3 * 3
+    gains = numbers.gain_points - numbers.temperature.map({1.0: 0, 2.0: 1, 4.0: 3})
+    assert list(gains) == [0] * 18
+    [cmi] = numbers.cmi_nats[
+        (numbers.pair == str(PAIR)) & (numbers.seed == 2) & (numbers.temperature == 4)
+    ]
+    assert cmi == pytest.approx(0.32)
 
 
 def test_a_single_pair_is_not_named_in_its_claims():
@@ -140,6 +162,10 @@ def test_a_seed_whose_student_collapsed_is_left_out_of_the_accuracy():
         return {"status": "collapsed"} if run.key == one_student.key else answer(run)
 
     lab = made_up_lab(answer_but_one)
+    numbers = EXPERIMENT.numbers(lab)
+    without = numbers[numbers.gain_points.isna()]  # nothing to compare with at T = 1
+    assert set(zip(without.pair, without.seed, strict=True)) == {(str(PAIR), 0)}
+    assert len(without) == 3
     students = EXPERIMENT.accuracy(lab)
     assert {interval.n for interval in students[str(PAIR)]} == {2}
     assert {interval.n for interval in students[str(OTHER)]} == {3}
@@ -154,7 +180,7 @@ def test_a_pair_with_one_teacher_left_has_no_finding():
     lab = made_up_lab(collapsed_teachers(0, 1))
     assert {finding.data for finding in EXPERIMENT.findings(lab)} == {"digits"}
     assert list(EXPERIMENT.accuracy(lab).index.unique("pair")) == [str(OTHER)]
-    assert list(EXPERIMENT.maxima(lab).index) == [str(OTHER)]
+    assert EXPERIMENT.summary(lab).index.unique("pair").tolist() == [str(OTHER)]
     assert EXPERIMENT.outcomes(lab)[str(PAIR)] == "6 of 9 not run"
 
 
@@ -174,9 +200,9 @@ def check_that_nothing_is_said(experiment, lab):
     """But tables have their columns, and can be shown."""
     assert experiment.findings(lab) == []
     assert experiment.cmi(lab).empty and experiment.largest_cmi(lab).empty
-    accuracy, maxima = experiment.accuracy(lab), experiment.maxima(lab)
+    accuracy, summary = experiment.accuracy(lab), experiment.summary(lab)
     assert accuracy.empty and accuracy.index.names == ["pair", "temperature"]
-    assert maxima.empty and list(maxima) == list(EXPERIMENT.maxima(made_up_lab(answer)))
+    assert summary.empty and list(summary) == list(EXPERIMENT.summary(made_up_lab(answer)))
 
 
 def test_a_pair_with_two_teachers_left_has_findings():

@@ -56,6 +56,10 @@ def test_every_network_of_the_project_has_words():
             "imagefolder:folder=cifar10-jpeg,image_size=16,images_per_class=1000,augmentation=none",
             "CIFAR-10 photographs, 16 px, 1,000 a class",
         ),
+        (
+            "imagefolder:folder=cifar10-jpeg,images_per_class=500",
+            "CIFAR-10 photographs, 32 px, 500 a class",
+        ),
         ("imagefolder:folder=pets", "pets"),
     ],
 )

@@ -41,7 +41,7 @@ def test_the_first_picture_of_each_class_with_every_teachers_map(figure):
     assert [axes.get_title() for axes in images[:4]] == [
         "test image",
         "MLL",
-        "fine-tuned\nλ=0",
+        "fine-tuned\nλ=0 (control)",
         "MCMI fixed\nλ=0.2",
     ]
     assert [axes.get_ylabel() for axes in images[::4]] == ["airplane", "bird"]
@@ -51,6 +51,7 @@ def test_the_first_picture_of_each_class_with_every_teachers_map(figure):
     last = images[-1].images[0]  # of MCMI, the bird
     np.testing.assert_allclose(last.get_array(), [[0.2, 1]])
     assert last.get_clim() == (0, 1)
+    assert images[-1].get_xlabel() == "covers 69 %"  # (0.2 + 1)² / (2 · (0.2² + 1²))
 
 
 def test_both_numbers_are_compared_with_the_controls(figure):

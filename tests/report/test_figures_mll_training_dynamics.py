@@ -28,6 +28,8 @@ def test_one_column_per_teacher_with_its_milestones(names):
         assert below.get_yscale() == "log"
         assert list(above.lines[2].get_ydata()) == [place + 0.5] * 3
         assert above.get_ylim()[0] == 0
+        assert mean.get_marker() == "o"  # where it was evaluated
+        assert below.yaxis.get_major_formatter()(0.1) == "0.1"
         marks = {":": list(milestones[name]), "--": [2]}
         for style, epochs in marks.items():
             marked = [line for line in above.lines if line.get_linestyle() == style]

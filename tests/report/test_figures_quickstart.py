@@ -36,7 +36,7 @@ def test_teachers_students_and_their_gains_share_rows():
     names = [text.get_text() for text in left.get_yticklabels()]
     assert names == [*ROLES, "from scratch\n(no teacher)"]
     assert figure.get_suptitle() == "ten Gaussians"
-    assert middle.get_title() == "Its student on 5% of the data"
+    assert middle.get_title() == "Its student on 5 % of the data"
     places = range(len(LABELS))
     assert [list(each.lines[0].get_ydata()) for each in left.containers] == [[0], [1], [2]]
     means = [each.lines[0].get_xdata()[0] for each in left.containers]
@@ -48,7 +48,10 @@ def test_teachers_students_and_their_gains_share_rows():
         "-10.0 [-10.0, -10.0]",
         "+10.0 [+10.0, +10.0]",
         "+20.0 [+20.0, +20.0]",
+        "0 (by definition)",
     ]
+    [control] = [line for line in right.lines if line.get_marker() == "p"]
+    assert list(control.get_xydata()[0]) == [0, 1]
     assert left.get_xlim()[0] < 0 < left.get_xlim()[1]
     plt.close(figure)
 

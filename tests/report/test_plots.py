@@ -111,6 +111,15 @@ def test_a_long_footer_stays_as_wide_as_its_figure(axes):
     assert 0.6 * axes.figure.get_figwidth() < width <= axes.figure.get_figwidth()
 
 
+def test_no_word_of_a_footer_stands_alone(axes):
+    axes.plot([0, 1])
+    characters = int(14 * axes.figure.get_figwidth())  # a line has, at most
+    plots.save_figure(axes.figure, "f", HISTORY, profile="cpu", note="a " * (characters // 2))
+    (footer,) = axes.figure.texts
+    first, second = footer.get_text().splitlines()
+    assert abs(len(first) - len(second)) <= 2 < characters / 4
+
+
 def test_a_figure_that_a_page_would_shrink_is_refused(axes):
     axes.figure.set_figwidth(9.1)
     with pytest.raises(ValueError, match=r"f is 9\.1 inches wide; at most 9 are shown as large"):

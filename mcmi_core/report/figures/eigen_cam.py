@@ -1,6 +1,9 @@
 """03 · Eigen-CAMs of a few test images, and whether MCMI's maps cover more of the image."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -30,9 +33,9 @@ def draw_eigen_cam(
     """
     first = pictures[~pictures.duplicated(["label", "class_index"])]
     rows = first.class_index.nunique()
-    figure = plt.figure(figsize=(9, 1.6 * rows + 3.1))
-    above, below = figure.subfigures(2, 1, height_ratios=(1.6 * rows + 0.6, 2.5))
-    _draw_maps(above, first, data)
+    figure = plt.figure(figsize=(9, 1.8 * rows + 3.1))
+    above, below = figure.subfigures(2, 1, height_ratios=(1.8 * rows + 0.6, 2.5))
+    _draw_maps(above, first, data, control)
     panels = below.subplots(1, 2, sharey=True)
     for axes, (metric, title) in zip(panels, TITLES.items(), strict=True):
         _draw_differences(axes, drawn, metric, control)
@@ -40,12 +43,14 @@ def draw_eigen_cam(
         axes.tick_params(labelsize=9)
         axes.locator_params(axis="x", nbins=5)
     below.suptitle(
-        f"Over all test images, less {control} of the same seed [95 % interval]", fontsize=10
+        f"Over all test images, less {control} (the control) of the same seed [95 % interval]",
+        fontsize=10,
     )
     return figure
 
 
-def _draw_maps(figure: SubFigure, pictures: pd.DataFrame, data: str) -> None:
+def _draw_maps(figure: SubFigure, pictures: pd.DataFrame, data: str, control: str) -> None:
+    """Each map scaled by its own largest value, with its coverage, which has no scale, below."""
     teachers = dict(list(pictures.groupby("label", sort=False)))
     first = next(iter(teachers.values()))
     panels = figure.subplots(len(first), 1 + len(teachers), squeeze=False)
@@ -54,15 +59,24 @@ def _draw_maps(figure: SubFigure, pictures: pd.DataFrame, data: str) -> None:
         axes.set_ylabel(class_in_words(data, sample.class_index), fontsize=10)
     panels[0, 0].set_title("test image", fontsize=9)
     for column, (label, samples) in zip(panels.T[1:], teachers.items(), strict=True):
-        column[0].set_title(label.replace(" λ", "\nλ"), fontsize=9)
+        role = " (control)" if label == control else ""
+        column[0].set_title(label.replace(" λ", "\nλ") + role, fontsize=9)
         for axes, sample in zip(column, samples.itertuples(), strict=True):
             drawn = axes.imshow(sample.heat, cmap="viridis", vmin=0, vmax=1)
+            axes.set_xlabel(f"covers {_coverage_percent(sample.heat):.0f} %", fontsize=9)
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
     bar = figure.colorbar(drawn, ax=panels, shrink=0.8, pad=0.02)
-    bar.set_label("map (1: its largest value)", fontsize=9)
+    bar.set_label("map, divided by its own largest value", fontsize=9)
     bar.ax.tick_params(labelsize=9)
+
+
+def _coverage_percent(heat: Sequence[Sequence[float]]) -> float:
+    """As ``coverage`` in :mod:`mcmi_core.measures.eigen_cam`, which needs PyTorch; one map."""
+    heat = np.asarray(heat)
+    squares = heat.size * np.square(heat).sum()
+    return 100 * heat.sum() ** 2 / squares if squares else 0.0
 
 
 def _draw_differences(axes: Axes, drawn: pd.DataFrame, metric: str, control: str) -> None:

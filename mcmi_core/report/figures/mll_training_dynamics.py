@@ -16,7 +16,7 @@ def draw_training_dynamics(
 ) -> Figure:
     """One column per teacher: CMI from 0 above, −LL on a logarithmic scale below.
 
-    A thin line for each seed, a thick one for their mean.
+    A thin line for each seed, a thick one for their mean, with a point where it was evaluated.
 
     Args:
         history: one row per ``teacher``, ``seed`` and ``epoch``, with ``train_ll_nats``,
@@ -31,8 +31,9 @@ def draw_training_dynamics(
         rows = history[history.teacher == name]
         _lines(above, rows.assign(y=rows.train_cmi_nats), color="C3")
         _lines(below, rows.assign(y=-rows.train_ll_nats), color="black")
-        above.set_ylim(bottom=0)
+        above.set_ylim(0, 1.25 * above.get_ylim()[1])  # words stand above the curves
         below.set_yscale("log")
+        below.yaxis.set_major_formatter("{x:g}")
         below.set_xlabel("Epoch of MLL training")
         _mark_drops((above, below), milestones[name])
         _mark_early((above, below), rows, early[name])
@@ -47,7 +48,7 @@ def _lines(axes: Axes, rows: pd.DataFrame, color: str) -> None:
     for _, seed in rows.groupby("seed"):
         axes.plot(seed.epoch, seed.y, color=color, linewidth=0.7, alpha=0.35)
     mean = rows.groupby("epoch").y.mean()
-    axes.plot(mean.index, mean, color=color, linewidth=2)
+    axes.plot(mean.index, mean, color=color, linewidth=2, marker="o", markersize=4)
 
 
 def _mark_drops(panels: tuple[Axes, Axes], epochs: tuple[int, ...]) -> None:

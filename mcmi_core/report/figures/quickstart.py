@@ -34,6 +34,7 @@ def draw_quickstart(students: pd.DataFrame, *, few: float, title: str) -> Figure
     _points(left, students, "train_cmi_nats")
     _points(middle, students, "test_accuracy_percent")
     _points(right, students, "gain_over_fine_tuned_points", decimals=1)
+    _control_at_zero(right, students)
     right.axvline(0, color="0.3", linewidth=1, zorder=0)
     left.set_xlim(left=-0.05 * left.get_xlim()[1])  # a point near 0 stays whole
     right.margins(x=0.2)
@@ -42,8 +43,12 @@ def draw_quickstart(students: pd.DataFrame, *, few: float, title: str) -> Figure
     left.set_ylim(len(labels) - 0.5, -0.6)
     for axes, name, unit in (
         (left, "Teacher: CMI", "nats, on its training data"),
-        (middle, f"Its student on {few:.0%} of the data", "test accuracy, % (axis is cut)"),
-        (right, "Gain over the control's student", "points, same seed [95 % interval]"),
+        (middle, f"Its student on {100 * few:g} % of the data", "test accuracy, % (axis is cut)"),
+        (
+            right,
+            "Gain over the control's student",
+            "difference in accuracy, points (paired by seed)",
+        ),
     ):
         axes.set_title(name, fontsize=10)
         axes.set_xlabel(unit, fontsize=9)
@@ -63,9 +68,22 @@ def _points(axes: Axes, students: pd.DataFrame, metric: str, decimals: int | Non
         error = interval.high - interval.mean
         axes.errorbar(interval.mean, place, xerr=error, capsize=3, markersize=8, **style)
         if decimals is not None:
-            text = f"{interval:+.{decimals}f}"
-            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-            axes.text(interval.mean, place - 0.2, text, fontsize=8, ha="center", bbox=box)
+            _say(axes, f"{interval:+.{decimals}f}", interval.mean, place)
+
+
+def _control_at_zero(axes: Axes, students: pd.DataFrame) -> None:
+    """Its gain over itself, where others have one."""
+    if students.gain_over_fine_tuned_points.isna().all():
+        return
+    for place, label in enumerate(students.label.unique()):
+        if label.startswith("fine-tuned"):
+            axes.plot(0, place, markersize=8, linestyle="none", **method_style(label))
+            _say(axes, "0 (by definition)", 0, place)
+
+
+def _say(axes: Axes, text: str, x: float, place: int) -> None:
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    axes.text(x, place - 0.2, text, fontsize=8, ha="center", bbox=box)
 
 
 def _with_its_role(label: str) -> str:
