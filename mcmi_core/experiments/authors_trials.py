@@ -23,8 +23,9 @@ from mcmi_core.base.statistics import (
     paired_difference,
     summarise,
 )
+from mcmi_core.experiments.finding import SIGNIFICANT
 from mcmi_core.experiments.reference import PAIR, authors_few_shot, authors_sweep, published
-from mcmi_core.experiments.words import framework_in_words
+from mcmi_core.experiments.words import framework_in_words, network_in_words
 
 SETTING = ["distiller", "fraction"]
 ROW = [*PAIR, "distiller"]
@@ -267,6 +268,20 @@ def ways_to_choose(cells: pd.DataFrame, noise_sd: float) -> pd.DataFrame:
     return table[["cells", *FAVOURED.values(), *WAYS]]
 
 
+def one_lambda_for_all(cells: pd.DataFrame) -> pd.DataFrame:
+    """The plainest way to choose: the same λ for all pairs; mean over loss weights.
+
+    Args:
+        cells: of :func:`sweep_gains`.
+
+    Returns:
+        Indexed by ``teacher``, ``student`` and ``distiller``, a column for each λ (``λ = 0.2 for
+        all pairs``): points, NaN where the row was not tried at that λ.
+    """
+    by_lam = cells.groupby([*ROW, "lam"], sort=False).gain.mean().unstack("lam").sort_index(axis=1)
+    return by_lam.rename(columns="λ = {:g} for all pairs".format).rename_axis(columns=None)
+
+
 def remaining(ways: pd.DataFrame) -> pd.DataFrame:
     """What is left of the gain: its mean, by the way to choose, with three intervals.
 
@@ -274,7 +289,8 @@ def remaining(ways: pd.DataFrame) -> pd.DataFrame:
     rows promises too much; that over means of pairs less so, and that over means of teachers least.
 
     Args:
-        ways: of :func:`ways_to_choose`.
+        ways: of :func:`ways_to_choose`, or of :func:`one_lambda_for_all`. Rows with NaN are left
+            out.
 
     Returns:
         Indexed by way: ``largest`` and ``median`` gain of a row; ``positive``, the number of rows
@@ -282,8 +298,8 @@ def remaining(ways: pd.DataFrame) -> pd.DataFrame:
         :class:`~mcmi_core.base.statistics.Interval`; and ``p`` of that over pairs.
     """
     found = {}
-    for way in WAYS:
-        gain = ways[way]
+    for way in _ways_of(ways):
+        gain = ways[way].dropna()
         pairs = mean_interval(gain.groupby(level=PAIR).mean())
         found[way] = {
             "largest": gain.max(),
@@ -295,6 +311,11 @@ def remaining(ways: pd.DataFrame) -> pd.DataFrame:
             "p": p_value(pairs),
         }
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("way")
+
+
+def _ways_of(ways: pd.DataFrame) -> list[str]:
+    """Its columns that hold gains."""
+    return [way for way in ways if way not in ("cells", *FAVOURED.values())]
 
 
 def gain_by_lambda(cells: pd.DataFrame) -> pd.Series:
@@ -411,6 +432,12 @@ def picking(ways: pd.DataFrame, noise: Interval) -> pd.Series:
 # --- as text ------------------------------------------------------------------------------------
 
 
+def _p_text(p: float) -> str:
+    if pd.isna(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
 def readable_few_shot(gains: pd.DataFrame) -> pd.DataFrame:
     """The table of :func:`few_shot_gains` as text."""
 
@@ -425,9 +452,11 @@ def readable_few_shot(gains: pd.DataFrame) -> pd.DataFrame:
         "data": (100 * gains.fraction).map("{:g} %".format),
         "gain, points [95 %]": gains.apply(interval, axis=1, prefix=""),
         "trials, MLL + MCMI": gains.n_mll.astype(str) + " + " + gains.n_mcmi.astype(str),
-        "p": gains.p.map("{:.2g}".format, na_action="ignore").fillna("–"),
-        "p, Holm": gains.p_holm.map("{:.2g}".format, na_action="ignore").fillna("–"),
-        "if numbers paired": gains.apply(interval, axis=1, prefix="paired_"),
+        "p": gains.p.map(_p_text),
+        "p, Holm": gains.p_holm.map(_p_text),
+        "if trial i of each were a pair, points [95 %]": gains.apply(
+            interval, axis=1, prefix="paired_"
+        ),
         "n": gains.paired_n,
     }
     return pd.DataFrame(columns).set_index(["framework", "data"])
@@ -440,7 +469,7 @@ def readable_difference(difference: pd.DataFrame) -> pd.DataFrame:
     columns = {
         "framework": difference.distiller.map(framework_in_words),
         "difference of gains, points [95 %]": texts,
-        "p": difference.p.map("{:.2g}".format),
+        "p": difference.p.map(_p_text),
         "trials (MLL, MCMI; MLL, MCMI)": difference.n,
     }
     return pd.DataFrame(columns).set_index("framework")
@@ -448,16 +477,49 @@ def readable_difference(difference: pd.DataFrame) -> pd.DataFrame:
 
 def readable_remaining(left: pd.DataFrame) -> pd.DataFrame:
     """The table of :func:`remaining` as text."""
-    first = left.iloc[0]
-    names = {name: f"{name}, n = {first[name].n}" for name in ("rows", "pairs", "teachers")}
+    names = {}
+    for name in ("rows", "pairs", "teachers"):
+        numbers = dict.fromkeys(str(interval.n) for interval in left[name])
+        names[name] = f"{name}, n = {' or '.join(numbers)}"
     columns = {names[name]: left[name].map("{:+.2f}".format) for name in names}
     columns |= {
-        "p, pairs": left.p.map("{:.2g}".format),
+        "p, pairs": left.p.map(_p_text),
         "median row": left["median"].map("{:+.2f}".format),
-        "rows above 0": [f"{number} of {first['rows'].n}" for number in left.positive],
+        "rows above 0": [
+            f"{number} of {interval.n}"
+            for number, interval in zip(left.positive, left["rows"], strict=True)
+        ],
         "largest": left.largest.map("{:+.2f}".format),
     }
     return pd.DataFrame(columns).rename_axis("gain, points [95 %]")
+
+
+def readable_by_pair(ways: pd.DataFrame) -> pd.DataFrame:
+    """The gain of each pair of networks, mean over its frameworks, as text: a row per way.
+
+    Args:
+        ways: as of :func:`remaining`.
+    """
+    means = ways[_ways_of(ways)].groupby(level=PAIR, sort=False).mean().T
+    means.columns = [
+        f"{network_in_words(teacher)} → {network_in_words(student)}" for teacher, student in means
+    ]
+    return means.map("{:+.2f}".format).rename_axis("gain, points")
+
+
+def count_by_lambda(gains: pd.Series) -> str:
+    """How many intervals of :func:`gain_by_lambda` exclude 0, before and after Holm's adjustment.
+
+    Those that still do are named.
+    """
+    p = pd.Series([p_value(interval) for interval in gains], gains.index)
+    adjusted = pd.Series(holm(p.tolist()), gains.index)
+    named = [
+        f"{framework_in_words(distiller)} at λ = {lam:g}"
+        for distiller, lam in adjusted.index[adjusted < SIGNIFICANT]
+    ]
+    text = f"{len(p)} intervals: {(p < SIGNIFICANT).sum()} exclude 0, {len(named)} after Holm's "
+    return f"{text}adjustment" + (f" ({', '.join(named)})" if named else "")
 
 
 def readable_by_lambda(gains: pd.Series) -> pd.DataFrame:

@@ -91,17 +91,20 @@ class Lab:
         return self._rows(measurements, lambda record: record.result, metrics)
 
     def provenance(self) -> str:
-        """Where the numbers collected so far come from, in one line per software and machine."""
+        """Where the numbers collected so far come from: a line per machine and software.
+
+        It names the days on which they were made, and the commits.
+        """
         if not self._found:
             return "no runs collected yet"
         table = pd.DataFrame([record.provenance for record in self._found.values()])
         if "seconds" not in table:
             table["seconds"] = 0.0
-        groups = table.groupby(["hardware", "threads", "torch", "commit", "date"])
+        groups = table.groupby(["hardware", "threads", "torch"])
         return "\n".join(
-            f"{len(group)} runs, {group['seconds'].sum() / 60:.1f} min of training, on {hardware}, "
-            f"{threads} thread(s) each, torch {version}, commit {commit}, {date}"
-            for (hardware, threads, version, commit, date), group in groups
+            f"{_counted(len(group), 'run')}, {group['seconds'].sum() / 60:.1f} min of training, on "
+            f"{hardware}, {_counted(threads, 'thread')} each, torch {version}, {_made_by(group)}"
+            for (hardware, threads, version), group in groups
         )
 
     def __str__(self) -> str:
@@ -153,6 +156,18 @@ class Lab:
         if run.key not in self._found and (record := self._source.record(run)):
             self._found[run.key] = record
         return self._found.get(run.key)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _made_by(group: pd.DataFrame) -> str:
+    """Days and commits of runs; one that went on under another commit names both."""
+    first, last = group["date"].min(), group["date"].max()
+    days = first if first == last else f"{first} to {last}"
+    commits = sorted({each for commit in group["commit"] for each in commit.split(", then ")})
+    return f"{days}, commit{'' if len(commits) == 1 else 's'} {', '.join(commits)}"
 
 
 def _with_columns(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:

@@ -43,10 +43,38 @@ def _compared(treatment: str, control: str) -> str:
     return method_in_words(treatment.removeprefix("MCMI ") + against)
 
 
+def markdown_comparisons(board: pd.DataFrame) -> str:
+    """:func:`readable_scoreboard` as a Markdown table that is read at a glance.
+
+    A claim and a tier stand in the first of their rows only; *holds* and *opposite* are bold.
+
+    Args:
+        board: of :func:`~mcmi_core.experiments.claims.scoreboard`, or some of its rows.
+    """
+    table = readable_scoreboard(board)
+    table["verdict"] = table.verdict.str.replace(r"^(holds|opposite)", r"**\1**", regex=True)
+    names = table.index.to_frame(index=False)
+    repeats = names.duplicated()
+    names["tier"] = names.tier.mask(repeats, "")
+    names["claim"] = names.claim.mask(names.claim.duplicated(), "").replace(
+        ".+", r"**\g<0>**", regex=True
+    )
+    rows = pd.concat([names, table.reset_index(drop=True)], axis="columns")
+    lines = ["| " + " | ".join(rows.columns) + " |", "|---" * len(rows.columns) + "|"]
+    for row in rows.itertuples(index=False):
+        lines.append(
+            "| " + " | ".join(text.replace("|", "\\|").replace("P*", r"P\*") for text in row) + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def claimed(board: pd.DataFrame) -> pd.DataFrame:
-    """By claim: the paper's figure, and the notebook that asks here."""
+    """By claim: the paper's figure, the notebook that asks here, and in which tiers it did."""
     table = board.drop_duplicates("statement").set_index("statement")[["paper", "notebook"]]
     table = table.set_axis(["the paper's figure", "notebook"], axis="columns")
+    for tier, rows in board.groupby("tier", sort=False):
+        measured = set(rows.statement[rows.verdict != NOT_MEASURED])
+        table[tier] = ["measured" if claim in measured else "–" for claim in table.index]
     return table.rename_axis(index=None, columns="claim")
 
 

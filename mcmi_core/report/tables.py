@@ -144,7 +144,8 @@ def readable_findings(findings: Sequence[Finding]) -> pd.DataFrame:
 
     Args:
         findings: of one experiment, all the exploratory ones among them: verdicts on these are
-            adjusted for their number (:func:`~mcmi_core.experiments.finding.adjusted_verdicts`).
+            adjusted for their number (:func:`~mcmi_core.experiments.finding.adjusted_verdicts`);
+            one that this changes says ``(Holm)``.
 
     Returns:
         Text, by claim, in words; it is true if the difference is positive.
@@ -165,7 +166,10 @@ def readable_findings(findings: Sequence[Finding]) -> pd.DataFrame:
             "–" if each.against_mll is None else _difference(each.against_mll, each.unit, unit)
             for each in findings
         ]
-    columns["verdict"] = adjusted_verdicts(findings)
+    columns["verdict"] = [
+        verdict if verdict == each.verdict else f"{verdict} (Holm)"
+        for each, verdict in zip(findings, adjusted_verdicts(findings), strict=True)
+    ]
     table = pd.DataFrame(columns, index=[method_in_words(each.claim) for each in findings])
     return table.rename_axis(columns="claim")  # over the claims, in the same line as the columns
 

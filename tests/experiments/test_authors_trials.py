@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mcmi_core.base.statistics import Interval
+from mcmi_core.base.statistics import Interval, mean_interval
 from mcmi_core.experiments import authors_trials
 from mcmi_core.experiments.authors_trials import (
     BEST,
@@ -18,15 +18,19 @@ from mcmi_core.experiments.authors_trials import (
     UNPICKED,
     WAYS,
     WORST,
+    _p_text,
+    count_by_lambda,
     expected_maximum,
     few_shot_gains,
     gain_at_few_less_at_many,
     gain_by_lambda,
     noise_between_trials,
     noise_between_weights,
+    one_lambda_for_all,
     pairing,
     picking,
     readable_by_lambda,
+    readable_by_pair,
     readable_difference,
     readable_few_shot,
     readable_remaining,
@@ -213,6 +217,47 @@ def test_the_mean_over_rows_over_pairs_and_over_teachers():
     assert (best.pairs.mean, best.pairs.n) == (2, 3)  # of 2, 6 and -2
     assert (best.teachers.mean, best.teachers.n) == (pytest.approx(2 / 3), 2)  # of 10 / 3 and -2
     assert best.p == pytest.approx(stats.ttest_1samp([2, 6, -2], 0).pvalue)
+
+
+def test_one_lambda_for_all_pairs_by_hand():
+    same = one_lambda_for_all(sweep_gains(SWEEP, KNOWN))
+    low, high = same.columns
+    assert (low, high) == ("λ = 0.2 for all pairs", "λ = 0.4 for all pairs")
+    kd = same.loc["big", "small", "kd"]
+    assert list(kd) == [1.5, 2.5]  # mean over loss weights
+    assert same.loc["big", "small", "ab"].isna().tolist() == [False, True]
+    left = remaining(same)
+    assert list(left.index) == [low, high]
+    assert [interval.n for interval in left["rows"]] == [6, 5]
+    assert list(left.positive) == [(same[low] > 0).sum(), (same[high] > 0).sum()]
+    text = readable_remaining(left)
+    assert list(text.columns)[:2] == ["rows, n = 6 or 5", "pairs, n = 2"]
+    assert text.loc[high, "rows above 0"].endswith(" of 5")
+    by_pair = readable_by_pair(same)
+    assert list(by_pair.columns) == ["big → small", "other → tiny"]
+    assert by_pair.loc[low, "other → tiny"] == "+10.00"
+
+
+def test_intervals_by_lambda_are_counted():
+    clearly, barely, across = (
+        mean_interval([1, 1.1, 0.9]),
+        mean_interval([1, 2]),
+        Interval(0, -1, 1, 5),
+    )
+    index = pd.MultiIndex.from_product([["kd"], [0.2, 0.4, 0.6]], names=["distiller", "lam"])
+    text = count_by_lambda(pd.Series([clearly, barely, across], index))
+    assert text == "3 intervals: 1 exclude 0, 1 after Holm's adjustment (KD at λ = 0.2)"
+    nothing = count_by_lambda(pd.Series([across] * 3, index))
+    assert nothing == "3 intervals: 0 exclude 0, 0 after Holm's adjustment"
+
+
+def test_a_small_p_is_not_shown_with_an_exponent():
+    assert [_p_text(p) for p in (9.9e-8, 0.0039, 0.27, math.nan)] == [
+        "< 0.001",
+        "0.0039",
+        "0.27",
+        "–",
+    ]
 
 
 def test_the_authors_sweep_is_looked_at():

@@ -54,6 +54,15 @@ def test_an_epoch_is_the_same_whenever_it_is_asked_for(digits):
     assert not torch.equal(first.indices, second.indices)
 
 
+def test_a_fraction_is_repeated_until_an_epoch_is_as_long(digits):
+    few = example.batches_by_epoch(digits, CPU, fraction=0.1)(0)
+    assert sum(len(batch.labels) for batch in few) == len(digits.train)
+    labels = torch.cat([batch.labels for batch in few])
+    assert set(labels.tolist()) == set(range(10))
+    images = torch.cat([batch.indices for batch in few])
+    assert len(images.unique()) == pytest.approx(144, abs=5)
+
+
 @pytest.mark.parametrize(("hidden", "linear"), [(None, [8 * 64]), (16, [8 * 64, 16])])
 def test_networks_give_logits(hidden, linear):
     network = example.small_network(10, 8, width=8, hidden=hidden)
@@ -79,6 +88,24 @@ def test_without_a_published_teacher_a_small_network_starts(digits):
     torch.manual_seed(0)
     small = example.small_network(10, 8, width=32, hidden=64).eval()
     assert torch.equal(start(digits, "")(images), small(images))
+
+
+def test_students_start_from_the_same_weights(digits):
+    torch.manual_seed(5)
+    first, drawn = example.starting_student(digits), torch.rand(1)
+    second = example.starting_student(digits)
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+    torch.manual_seed(5)
+    assert torch.equal(torch.rand(1), drawn)  # others draw as if there were no student
+
+
+def test_a_copy_stays_as_it_is():
+    network = torch.nn.Linear(2, 2)
+    before = example.as_it_is(network)
+    with torch.no_grad():
+        network.bias += 1
+    assert torch.equal(before.bias + 1, network.bias)
 
 
 def test_a_published_teacher_keeps_its_last_layer_for_its_own_classes_alone(digits):
@@ -123,7 +150,8 @@ def stages(cmi_nats, teacher_percent, student_percent):
     return {
         "MLL teacher, training images": teacher | {"cmi_nats": 0.1},
         "MCMI teacher, training images": teacher | {"cmi_nats": cmi_nats},
-        "its student, test images": zero | {"accuracy_percent": student_percent, "cmi_nats": 0.0},
+        "student of the MCMI teacher, test images": zero
+        | {"accuracy_percent": student_percent, "cmi_nats": 0.0},
     }
 
 

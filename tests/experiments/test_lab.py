@@ -1,5 +1,7 @@
 """The lab: trained and replayed tables are the same, and what is missing is named."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 from made_up import MadeUpRecords, accuracy
@@ -131,6 +133,34 @@ def test_provenance_counts_every_run_that_was_used(training):
     training.collect([mcmi_teacher()])
     assert training.provenance().startswith("2 runs, ")  # the MLL teacher that it starts from, too
     assert "torch 2." in training.provenance()
+
+
+def lab_of(*provenances: dict) -> Lab:
+    """A lab that has found runs of these provenances."""
+    lab = Lab("tiny", MadeUpRecords(lambda run: None))
+    about = {"hardware": "CPU", "threads": 1, "torch": "2.11", "date": "2026-11-27", "seconds": 90}
+    lab._found = {
+        number: SimpleNamespace(provenance=about | each) for number, each in enumerate(provenances)
+    }
+    return lab
+
+
+def test_one_run_and_one_thread_are_not_many():
+    assert lab_of({"commit": "a1"}).provenance() == (
+        "1 run, 1.5 min of training, on CPU, 1 thread each, torch 2.11, 2026-11-27, commit a1"
+    )
+
+
+def test_runs_of_one_machine_share_a_line_that_names_their_commits():
+    went_on = {"commit": "b2, then a1", "date": "2026-11-28"}
+    lines = lab_of(
+        {"commit": "a1"}, went_on, {"commit": "c3", "hardware": "GPU", "threads": 4}
+    ).provenance()
+    assert lines.splitlines() == [
+        "2 runs, 3.0 min of training, on CPU, 1 thread each, torch 2.11, 2026-11-27 to 2026-11-28, "
+        "commits a1, b2",
+        "1 run, 1.5 min of training, on GPU, 4 threads each, torch 2.11, 2026-11-27, commit c3",
+    ]
 
 
 def test_a_record_is_looked_up_once(store):

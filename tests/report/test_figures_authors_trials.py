@@ -40,7 +40,9 @@ def test_few_shot_gains_beside_what_is_left_of_the_sweep():
     assert names == [way for way in WAYS if way != WORST]
     assert names[0] == BEST
     assert MEAN in names
-    assert sweep.get_title() == "λ sweep: 3 rows of pair × framework"
+    assert sweep.get_title() == "λ sweep: 3 rows of pair × framework (worst cell: in the table)"
+    heights = [set(drawn[name].get_ydata()) for name in ("a → x", "b → x")]
+    assert not heights[0] & heights[1]
     plt.close(figure)
 
 

@@ -9,7 +9,15 @@ from matplotlib import pyplot as plt
 from mcmi_core.experiments.claims import CLAIMS
 from mcmi_core.experiments.finding import FIRST_WORDS
 from mcmi_core.report import plots
-from mcmi_core.report.figures.claims import _STYLES, STUDENTS, TEACHERS, draw_claims
+from mcmi_core.report.figures.claims import (
+    _BELOW,
+    _BESIDE_MLL,
+    _LIES,
+    _STYLES,
+    STUDENTS,
+    TEACHERS,
+    draw_claims,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +44,12 @@ def markers(axes) -> list[str]:
 
 
 def against_mll(axes) -> list[tuple[float, float]]:
-    """Row and value of each bar."""
-    bars = [line for line in axes.lines if line.get_marker() == "|" and len(line.get_xdata()) == 1]
+    """Row, value, low and high of each thin interval."""
+    own = [line for line in axes.lines if line.get_color() == _BESIDE_MLL["color"]]
+    lows_and_highs, means = own[::2], own[1::2]
     return [
-        (line.get_ydata()[0], line.get_xdata()[0]) for line in bars if line.get_markersize() > 4
+        (round(mean.get_ydata()[0] - _BELOW), *mean.get_xdata(), *interval.get_xdata())
+        for interval, mean in zip(lows_and_highs, means, strict=True)
     ]
 
 
@@ -61,7 +71,7 @@ def test_effects_with_intervals_in_a_column_per_tier():
     titles = [axes.get_title() for axes in (known, photographs)]
     assert titles == ["truth known\nn = 5", "photographs, CPU\nn = 5"]
     assert intervals(known) == [(0, 1, 0.5, 1.5), (1, -4, -6, -2)]
-    assert against_mll(known) == [(0, 2), (1, 2)]
+    assert against_mll(known) == [(0, 2, -0.25, 4.25), (1, 2, -0.25, 4.25)]
     assert known.get_xlim() == photographs.get_xlim()
 
 
@@ -85,8 +95,8 @@ def test_a_claim_without_mcmi_has_one_row():
     ("verdict", "kind"),
     [
         ("holds", "holds"),
-        ("holds; against MLL open", "holds, but not against MLL"),
-        ("holds; worse than MLL", "holds, but not against MLL"),
+        ("holds; against MLL open", "holds; not against MLL"),
+        ("holds; worse than MLL", "holds; not against MLL"),
         ("negligible; better than MLL", "negligible"),
         ("open; worse than MLL", "open"),
         ("opposite; better than MLL", "opposite"),
@@ -105,13 +115,31 @@ def test_a_row_looks_like_its_verdict(verdict, kind):
 def test_no_verdict_is_told_by_its_colour_alone():
     looks = [(style["marker"], style.get("markerfacecolor")) for style in _STYLES.values()]
     assert len(set(looks)) == len(looks)
-    assert {kind.partition(",")[0] for kind in _STYLES} == set(FIRST_WORDS)
+    assert {kind.partition(";")[0] for kind in _STYLES} == set(FIRST_WORDS)
+    assert set(_LIES) == set(_STYLES)
 
 
 def test_verdicts_are_explained():
     [legend] = draw_claims(board(), STUDENTS).legends
     texts = [text.get_text() for text in legend.get_texts()]
-    assert texts == [*_STYLES, "the same against MLL"]
+    assert texts == [*_LIES.values(), "thin, below it: difference to MLL"]
+
+
+def test_what_is_compared_is_said_above():
+    [legend] = draw_claims(board(), STUDENTS).legends
+    assert "Difference to the control (the same teacher" in legend.get_title().get_text()
+
+
+def test_a_row_with_another_number_of_replicates_says_so():
+    rows = [MEASURED, TRACKED, MEASURED | {"key": "dkd", "n": 2.0, "policy": "tracked"}]
+    [axes] = draw_claims(pd.DataFrame(rows), STUDENTS).axes
+    assert axes.get_title() == "truth known\nn = 5"
+    assert [text.get_text() for text in axes.texts if text.get_ha() != "right"] == ["n = 2 of 5"]
+    kinds = MEASURED | {"key": "bcpd_predicts", "n": 13.0, "asked": 13.0, "policy": "–"}
+    others = [MEASURED | {"key": "bcpd_test", "policy": name} for name in ("fixed", "tracked")]
+    first, second = draw_claims(pd.DataFrame([*others, kinds]), TEACHERS).axes
+    assert [text.get_text() for text in second.texts if text.get_ha() != "right"] == ["n = 13"]
+    assert first.get_title() == "truth known\nn = 5"
 
 
 def test_an_interval_need_not_be_symmetric():

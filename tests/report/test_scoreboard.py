@@ -7,6 +7,7 @@ from made_up_board import board as made_up_board
 
 from mcmi_core.report.scoreboard import (
     claimed,
+    markdown_comparisons,
     markdown_scoreboard,
     measured_on,
     readable_scoreboard,
@@ -62,8 +63,27 @@ def test_what_it_was_measured_on_is_said_once(board):
 
 def test_claims_have_the_papers_figure_measured_or_not(board):
     table = claimed(board)
-    assert table.loc["P(y|x) is better"].tolist() == ["+3", "08_few_shot"]
-    assert table.loc["CMI falls"].tolist() == ["Figure 2", "02_mll_training_dynamics"]
+    assert list(table.columns[2:]) == ["truth known", "photographs, CPU"]
+    better, falls = table.loc["P(y|x) is better"], table.loc["CMI falls"]
+    assert better.tolist() == ["+3", "08_few_shot", "measured", "measured"]
+    assert falls.tolist() == ["Figure 2", "02_mll_training_dynamics", "–", "measured"]
+
+
+def test_a_claim_is_named_once_and_what_is_decided_is_bold(board):
+    text = markdown_comparisons(board).replace(NO_BREAK, " ")
+    head, rule, *lines = text.splitlines()
+    assert head.startswith("| claim | tier | compared | difference [95 %] | against MLL")
+    assert rule.count("---") == 7
+    assert lines[0] == (
+        r"| **P(y\|x) is better** | truth known | fixed λ=0.25 | +1.00 [+0.50, +1.50] | "
+        "+2.00 [-0.25, +4.25] | 5 / 4 | **holds**; against MLL open |"
+    )
+    assert lines[1].startswith("|  |  | tracked λ=0.7 | -4.00")
+    assert lines[1].endswith("| **opposite** |")
+    assert lines[2].startswith("|  | photographs, CPU: CIFAR-10")
+    assert lines[4].startswith("| **CMI falls** | photographs, CPU | epoch 5")
+    starred = markdown_comparisons(pd.DataFrame([MEASURED | {"statement": "closer to P*"}]))
+    assert r"| **closer to P\*** |" in starred
 
 
 def test_replicates_that_collapsed_are_said():

@@ -158,15 +158,20 @@ def test_claims_are_in_words():
 
 def test_exploratory_findings_are_adjusted_for_their_number():
     several = [exploratory(BARELY, "a"), exploratory(BARELY, "b"), exploratory(CLEARLY)]
-    assert list(readable_findings(several).verdict) == ["open", "open", "opposite"]
+    assert list(readable_findings(several).verdict) == ["open (Holm)"] * 2 + ["opposite"]
     assert list(readable_findings([exploratory(BARELY)]).verdict) == ["holds"]
+
+
+def test_what_includes_zero_by_itself_is_open_without_holm():
+    both = [exploratory(Interval(0, -2, 2, 5), "a"), exploratory(CLEARLY)]
+    assert list(readable_findings(both).verdict) == ["open", "opposite"]
 
 
 def test_a_primary_one_is_not_adjusted_nor_is_one_decided_in_another_notebook():
     primary = replace(FINDING, difference=BARELY)
     elsewhere = replace(FINDING, decides=None, decided_in="08_few_shot", difference=BARELY)
     table = readable_findings([primary, elsewhere, *[exploratory(BARELY)] * 3])
-    assert list(table.verdict) == ["holds", "holds", *["open"] * 3]
+    assert list(table.verdict) == ["holds", "holds", *["open (Holm)"] * 3]
 
 
 def test_the_difference_to_mll_has_its_own_n():

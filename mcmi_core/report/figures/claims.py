@@ -41,7 +41,7 @@ STUDENTS = (
             "imagenet": "mean over frameworks, 20 classes (stand-in for ImageNet)",
             "early_stopping": "KD, few examples: better than early stopping",
             "alternatives": "KD, few examples: better than the best other way",
-            "temperature_student": "better at the T of highest CMI than at T = 1",
+            "temperature_student": "better at the temperature of highest CMI than at T = 1",
         },
     ),
     Block(
@@ -53,12 +53,10 @@ STUDENTS = (
 
 TEACHERS = (
     Block(
-        "difference, points of accuracy, or of the image",
-        {
-            "teacher_accuracy": "the MCMI teacher is less accurate",
-            "eigen_cam": "it looks at more of the image",
-        },
+        "control − MCMI, test accuracy, points",
+        {"teacher_accuracy": "the MCMI teacher is less accurate"},
     ),
+    Block("MCMI − control, points of the image", {"eigen_cam": "it looks at more of the image"}),
     Block(
         "difference, nats",
         {
@@ -75,13 +73,16 @@ TEACHERS = (
             "size_more": "size helps more than without CMI",
         },
     ),
-    Block("correlation r", {"bcpd_predicts": "the closer to P*, the better its student"}),
+    Block(
+        "correlation r",
+        {"bcpd_predicts": "the closer to P*, the better its student: over kinds of teachers"},
+    ),
 )
 """Of the figure on teachers."""
 
 _STYLES = {
     "holds": {"color": "#1b7837", "marker": "^"},
-    "holds, but not against MLL": {
+    "holds; not against MLL": {
         "color": "#1b7837",
         "marker": "^",
         "markerfacecolor": "white",
@@ -91,10 +92,25 @@ _STYLES = {
     "opposite": {"color": "#c51b7d", "marker": "v"},
 }
 """By verdict: a colour and a marker, of which either says it."""
-_BESIDE_MLL = {"color": "black", "marker": "|", "markersize": 8, "linestyle": ""}
+_LIES = {
+    "holds": "holds: above 0",
+    "holds; not against MLL": "holds, but not against MLL",
+    "negligible": "negligible: includes 0, within ±1 point",
+    "open": "open: includes 0",
+    "opposite": "opposite: below 0",
+}
+"""By verdict: where its interval lies."""
+_BESIDE_MLL = {"color": "#2b6cb0", "marker": "d", "markersize": 3, "linewidth": 0.8}
+_BELOW = 0.3
+"""Of a row: how far below its middle the difference to MLL is drawn."""
 _NAME_WIDTH = 30
 _ROW, _AXIS = 0.27, 0.85
 """Inches of a row, and of what a block has beside its rows."""
+_ABOUT = (
+    "Difference to the control (the same teacher, fine-tuned as long without CMI) unless a row "
+    "names another.\nfixed: the paper's method. tracked: our variant. Right of the dashed line: "
+    "as claimed"
+)
 
 
 def claims_of(board: pd.DataFrame, blocks: Sequence[Block]) -> pd.DataFrame:
@@ -103,11 +119,12 @@ def claims_of(board: pd.DataFrame, blocks: Sequence[Block]) -> pd.DataFrame:
 
 
 def draw_claims(board: pd.DataFrame, blocks: Sequence[Block]) -> Figure:
-    """A row per claim and kind of MCMI, an interval per tier; a bar where the one to MLL lies.
+    """A row per claim and kind of MCMI, an interval per tier; thin below it, that against MLL.
 
     Args:
         board: of :func:`~mcmi_core.experiments.claims.scoreboard`. A tier in which none of these
-            claims is measured has no column; the others say n, from the fewest to the most.
+            claims is measured has no column; the others say how many replicates most rows
+            asked for. A row that has another number, such as one whose runs collapsed, says so.
         blocks: from top to bottom. Claims that the board does not have get no rows.
     """
     board = claims_of(board, blocks)
@@ -133,9 +150,8 @@ def draw_claims(board: pd.DataFrame, blocks: Sequence[Block]) -> Figure:
         axis = f"{block.axis} (right of 0: as claimed)"
         line[len(tiers) // 2].set_xlabel(axis, fontsize="small")
     for axes, tier in zip(panels[0], tiers, strict=False):
-        n = measured.n[measured.tier == tier]
-        number = f"{n.min():g}" if n.min() == n.max() else f"{n.min():g} to {n.max():g}"
-        axes.set_title(f"{tier}\nn = {number}", fontsize="small", fontweight="bold")
+        n = _usual_n(measured[measured.tier == tier])
+        axes.set_title(f"{tier}\nn = {n:g}", fontsize="small", fontweight="bold")
     _explain(figure)
     return figure
 
@@ -153,6 +169,11 @@ def _rows(board: pd.DataFrame, block: Block) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["key", "place", "policy", "name"])
 
 
+def _usual_n(rows: pd.DataFrame) -> float:
+    """How many replicates most of them asked for."""
+    return rows.asked.mode().iloc[0]
+
+
 def _placed(of_claim: pd.DataFrame) -> pd.DataFrame:
     """Rows of one claim with ``place``, the number of their data set within its tier, from 0."""
     place = of_claim.groupby("tier").data.transform(lambda data: pd.factorize(data)[0].clip(0))
@@ -162,6 +183,7 @@ def _placed(of_claim: pd.DataFrame) -> pd.DataFrame:
 def _draw_block(axes: Axes, rows: pd.DataFrame, of_tier: pd.DataFrame) -> None:
     """The intervals of one tier, each in its row; behind, bands hold a claim's rows together."""
     axes.axvline(0, color="0.4", linestyle="--", linewidth=1)
+    usual = None if of_tier.empty else _usual_n(of_tier)
     for number, (key, group) in enumerate(rows.groupby(["key", "place"], sort=False)):
         if number % 2:
             axes.axhspan(group.index[0] - 0.5, group.index[-1] + 0.5, color="0.95", zorder=0)
@@ -170,11 +192,13 @@ def _draw_block(axes: Axes, rows: pd.DataFrame, of_tier: pd.DataFrame) -> None:
         for _, row in found.iterrows():
             [at] = group.index[group.policy == row.policy]
             _draw_row(axes, at, row)
+            if row.n != usual:
+                _say_n(axes, at, row)
         if found.empty:
             middle = (group.index[0] + group.index[-1]) / 2
             beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
             axes.annotate("not measured", (0, middle), color="0.45", fontsize=8, **beside)
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=4)
     axes.grid(axis="y", visible=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
 
@@ -184,13 +208,21 @@ def _draw_row(axes: Axes, at: float, row: pd.Series) -> None:
     error = [[row["mean"] - row.low], [row.high - row["mean"]]]  # that of r is not symmetric
     axes.errorbar(row["mean"], at, xerr=error, capsize=2, linewidth=1.2, **style)
     if pd.notna(row.mll_mean):
-        axes.plot(row.mll_mean, at, **_BESIDE_MLL)
+        axes.plot([row.mll_low, row.mll_high], [at + _BELOW] * 2, **_BESIDE_MLL | {"marker": ""})
+        axes.plot(row.mll_mean, at + _BELOW, **_BESIDE_MLL)
+
+
+def _say_n(axes: Axes, at: float, row: pd.Series) -> None:
+    """Beside an interval: how many replicates it has, of how many that were asked for."""
+    of_asked = f" of {row.asked:g}" if row.n < row.asked else ""
+    beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
+    axes.annotate(f"n = {row.n:g}{of_asked}", (row.high, at), color="0.3", **beside)
 
 
 def _kind(verdict: str) -> str:
     """A verdict without what it says of MLL, but for what holds against the control alone."""
     word, _, beside = verdict.partition("; ")
-    return f"{word}, but not against MLL" if word == "holds" and beside else word
+    return f"{word}; not against MLL" if word == "holds" and beside else word
 
 
 def _name_rows(axes: Axes, rows: pd.DataFrame) -> None:
@@ -210,10 +242,17 @@ def _name_rows(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _explain(figure: Figure) -> None:
-    """What colours and markers mean, above all panels."""
+    """What is compared, and what colours and markers mean, above all panels."""
     handles = [
-        plt.Line2D([], [], linestyle="", label=verdict, **({"markersize": 6} | style))
+        plt.Line2D([], [], label=_LIES[verdict], **({"markersize": 6} | style))
         for verdict, style in _STYLES.items()
     ]
-    handles.append(plt.Line2D([], [], label="the same against MLL", **_BESIDE_MLL))
-    figure.legend(handles=handles, loc="outside upper center", ncols=6, fontsize="x-small")
+    handles.append(plt.Line2D([], [], label="thin, below it: difference to MLL", **_BESIDE_MLL))
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=3,
+        fontsize="x-small",
+        title=_ABOUT,
+        title_fontsize="x-small",
+    )
