@@ -299,11 +299,9 @@ def beside_authors(
     ours["n"] = [f"{interval.n}" for interval in accuracy]
     theirs = authors.xs(AUTHORS_MCMI, level="label", drop_level=False).map("{:.1f}".format)
     theirs = theirs.to_frame(level)
-    gains = authors_over_mll.map("{:+.1f}".format).reindex(theirs.index.droplevel("label"))
-    theirs[over_mll] = gains.to_numpy()
-    theirs["n"] = [
-        f"{interval.n}" for interval in authors_over_mll.reindex(theirs.index.droplevel("label"))
-    ]
+    gains = authors_over_mll.reindex(theirs.index.droplevel("label"))
+    theirs[over_mll] = gains.map("{:+.1f}".format, na_action="ignore").to_numpy()
+    theirs["n"] = gains.map(lambda gain: f"{gain.n}", na_action="ignore").to_numpy()
     theirs = theirs[theirs.index.droplevel("label").isin(ours.index.droplevel("label"))]
     theirs = theirs.rename(index={AUTHORS_MCMI: AUTHORS_ROW}, level="label")
     table = pd.concat([ours, theirs])

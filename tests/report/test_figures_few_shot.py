@@ -68,7 +68,7 @@ def test_series_stand_side_by_side_around_the_fraction_without_lines(figure):
     places = [line.get_xdata()[0] for line in lines]
     assert np.all(np.diff(places) > 0)
     assert places[2] == pytest.approx(0)
-    assert -0.5 < min(places) and max(places) < 0.5  # within the fraction's own strip
+    assert min(places) > -0.5 and max(places) < 0.5  # within the fraction's own strip
     assert {line.get_linestyle() for line in lines} == {"None"}
 
 
