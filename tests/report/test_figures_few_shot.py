@@ -87,3 +87,10 @@ def test_intervals_of_fewer_seeds_than_the_others_say_so():
     figure = draw_few_shot(gain, gain, AUTHORS)
     assert [text.get_text() for text in figure.axes[0].texts] == ["n = 2", "n = 2"]
     plt.close("all")
+
+
+def test_of_mcmi_that_collapsed_everywhere_only_the_authors_are_drawn():
+    gain = intervals(("kd", 0.05, "MLL", -1))
+    kd = draw_few_shot(gain, gain, AUTHORS).axes[0]
+    assert list(curves(kd)) == [THEIRS]
+    plt.close("all")

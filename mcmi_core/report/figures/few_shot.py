@@ -37,14 +37,14 @@ def draw_few_shot(gain: pd.Series, gain_over_mll: pd.Series, authors: pd.Series)
     )
     for axes, name in zip(panels.flat, names, strict=True):
         series = [*_ours(gain, gain_over_mll, name), _theirs(authors, name)]
-        most = max(interval.n for _, intervals, _ in series[:-1] for interval in intervals)
+        seeds = [interval.n for _, intervals, _ in series[:-1] for interval in intervals]
         for place, (label, intervals, style) in enumerate(series):
             there = intervals[intervals.index.isin(fractions)]
             places = [fractions.index(fraction) for fraction in there.index]
             shift = APART * (place - (len(series) - 1) / 2)
             _draw(axes, there, [each + shift for each in places], label=label, **style)
             if place < len(series) - 1:
-                _mark_fewer(axes, there, [each + shift for each in places], most)
+                _mark_fewer(axes, there, [each + shift for each in places], max(seeds))
         axes.axhline(0, color="0.4", linestyle="--", linewidth=1)
         for place in range(1, len(fractions)):
             axes.axvline(place - 0.5, color="0.85", linewidth=1, zorder=0)

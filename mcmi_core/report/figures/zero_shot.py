@@ -62,6 +62,7 @@ def draw_confusion(
             plot_difference(axes, matrices[label] - matrices[control], unseen)
         axes.set_title(f"{label}\nless the control, points", fontsize=9)
         axes.set_xlabel("Predicted class", fontsize=9)
+    panels[0, 1].tick_params(axis="y", labelleft=True)  # the panel below makes room
     _label_differences(figure, panels[1, 1:])
     where = {label: matrices[label].loc[unseen].mean() for label in labels if label in matrices}
     _draw_where(panels[1, 0], pd.DataFrame(where))
@@ -82,7 +83,7 @@ def _label_differences(figure: Figure, panels: Sequence[Axes]) -> None:
     drawn = [axes.collections[0] for axes in panels if axes.collections]
     if drawn:
         scale = figure.colorbar(drawn[0], ax=list(panels), location="bottom", shrink=0.6, aspect=40)
-        scale.set_label(f"points; below {NOISE}, which seeds differ by, blank", fontsize=8)
+        scale.set_label(f"points; blank below {NOISE}", fontsize=8)
         scale.ax.tick_params(labelsize=8)
 
 
