@@ -28,6 +28,8 @@ SETTING = ["distiller", "fraction"]
 TEACHER_METRICS = ["train_accuracy_percent", "train_ll_nats", "train_cmi_nats", ACCURACY]
 AUTHORS_MCMI = "MCMI fixed λ=0.15"
 """Label of the authors' own few-shot trials of MCMI."""
+AUTHORS_ROW = f"authors, CIFAR-100: {AUTHORS_MCMI}"
+"""Label of their rows in a table of ours, which is of other data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,19 @@ class FewShot(Experiment):
     sampling: str = "stratified"
     """``stratified``: drawn anew for each seed; or ``first``, as the authors: the first samples of
     the file, whatever their class, the same for all seeds."""
+
+    def in_words(self) -> str:
+        """The settings as a sentence: seeds, and how much of the data students see."""
+        parts = [
+            f"{_percents(fractions)} of the data by {framework_in_words(distiller)}"
+            for distiller, fractions in self.fractions.items()
+        ]
+        drawn = {
+            "stratified": "the same share of every class, drawn anew for each seed",
+            "first": "the first samples of the file",
+        }[self.sampling]
+        seeds = ", ".join(map(str, self.seeds))
+        return f"Students see {' and '.join(parts)}, {drawn}. Seeds: {seeds}."
 
     def runs(self) -> list[Run]:
         """Students of each seed, framework and fraction, with their teachers; and those' shares."""
@@ -220,6 +235,12 @@ class FewShot(Experiment):
         return plan
 
 
+def _percents(fractions: tuple[float, ...]) -> str:
+    """``5, 10 and 100 %``."""
+    *others, last = [f"{100 * fraction:g}" for fraction in fractions]
+    return f"{', '.join(others)} and {last} %" if others else f"{last} %"
+
+
 def _name(distiller: str) -> str:
     """Without its options."""
     return distiller.partition(":")[0]
@@ -266,19 +287,23 @@ def beside_authors(
         authors_over_mll: points, of :func:`authors_gain`.
 
     Returns:
-        ``accuracy, %``, ``gain over λ=0, points`` and ``gain over MLL, points``, by ``distiller``,
-        ``data`` (``5 %``) and ``label``. Settings that only the authors have are left out.
+        ``accuracy, %``, ``gain over λ=0, points``, ``gain over MLL, points``, and ``n``, how many
+        seeds the accuracy is of; of the authors, the smaller number of trials that their gain is
+        of. By ``distiller``, ``data`` (``5 %``) and ``label``. Settings that only the authors have
+        are left out.
     """
     level, over_control, over_mll = "accuracy, %", "gain over λ=0, points", "gain over MLL, points"
     ours = accuracy.map("{:.1f}".format).to_frame(level)
     ours[over_control] = gain.map("{:+.1f}".format)
     ours[over_mll] = gain_over_mll.map("{:+.1f}".format)
+    ours["n"] = [f"{interval.n}" for interval in accuracy]
     theirs = authors.xs(AUTHORS_MCMI, level="label", drop_level=False).map("{:.1f}".format)
     theirs = theirs.to_frame(level)
-    gains = authors_over_mll.map("{:+.1f}".format).reindex(theirs.index.droplevel("label"))
-    theirs[over_mll] = gains.to_numpy()
+    gains = authors_over_mll.reindex(theirs.index.droplevel("label"))
+    theirs[over_mll] = gains.map("{:+.1f}".format, na_action="ignore").to_numpy()
+    theirs["n"] = gains.map(lambda gain: f"{gain.n}", na_action="ignore").to_numpy()
     theirs = theirs[theirs.index.droplevel("label").isin(ours.index.droplevel("label"))]
-    theirs = theirs.rename(index={AUTHORS_MCMI: f"authors': {AUTHORS_MCMI}"}, level="label")
+    theirs = theirs.rename(index={AUTHORS_MCMI: AUTHORS_ROW}, level="label")
     table = pd.concat([ours, theirs])
     place, _ = pd.factorize(table.index.droplevel("label"))
     table = table.iloc[place.argsort(kind="stable")].fillna("")

@@ -40,6 +40,8 @@ SEEN = "seen_accuracy_percent"
 ON_OMITTED = "student's accuracy on the omitted classes"
 METRICS = ["accuracy_percent", SEEN, OVERALL, *CALIBRATION]
 PRECISION = "precision_percent"
+SEED_BY_SEED = "least and most of a seed, %"
+"""Column of :meth:`ZeroShot.main_numbers`."""
 CELL = [*SETTING, "true_class", "predicted_class"]
 
 
@@ -88,6 +90,16 @@ class ZeroShot(Experiment):
     def students(self) -> list[Student | Teacher]:
         """Of all :meth:`arms`, in the same order."""
         return [arm.student for arm in self.arms()]
+
+    def in_words(self) -> str:
+        """The settings as a sentence: classes omitted, seeds, and when teachers were stopped."""
+        sets = " and then ".join(
+            classes_in_words(self.pair.data, omitted) for omitted in self.omitted_sets
+        )
+        stops = " and ".join(map(str, self.stops))
+        epochs = self.pair.recipe.epochs
+        stopped = f" Early stopping after {stops} of {epochs} epochs." if stops else ""
+        return f"Omitted: {sets}. Seeds: {', '.join(map(str, self.seeds))}.{stopped}"
 
     def runs(self) -> list[Run]:
         """Measurements, which bring students and teachers with them."""
@@ -186,11 +198,18 @@ class ZeroShot(Experiment):
         """The columns of :meth:`summary` that a notebook shows, sets of classes in words.
 
         Returns:
-            By ``omitted`` and ``label``; ``accuracy_percent`` is ``omitted_accuracy_percent``.
+            By ``omitted`` and ``label``; ``accuracy_percent`` is ``omitted_accuracy_percent``, and
+            its seeds' least and most are beside it as text. Intervals of percent end at 0 and 100.
         """
-        table = self.summary(lab).droplevel("status").rename(index=self._classes, level="omitted")
+        table = self.summary(lab).droplevel("status")
+        values = self.table(lab).groupby(SETTING, sort=False).accuracy_percent
+        ends = zip(values.min(), values.max(), strict=True)
+        seeds = pd.Series([f"{low:.1f} to {high:.1f}" for low, high in ends], values.min().index)
+        table = table.assign(**{SEED_BY_SEED: seeds}).rename(index=self._classes, level="omitted")
         table = table.rename(columns={"accuracy_percent": "omitted_accuracy_percent"})
-        shown = ["omitted_accuracy_percent", "gain_over_fine_tuned_points", PRECISION]
+        for column in ("omitted_accuracy_percent", PRECISION):
+            table[column] = table[column].map(within_percent, na_action="ignore")
+        shown = ["omitted_accuracy_percent", SEED_BY_SEED, "gain_over_fine_tuned_points", PRECISION]
         return table[[*shown, SEEN, OVERALL, "calibration_error_percent"]]
 
     def seeds_text(self, lab: Lab) -> str:
@@ -349,6 +368,11 @@ class ZeroShot(Experiment):
         samples = taken.groupby(KEYS).samples.sum()
         precision = 100 * right.groupby(KEYS).samples.sum() / samples.where(samples > 0)
         return precision.rename(PRECISION)
+
+
+def within_percent(interval: Interval) -> Interval:
+    """An interval of percent without what is below 0 or above 100, which no accuracy can be."""
+    return interval._replace(low=max(interval.low, 0.0), high=min(interval.high, 100.0))
 
 
 def set_text(omitted: Collection[int]) -> str:

@@ -9,6 +9,8 @@ from matplotlib.patches import Rectangle
 
 _ANNOTATED = 12
 """Cells of a larger matrix have no room for a number."""
+NOISE = 2
+"""Points of a difference below which a cell stays blank: as much may come from seed to seed."""
 
 
 def plot_confusion(axes: Axes, matrix: pd.DataFrame, omitted: Collection = ()) -> None:
@@ -27,10 +29,12 @@ def plot_difference(axes: Axes, difference: pd.DataFrame, omitted: Collection = 
 
     Args:
         axes: where.
-        difference: in points, as :func:`plot_confusion` takes a matrix; dark from 50 on.
+        difference: in points, as :func:`plot_confusion` takes a matrix; dark from 50 on, and blank
+            below :data:`NOISE`.
         omitted: rows of classes that the student never saw.
     """
-    _plot_cells(axes, difference, omitted, "{:+.0f}", cmap="RdBu_r", vmin=-50, vmax=50)
+    shown = difference.where(difference.abs() >= NOISE, 0)
+    _plot_cells(axes, shown, omitted, "{:.0f}", cmap="RdBu_r", vmin=-50, vmax=50)
 
 
 def _plot_cells(axes: Axes, matrix: pd.DataFrame, omitted: Collection, text: str, **colors) -> None:
@@ -42,7 +46,7 @@ def _plot_cells(axes: Axes, matrix: pd.DataFrame, omitted: Collection, text: str
             if round(value) == 0:
                 continue
             red, green, blue, _ = mesh.cmap(mesh.norm(value))
-            dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+            dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.6
             style = {"ha": "center", "va": "center", "fontsize": 8}
             place = (column + 0.5, row + 0.5)
             axes.text(*place, text.format(value), color="white" if dark else "0.15", **style)

@@ -133,6 +133,18 @@ def test_seeds_whose_teacher_collapsed_do_not_count():
     assert EXPERIMENT.seeds_text(made_up_lab(answer)).startswith("n = ")
 
 
+def test_the_table_says_how_many_seeds_are_left():
+    n = EXPERIMENT.beside_authors(losing(TRACKED, {2})).n.to_dict()
+    assert (n["kd", "5 %", FIXED], n["kd", "5 %", TRACKED]) == ("3", "2")
+
+
+def test_settings_are_a_sentence():
+    assert EXPERIMENT.in_words() == (
+        "Students see 5, 50 and 100 % of the data by KD and 5 % of the data by CRD, the same share "
+        "of every class, drawn anew for each seed. Seeds: 0, 1, 2."
+    )
+
+
 def test_of_one_seed_there_is_no_finding():
     findings = EXPERIMENT.findings(losing(TRACKED, {1, 2}))
     assert TRACKED not in {finding.treatment for finding in findings}
@@ -222,15 +234,17 @@ def test_ours_stand_beside_the_authors_at_equal_fractions():
     over_mll = intervals({("kd", 0.05, TRACKED): (4, 3, 5, 3)})
     authors_over_mll = pd.Series({("kd", 0.05): Interval(6, 5, 7, 5)})
     table = beside_authors(ours, gain, over_mll, authors, authors_over_mll)
-    theirs = "authors': MCMI fixed λ=0.15"
+    theirs = "authors, CIFAR-100: MCMI fixed λ=0.15"
     rows = {
-        ("kd", "5 %", MLL): ["60.0 [59.0, 61.0]", "-1.0 [-2.0, +0.0]", ""],
-        ("kd", "5 %", TRACKED): ["64.0 [63.0, 65.0]", "+3.0 [+2.0, +4.0]", "+4.0 [+3.0, +5.0]"],
-        ("kd", "5 %", "from scratch"): ["40.0 [39.0, 41.0]", "", ""],
-        ("kd", "5 %", theirs): ["58.0 [57.0, 59.0]", "", "+6.0 [+5.0, +7.0]"],
-        ("crd", "5 %", MLL): ["50.0 [49.0, 51.0]", "", ""],
+        ("kd", "5 %", MLL): ["60.0 [59.0, 61.0]", "-1.0 [-2.0, +0.0]", "", "3"],
+        ("kd", "5 %", TRACKED): [
+            *("64.0 [63.0, 65.0]", "+3.0 [+2.0, +4.0]", "+4.0 [+3.0, +5.0]", "3")
+        ],
+        ("kd", "5 %", "from scratch"): ["40.0 [39.0, 41.0]", "", "", "3"],
+        ("kd", "5 %", theirs): ["58.0 [57.0, 59.0]", "", "+6.0 [+5.0, +7.0]", "5"],
+        ("crd", "5 %", MLL): ["50.0 [49.0, 51.0]", "", "", "3"],
     }
-    assert list(table) == ["accuracy, %", "gain over λ=0, points", "gain over MLL, points"]
+    assert list(table) == ["accuracy, %", "gain over λ=0, points", "gain over MLL, points", "n"]
     assert {setting: list(row) for setting, row in table.iterrows()} == rows
     assert list(table.index) == list(rows)
     assert table.index.names == ["distiller", "data", "label"]
@@ -247,9 +261,8 @@ def test_the_authors_gain_has_an_interval_where_settings_were_repeated():
 def test_the_experiments_own_table_and_note():
     lab = made_up_lab(answer)
     table = EXPERIMENT.beside_authors(lab)
-    assert table.loc[("kd", "5 %", "authors': MCMI fixed λ=0.15"), "gain over MLL, points"] == (
-        "+5.7 [+5.2, +6.3]"
-    )
+    theirs = table.loc[("kd", "5 %", "authors, CIFAR-100: MCMI fixed λ=0.15")]
+    assert theirs["gain over MLL, points"] == "+5.7 [+5.2, +6.3]"
     assert table.loc[("kd", "5 %", TRACKED), "gain over λ=0, points"].startswith("+4.1 [")
     assert EXPERIMENT.note(lab) == (
         "ten Gaussians: MLP, 64 wide → MLP, 8 wide, stratified subsets; last epoch; gains paired "

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from made_up import FIXED_DATA, LABELS, PAIR, made_up_lab
 
-from mcmi_core.experiments.zero_shot import ZeroShot
+from mcmi_core.base.statistics import Interval
+from mcmi_core.experiments.zero_shot import SEED_BY_SEED, ZeroShot, within_percent
 
 MLL, UNTREATED, FIXED, TRACKED, TRUTH = LABELS
 STRONGER = "MCMI tracked λ=1"
@@ -194,9 +195,30 @@ def test_summary_and_its_long_form():
 def test_the_main_numbers_name_the_classes_and_what_accuracy_is_of():
     table = EXPERIMENT.main_numbers(made_up_lab(answer))
     assert list(table.index.unique("omitted")) == ["class 9", "classes 9, 7"]
-    assert list(table)[:2] == ["omitted_accuracy_percent", "gain_over_fine_tuned_points"]
+    assert list(table)[:3] == [
+        *("omitted_accuracy_percent", SEED_BY_SEED, "gain_over_fine_tuned_points")
+    ]
     assert table.omitted_accuracy_percent["class 9", TRACKED].mean == 41
     assert table.precision_percent["class 9", TRACKED].mean == 80
+    least, _, most = table.loc[("class 9", TRACKED), SEED_BY_SEED].partition(" to ")
+    seeds = EXPERIMENT.table(made_up_lab(answer)).query("omitted == '9' and label == @TRACKED")
+    assert float(least) == seeds.accuracy_percent.min()
+    assert float(most) == seeds.accuracy_percent.max()
+
+
+def test_no_percentage_is_below_0_or_above_100():
+    assert within_percent(Interval(96, 87, 106, 5)) == Interval(96, 87, 100, 5)
+    assert within_percent(Interval(1, -2, 4, 5)) == Interval(1, 0, 4, 5)
+    intervals = EXPERIMENT.main_numbers(made_up_lab(answer)).omitted_accuracy_percent
+    assert all(interval.low >= 0 for interval in intervals)
+
+
+def test_settings_are_a_sentence():
+    words = "Omitted: class 9 and then classes 9, 7. Seeds: 0, 1, 2."
+    assert EXPERIMENT.in_words() == words
+    epochs = PAIR.recipe.epochs
+    stopped = replace(EXPERIMENT, stops=(1, 2)).in_words()
+    assert stopped == f"{words} Early stopping after 1 and 2 of {epochs} epochs."
 
 
 def test_precision_needs_a_student_of_every_seed_that_takes_something_for_the_class():

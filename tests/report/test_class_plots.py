@@ -33,8 +33,14 @@ def test_a_large_confusion_matrix_shows_colours_only(axes):
 
 
 def test_a_difference_has_signs_and_no_colour_at_0(axes):
-    class_plots.plot_difference(axes, pd.DataFrame([[3.0, -3.0], [0.2, 40.0]]), omitted=(0,))
-    assert [text.get_text() for text in axes.texts] == ["+3", "-3", "+40"]
+    class_plots.plot_difference(axes, pd.DataFrame([[3.0, -3.0], [1.9, 40.0]]), omitted=(0,))
+    assert [text.get_text() for text in axes.texts] == ["3", "-3", "40"]  # 1.9 is noise
+    assert axes.collections[0].get_array().ravel().tolist() == [3, -3, 0, 40]
     mesh = axes.collections[0]
     assert max(mesh.cmap(mesh.norm(0))) - min(mesh.cmap(mesh.norm(0))[:3]) < 0.05
     assert axes.texts[2].get_color() == "white"  # on dark red
+
+
+def test_a_number_on_red_is_white(axes):
+    class_plots.plot_difference(axes, pd.DataFrame([[28.0]]))
+    assert axes.texts[0].get_color() == "white"

@@ -46,7 +46,7 @@ def test_a_panel_per_framework_below_each_other_on_the_same_axes(figure):
     ]
     assert figure.get_figwidth() == 9
     assert kd.get_xlim() == crd.get_xlim() and kd.get_ylim() == crd.get_ylim()
-    assert [label.get_text() for label in crd.get_xticklabels()] == ["5", "10", "50"]
+    assert [label.get_text() for label in crd.get_xticklabels()] == ["5 %", "10 %"]
 
 
 def test_mcmi_alone_over_the_control_filled_and_over_mll_open(figure):
@@ -59,23 +59,38 @@ def test_mcmi_alone_over_the_control_filled_and_over_mll_open(figure):
     assert list(kd[f"{TRACKED}, over MLL"].get_ydata()) == [4, 2.5]
     assert kd[f"{TRACKED}, over the control"].get_markerfacecolor() != "white"
     assert kd[f"{TRACKED}, over MLL"].get_markerfacecolor() == "white"
-    assert list(kd[THEIRS].get_ydata()) == [5.7, 0.6]
-    assert list(curves(figure.axes[1])[THEIRS].get_ydata()) == [0.2]
+    assert list(kd[THEIRS].get_ydata()) == [5.7]  # theirs at 50 % has none of ours beside it
+    assert list(curves(figure.axes[1])[THEIRS].get_ydata()) == []
 
 
-def test_series_stand_side_by_side_around_the_fraction(figure):
-    places = [line.get_xdata()[0] for line in curves(figure.axes[0]).values()]
+def test_series_stand_side_by_side_around_the_fraction_without_lines(figure):
+    lines = curves(figure.axes[0]).values()
+    places = [line.get_xdata()[0] for line in lines]
     assert np.all(np.diff(places) > 0)
-    assert places[2] == pytest.approx(0.05)
-    assert max(places) < 0.0535
+    assert places[2] == pytest.approx(0)
+    assert min(places) > -0.5 and max(places) < 0.5  # within the fraction's own strip
+    assert {line.get_linestyle() for line in lines} == {"None"}
 
 
 def test_one_fraction_and_no_authors_are_drawn_without_a_warning():
-    one = intervals(("kd", 0.1, FIXED, 10))
-    figure = draw_few_shot(one, one, AUTHORS)
-    low, high = figure.axes[0].get_xlim()
-    assert low < 0.05 < 0.1 < 0.5 < high
-    other = intervals(("dkd", 0.1, FIXED, 10))
-    low, high = draw_few_shot(other, other, AUTHORS).axes[0].get_xlim()
-    assert low < 0.1 < high
+    for name in ("kd", "dkd"):
+        one = intervals((name, 0.1, FIXED, 10))
+        figure = draw_few_shot(one, one, AUTHORS)
+        assert figure.axes[0].get_xlim() == (-0.5, 0.5)
+        assert figure.get_figwidth() < 9
+    plt.close("all")
+
+
+def test_intervals_of_fewer_seeds_than_the_others_say_so():
+    gain = intervals(("kd", 0.1, FIXED, 1), ("kd", 0.1, TRACKED, 2))
+    gain["kd", 0.1, TRACKED] = Interval(2, 1, 3, 2)
+    figure = draw_few_shot(gain, gain, AUTHORS)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["n = 2", "n = 2"]
+    plt.close("all")
+
+
+def test_of_mcmi_that_collapsed_everywhere_only_the_authors_are_drawn():
+    gain = intervals(("kd", 0.05, "MLL", -1))
+    kd = draw_few_shot(gain, gain, AUTHORS).axes[0]
+    assert list(curves(kd)) == [THEIRS]
     plt.close("all")

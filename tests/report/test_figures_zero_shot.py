@@ -31,7 +31,7 @@ def draw(percent, omitted=(1,)):
     figure = draw_confusion(
         percent, omitted, control=CONTROL, treatments=treatments, data="cifar10"
     )
-    return figure, figure.axes
+    return figure, figure.axes[:6]  # a seventh is the scale
 
 
 def cells(axes):
@@ -50,6 +50,9 @@ def test_matrices_of_control_and_mcmi_above_their_differences():
     assert cells(fixed) == [16, 25, 36, 49]
     assert cells(less_fixed) == [16, 24, 32, 40]
     assert cells(less_tracked) == [64, 80, 96, 112]
+    assert {axes.get_xlabel() for axes in (control, fixed, less_tracked)} == {"Predicted class"}
+    assert less_fixed.get_ylabel() == "True class (* omitted)"
+    assert "blank" in figure.axes[6].get_xlabel()
 
 
 def test_where_images_of_the_omitted_classes_go():
@@ -100,7 +103,7 @@ def means(axes):
 
 
 def test_methods_share_their_rows_over_all_metrics():
-    panels = draw_recognition(summary(), data="oracle").axes
+    panels = draw_recognition(summary(), control=CONTROL, data="oracle").axes
     assert len(panels) == 2 * 4
     assert [axes.get_title(loc="left") for axes in panels[::4]] == [
         "class 1 omitted",
@@ -118,12 +121,30 @@ def test_methods_share_their_rows_over_all_metrics():
 
 def test_only_belief_has_a_band_where_classes_occur():
     bands = []
-    for axes in draw_recognition(summary(), data="oracle").axes[:4]:
+    for axes in draw_recognition(summary(), control=CONTROL, data="oracle").axes[:4]:
         bands.append([line for line in axes.lines if line.get_linewidth() == 5])
     assert [len(lines) for lines in bands] == [0, 0, 0, 1]
     assert bands[3][0].get_xdata()[0] == 7
 
 
 def test_students_whose_teachers_collapsed_leave_their_row_empty():
-    panels = draw_recognition(summary(without=[FIXED]), data="oracle").axes
+    panels = draw_recognition(summary(without=[FIXED]), control=CONTROL, data="oracle").axes
     assert set(means(panels[0])) == set(range(len(LABELS))) - {LABELS.index(FIXED)}
+
+
+def test_a_line_at_the_control_and_the_share_in_words():
+    panels = draw_recognition(summary(), control=CONTROL, data="oracle").axes
+    dashed = [
+        [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+        for axes in panels[:4]
+    ]
+    assert dashed == [[10], [81], [61], [1]]
+    assert panels[3].get_title(loc="right") == "true share, 7 %"
+
+
+def test_error_bars_end_at_0_and_who_cannot_know_is_open():
+    axes = draw_recognition(summary(), control=CONTROL, data="oracle").axes[0]
+    [bars] = axes.containers[0].lines[2]
+    assert bars.get_segments()[0][:, 0].tolist() == [0, 1]  # 0 ± 1
+    faces = [container.lines[0].get_markerfacecolor() for container in axes.containers]
+    assert [face == "white" for face in faces] == [False] * 5 + [True] * 2

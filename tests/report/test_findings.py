@@ -43,6 +43,23 @@ def test_primary_findings_come_first_in_a_table_of_their_own(tmp_path, monkeypat
     assert len(exploratory) == sum(each.exploratory for each in findings) > 0
 
 
+def test_many_exploratory_findings_are_folded_but_all_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path))
+    shown = []
+    monkeypatch.setattr("mcmi_core.report.findings.display", lambda *p, **_: shown.extend(p))
+    lab = made_up_lab(lambda run: accuracy(50 + 10 * ("MCMI" in run.label)))
+    experiment = FewShot(pair=PAIR, seeds=(0, 1, 2), fractions={"kd": (0.05, 0.1)})
+    show_findings(experiment, lab, fold=True)
+    *_, primary, folded = shown
+    findings = experiment.findings(lab)
+    assert len(primary) == sum(each.primary for each in findings)
+    exploratory = [each.claim for each in findings if each.exploratory]
+    assert folded["text/html"].startswith("<details><summary><em>Exploratory")
+    assert f"{len(exploratory)} rows" in folded["text/html"]
+    for claim in exploratory:
+        assert claim in folded["text/html"] and claim in folded["text/plain"]
+
+
 def test_a_heading_names_the_pair_or_the_data_of_several_in_words():
     one = FewShot(pair=PAIR, seeds=(0, 1), fractions={"kd": (0.1,)})
     assert one.subject == "ten Gaussians: MLP, 64 wide → MLP, 8 wide"

@@ -8,46 +8,52 @@ from matplotlib.figure import Figure
 from mcmi_core.experiments.words import framework_in_words
 from mcmi_core.report.plots import WIDEST, method_style
 
-MARGIN = 1.15
-"""Factor by which the axis of fractions goes on beyond the outer ones, also where there is one."""
-APART = 1.025
-"""Factor between the places of two series at one fraction: error bars stand side by side."""
-FILLED = {"linestyle": "-", "markersize": 7}
-OPEN = {"linestyle": "", "markersize": 7, "markerfacecolor": "white"}
-AUTHORS = OPEN | {"color": "black", "marker": "D", "linestyle": ":"}
+APART = 0.13
+"""Between the places of two series at one fraction; fractions are 1 apart."""
+FILLED = {"markersize": 7}
+OPEN = {"markersize": 7, "markerfacecolor": "white"}
+AUTHORS = OPEN | {"color": "black", "marker": "D"}
 
 
 def draw_few_shot(gain: pd.Series, gain_over_mll: pd.Series, authors: pd.Series) -> Figure:
     """One panel per framework: MCMI's gain over the control and over MLL, and the authors'.
 
-    Filled: over the control, joined by a line, since that decides. Open: over MLL, as in the paper.
+    Filled: over the control, since that decides. Open: over MLL, as in the paper. Fractions stand
+    side by side, equally far apart, and no lines join them: there may be nothing between.
 
     Args:
         gain: over the student of the control, points: an interval by ``distiller``, ``fraction``
             and ``label``. Drawn of MCMI alone: the truth, and no teacher at all, are so far away
             that MCMI's gains could not be told from zero.
         gain_over_mll: over MLL's student, likewise.
-        authors: their gain over MLL, an interval by ``distiller`` and ``fraction``.
+        authors: their gain over MLL, an interval by ``distiller`` and ``fraction``; drawn at the
+            fractions that we have, too.
     """
     names = sorted(gain.index.unique("distiller"), key=lambda name: name != "kd")
+    fractions = sorted(gain.index.unique("fraction"))
+    width = WIDEST if len(fractions) > 1 else WIDEST / 2
     figure, panels = plt.subplots(
-        len(names), 1, figsize=(WIDEST, 1 + 3 * len(names)), sharex=True, sharey=True, squeeze=False
+        len(names), 1, figsize=(width, 1 + 3 * len(names)), sharex=True, sharey=True, squeeze=False
     )
-    fractions = set()
     for axes, name in zip(panels.flat, names, strict=True):
         series = [*_ours(gain, gain_over_mll, name), _theirs(authors, name)]
+        seeds = [interval.n for _, intervals, _ in series[:-1] for interval in intervals]
         for place, (label, intervals, style) in enumerate(series):
-            shift = APART ** (place - (len(series) - 1) / 2)
-            _draw(axes, intervals, shift, label=label, **style)
-            fractions.update(intervals.index)
+            there = intervals[intervals.index.isin(fractions)]
+            places = [fractions.index(fraction) for fraction in there.index]
+            shift = APART * (place - (len(series) - 1) / 2)
+            _draw(axes, there, [each + shift for each in places], label=label, **style)
+            if place < len(series) - 1:
+                _mark_fewer(axes, there, [each + shift for each in places], max(seeds))
         axes.axhline(0, color="0.4", linestyle="--", linewidth=1)
+        for place in range(1, len(fractions)):
+            axes.axvline(place - 0.5, color="0.85", linewidth=1, zorder=0)
+        axes.grid(False, axis="x")
         axes.set_title(f"Students by {framework_in_words(name)}", fontsize="medium", loc="left")
         axes.set_ylabel("Student's gain, points")
-    ticks = sorted(fractions)
-    axes.set(xscale="log", xlim=(ticks[0] / MARGIN, ticks[-1] * MARGIN))
-    axes.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_xlabel("Training data that the student sees, %")
+    axes.set_xlim(-0.5, len(fractions) - 0.5)
+    axes.set_xticks(range(len(fractions)), [f"{100 * fraction:g} %" for fraction in fractions])
+    axes.set_xlabel("Training data that the student sees")
     # One column over the control, with the authors', and one over MLL.
     legend = zip(*panels[0, 0].get_legend_handles_labels(), strict=True)
     handles, labels = zip(
@@ -57,7 +63,7 @@ def draw_few_shot(gain: pd.Series, gain_over_mll: pd.Series, authors: pd.Series)
         handles,
         labels,
         loc="outside upper center",
-        ncols=2,
+        ncols=2 if len(fractions) > 1 else 1,
         fontsize="small",
         frameon=False,
     )
@@ -85,11 +91,21 @@ def _theirs(authors: pd.Series, name: str) -> tuple:
     return "the authors' MCMI over their MLL, CIFAR-100", intervals, AUTHORS
 
 
-def _draw(axes: Axes, intervals: pd.Series, shift: float, **style) -> None:
+def _draw(axes: Axes, intervals: pd.Series, places: list[float], **style) -> None:
     axes.errorbar(
-        intervals.index * shift,
+        places,
         [interval.mean for interval in intervals],
         yerr=[interval.high - interval.mean for interval in intervals],
         capsize=3,
+        linestyle="",
         **style,
     )
+
+
+def _mark_fewer(axes: Axes, intervals: pd.Series, places: list[float], most: int) -> None:
+    """Above an interval of fewer seeds than others, their number."""
+    for place, interval in zip(places, intervals, strict=True):
+        if interval.n < most:
+            style = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "0.3"}
+            above = {"xytext": (0, 4), "textcoords": "offset points"}
+            axes.annotate(f"n = {interval.n}", (place, interval.high), **above, **style)

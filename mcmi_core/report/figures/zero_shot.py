@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcmi_core.experiments.words import class_in_words, classes_in_words, method_in_words
-from mcmi_core.experiments.zero_shot import KNOW_NOTHING, set_text
-from mcmi_core.report.class_plots import plot_confusion, plot_difference
+from mcmi_core.experiments.zero_shot import KNOW_NOTHING, set_text, within_percent
+from mcmi_core.report.class_plots import NOISE, plot_confusion, plot_difference
 from mcmi_core.report.plots import WIDEST, method_style
 
 METRICS = {
@@ -50,16 +50,20 @@ def draw_confusion(
             matrices[label] = matrix.set_axis(names, axis=0).set_axis(names, axis=1)
     unseen = [class_in_words(data, index) for index in omitted]
     labels = (control, *treatments)
-    size = (WIDEST, 6.9)
+    size = (WIDEST, 7.8)
     figure, panels = plt.subplots(2, len(labels), figsize=size, sharey=True, squeeze=False)
     for axes, label in zip(panels[0], labels, strict=True):
         if label in matrices:
             plot_confusion(axes, matrices[label], unseen)
         axes.set_title(f"student of {label}", fontsize=9)
+        axes.set_xlabel("Predicted class", fontsize=9)
     for axes, label in zip(panels[1, 1:], treatments, strict=True):
         if {label, control} <= set(matrices):
             plot_difference(axes, matrices[label] - matrices[control], unseen)
         axes.set_title(f"{label}\nless the control, points", fontsize=9)
+        axes.set_xlabel("Predicted class", fontsize=9)
+    panels[0, 1].tick_params(axis="y", labelleft=True)  # the panel below makes room
+    _label_differences(figure, panels[1, 1:])
     where = {label: matrices[label].loc[unseen].mean() for label in labels if label in matrices}
     _draw_where(panels[1, 0], pd.DataFrame(where))
     omitted_in_words = classes_in_words(data, omitted)
@@ -70,6 +74,17 @@ def draw_confusion(
         axes.tick_params(axis="x", rotation=90)
     figure.suptitle(f"{omitted_in_words} omitted: percent of each true class", fontsize=10)
     return figure
+
+
+def _label_differences(figure: Figure, panels: Sequence[Axes]) -> None:
+    """Names of the rows, which are not those of the panel on the left, and a scale below."""
+    panels[0].tick_params(axis="y", labelleft=True)
+    panels[0].set_ylabel("True class (* omitted)", fontsize=9)
+    drawn = [axes.collections[0] for axes in panels if axes.collections]
+    if drawn:
+        scale = figure.colorbar(drawn[0], ax=list(panels), location="bottom", shrink=0.6, aspect=40)
+        scale.set_label(f"points; blank below {NOISE}", fontsize=8)
+        scale.ax.tick_params(labelsize=8)
 
 
 def _draw_where(axes: Axes, percent: pd.DataFrame) -> None:
@@ -84,14 +99,17 @@ def _draw_where(axes: Axes, percent: pd.DataFrame) -> None:
         axes.legend(fontsize=8, handletextpad=0.2)
 
 
-def draw_recognition(summary: pd.DataFrame, *, data: str) -> Figure:
+def draw_recognition(summary: pd.DataFrame, *, control: str, data: str) -> Figure:
     """A row of panels per set of omitted classes, a column per metric; methods share their rows.
 
-    In the last column, a band where a calibrated student would be: how often the classes occur.
+    A dashed line is where the control is. In the last column, a band where a calibrated student
+    would be: how often the classes occur. Open: who cannot know the classes. Intervals of percent
+    end at 0 and 100.
 
     Args:
         summary: the columns of :data:`METRICS` and ``frequency_percent``, intervals by
             ``omitted``, ``label`` and ``status``.
+        control: label of the control.
         data: for the names of classes.
     """
     summary = summary.droplevel("status")
@@ -104,11 +122,17 @@ def draw_recognition(summary: pd.DataFrame, *, data: str) -> Figure:
         values = summary.loc[omitted]
         for axes, (metric, title) in zip(line, METRICS.items(), strict=True):
             _draw_intervals(axes, values[metric].reindex(methods))
+            reference = values[metric].get(control)
+            if isinstance(reference, tuple):
+                axes.axvline(reference.mean, color="0.5", linestyle="--", linewidth=1, zorder=0)
             axes.set_xlabel(title, fontsize=9)
             axes.tick_params(labelsize=9, labelbottom=True)
         occurs = values.frequency_percent.dropna()
         if len(occurs):
-            line[-1].axvline(occurs.iloc[0].mean, color="0.85", linewidth=5, zorder=0)
+            share = occurs.iloc[0].mean
+            line[-1].axvline(share, color="0.85", linewidth=5, zorder=0)
+            words = f"true share, {share:.0f} %"
+            line[-1].set_title(words, fontsize=8, color="0.35", loc="right")
         classes = classes_in_words(data, map(int, omitted.split("+")))
         line[0].set_title(f"{classes} omitted", fontsize=10, loc="left")
     panels[0, 0].set_yticks(range(len(methods)), map(_in_words, methods))
@@ -120,8 +144,12 @@ def _draw_intervals(axes: Axes, intervals: pd.Series) -> None:
     """One below the other; a row without an interval stays empty."""
     for position, (label, interval) in enumerate(intervals.items()):
         if isinstance(interval, tuple):
-            error = interval.high - interval.mean
-            axes.errorbar(interval.mean, position, xerr=error, capsize=3, **method_style(label))
+            ends = within_percent(interval)
+            error = [[interval.mean - ends.low], [ends.high - interval.mean]]
+            style = method_style(label)
+            if label in KNOW_NOTHING:
+                style |= {"markerfacecolor": "white"}
+            axes.errorbar(interval.mean, position, xerr=error, capsize=3, **style)
 
 
 def _in_words(label: str) -> str:
