@@ -171,7 +171,7 @@ def test_what_a_distiller_cannot_compare_is_a_failure(mcmi):
         ),
         (
             ["train", "98", "--profile", "smoke"],
-            "unknown experiment '98'; choose from 00b_quickstart",
+            "unknown experiment '98'; choose from 00_what_is_cmi",
         ),
         (
             ["plan", "00b_quickstart", "--profile", "huge"],
