@@ -30,6 +30,20 @@ class Cifar100Distillation(Comparison):
         """Test accuracy of the best epoch, SELECTED ON TEST: see :meth:`with_mean`."""
         return self.with_mean(lab, BEST_ON_TEST)
 
+    def losses(self, lab: Lab, framework: str) -> pd.DataFrame:
+        """What a framework's students minimise, epoch by epoch, mean over all of them.
+
+        Returns:
+            By ``epoch``: ``cross-entropy``, and ``imitation``, the framework's own loss with its
+            weight.
+        """
+        students = [
+            run for run in self.runs() if run.stage == "student" and run.distiller.name == framework
+        ]
+        parts = {"loss_cross_entropy": "cross-entropy", f"loss_{framework}": "imitation"}
+        history = lab.collect_histories(students, list(parts))
+        return history.groupby("epoch")[list(parts)].mean().rename(columns=parts)
+
     def numbers(self, lab: Lab) -> pd.DataFrame:
         """The last epoch, the best one, and what is published about pair and framework.
 

@@ -118,9 +118,23 @@ class Comparison(Experiment):
         Its ``framework`` is ``mean of 8``. It is over those of which all runs are done, the same
         for all kinds of teachers; a pair without such a framework has no such row.
         """
-        students = self.student_table(lab)
-        done = whole(students)
+        done = whole(self.student_table(lab))
         used = done.index[done & self.trains(lab).loc[done.index]]
+        means = self._means(lab, metric, used)
+        return pd.concat([self.compared(lab, metric), means], ignore_index=True)
+
+    def mean_without(self, lab: Lab, *without: str) -> pd.DataFrame:
+        """As the last rows of :meth:`with_mean`; over all frameworks but these, train or not.
+
+        Chosen after the results: it says whether the mean depends on what is left out of it.
+        """
+        done = whole(self.student_table(lab))
+        frameworks = done.index.get_level_values("framework").map(_name)
+        return self._means(lab, ACCURACY, done.index[done & ~frameworks.isin(without)])
+
+    def _means(self, lab: Lab, metric: str, used: pd.MultiIndex) -> pd.DataFrame:
+        """Pair by pair, the mean over the settings used: as :meth:`compared`."""
+        students = self.student_table(lab)
         kept = students[pd.MultiIndex.from_frame(students[SETTING]).isin(used)]
         averaged = kept.groupby(["pair", "label", "seed"], sort=False, as_index=False)[
             metric
@@ -128,8 +142,7 @@ class Comparison(Experiment):
         number = used.to_frame(index=False).groupby("pair").size()
         averaged["framework"] = "mean of " + averaged.pair.map(number).astype(str)
         averaged["status"] = "done"
-        means = compare_teachers(averaged, self.scratch_table(lab), metric).assign(trains=True)
-        return pd.concat([self.compared(lab, metric), means], ignore_index=True)
+        return compare_teachers(averaged, self.scratch_table(lab), metric).assign(trains=True)
 
     def findings(self, lab: Lab) -> list[Finding]:
         """Mean gains over λ = 0 by the paper's method and by ours, then row by row.
@@ -188,13 +201,15 @@ class Comparison(Experiment):
             if number
         )
         several = "pairs and " if len(self.pairs) > 1 else ""
-        rows = f"{len(used)} of {len(done)} {several}frameworks"
+        rows = f"mean over {len(used)} of {len(done)} {several}frameworks"
+        if len(used) == 1 and not several:
+            rows = f"by {framework_in_words(used[0][1])} alone of {len(done)} frameworks"
         kept = students[pd.MultiIndex.from_frame(students[SETTING]).isin(used)]
         return self._mean_finding(
             lab,
             kept,
             kind,
-            f"the students of {KINDS[kind]} beat those of {KINDS[control]}, mean over {rows}"
+            f"the students of {KINDS[kind]} beat those of {KINDS[control]}, {rows}"
             + (f" ({left_out})" if left_out else ""),
             decides=self.mean_decides if kind in POLICIES else None,
         )

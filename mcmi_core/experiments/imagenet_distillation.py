@@ -28,7 +28,7 @@ class ImagenetDistillation(Comparison):
     teacher_metrics: ClassVar[tuple[str, ...]] = (ACCURACY, TOP_5, "train_cmi_nats")
 
     def table(self, lab: Lab) -> pd.DataFrame:
-        """Top-1 and top-5 of the last epoch, and the best epoch's top-1, percent.
+        """Top-1 and top-5 of the last epoch, and the best epoch's top-1 if another, percent.
 
         Returns:
             ``accuracy`` (which of the three), then the columns of :meth:`compared`.
@@ -36,6 +36,8 @@ class ImagenetDistillation(Comparison):
         parts = []
         for name, metric in MEASURES.items():
             part = self.compared(lab, metric)
+            if metric == BEST_ON_TEST and part.equals(parts[0].drop(columns="accuracy")):
+                continue  # the last epoch is the only one that was evaluated
             part.insert(0, "accuracy", name)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)

@@ -34,6 +34,9 @@ GAINS = {
     "student_accuracy_gain_over_mll": (STUDENT, "MLL"),
 }
 """Name of a gain in points, the column that it is the gain in, and over which teacher."""
+RUINED_BELOW = 0.5
+"""Of the MLL teacher's accuracy on training images: a teacher that did not collapse, and has less,
+is ruined. A mean over ruined and sound teachers describes neither."""
 EPOCHS = {"test_accuracy_percent": "last", "best_test_accuracy_percent": "best on test"}
 
 
@@ -126,12 +129,23 @@ class LambdaAndCentroids(Experiment):
         failed = sweep.assign(failed=sweep.status != "done")
         return failed.pivot_table(index="policy", columns="λ", values="failed", aggfunc="sum")
 
+    def ruined(self, lab: Lab) -> pd.DataFrame:
+        """As :meth:`collapsed`: of MCMI teachers that finished, how many are ``RUINED_BELOW``."""
+        table = self.table(lab)
+        sweep = table[table.policy.isin(POLICIES)]
+        before = table[table.policy == "MLL"].set_index("seed").train_accuracy_percent
+        least = RUINED_BELOW * sweep.seed.map(before)
+        ruined = sweep.assign(ruined=sweep.train_accuracy_percent < least)
+        return ruined.pivot_table(index="policy", columns="λ", values="ruined", aggfunc="sum")
+
     def collapse_table(self, lab: Lab) -> pd.DataFrame:
-        """As :meth:`collapsed`, in words; and whether a policy trains at every λ."""
-        collapsed, table = self.collapsed(lab), self.table(lab)
+        """As :meth:`collapsed`, in words, with those ruined; and whether all λ leave all whole."""
+        collapsed, ruined, table = self.collapsed(lab), self.ruined(lab), self.table(lab)
         words = collapsed.map(f"{{}} of {len(self.seeds)}".format)
+        words += ruined.map(lambda count: f" ({count} ruined)" if count else "")
         words.columns = [f"λ = {lam:g}" for lam in collapsed]
-        words["trains at every λ"] = (collapsed.sum(axis=1) == 0).map({True: "yes", False: "no"})
+        whole = (collapsed + ruined).sum(axis=1) == 0
+        words["trains at every λ"] = whole.map({True: "yes", False: "no"})
         students = table[table.student_status == "collapsed"].groupby("policy").size()
         words["students collapsed"] = students.reindex(words.index, fill_value=0)
         return words
@@ -329,15 +343,27 @@ def _range_in_words(percents: pd.Series) -> str:
     return " to ".join(dict.fromkeys(f"{end:.0f}" for end in (percents.min(), percents.max())))
 
 
-def readable_summary(summary: pd.DataFrame) -> pd.DataFrame:
-    """The table of :meth:`LambdaAndCentroids.summary` as text; gains with their sign."""
+def readable_summary(summary: pd.DataFrame, ruined: pd.DataFrame) -> pd.DataFrame:
+    """The table of :meth:`LambdaAndCentroids.summary` as text; gains with their sign.
+
+    Where teachers are ruined (:meth:`LambdaAndCentroids.ruined`), how many, and no mean; λ is ``–``
+    where there is no fine-tuning.
+    """
     units = {"percent": "{:.1f}", "nats": "{:z.3f}", "gain": "{:+.2f}", "mll": "{:+.2f}"}
 
     def texts(column: pd.Series) -> pd.Series:
         text = units[column.name.rpartition("_")[2]]
         return column.map(text.format, na_action="ignore").fillna("–")
 
-    return summary.apply(texts)
+    words = summary.apply(texts)
+    for (policy, lam), count in ruined.stack().items():
+        if count and (policy, lam) in words.index:
+            n = summary.loc[(policy, lam), "train_accuracy_percent"].n
+            words.loc[(policy, lam), words.columns != "raised_percent"] = f"{count} of {n} ruined"
+    settings = [
+        (policy, f"{lam:g}" if lam or policy == UNTREATED else "–") for policy, lam in words.index
+    ]
+    return words.set_index(pd.MultiIndex.from_tuples(settings, names=words.index.names))
 
 
 def readable_selection(selection: pd.DataFrame) -> pd.DataFrame:

@@ -293,10 +293,14 @@ class TeacherSize(Experiment):
 
 
 def sizes_in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """A table by ``parameters`` and ``label``, its sizes as ``51k parameters``; or ``any size``."""
+    """A table by ``parameters`` and ``label``, its sizes as ``51k parameters``; or ``any size``.
+
+    Beside the student's accuracy, the teacher's says whose it is.
+    """
 
     def size_in_words(size: float | str) -> str:
         return "any size" if size == ANY_SIZE else f"{count_in_words(size)} parameters"
 
     sizes = [(size_in_words(size), label) for size, label in table.index]
-    return table.set_axis(pd.MultiIndex.from_tuples(sizes, names=["teacher's size", "label"]))
+    named = table.rename(columns={"test_accuracy_percent": "teacher's test accuracy, %"})
+    return named.set_axis(pd.MultiIndex.from_tuples(sizes, names=["teacher's size", "label"]))

@@ -128,7 +128,7 @@ def _name_in_words(name: object) -> object:
         return name
     split, _, rest = name.partition("_")
     if split in _SPLITS and rest == "top5_accuracy_percent":
-        return f"{_SPLITS[split]} accuracy of the first five, %"
+        return f"{_SPLITS[split]} top-5 accuracy, %"
     if split in _SPLITS and rest in _NAMES:
         return f"{_SPLITS[split]} {_NAMES[rest]}"
     raise ValueError(f"no words for {name!r}; there are some for {', '.join(_NAMES)}")

@@ -56,6 +56,20 @@ def test_teachers_have_cmi_and_ll():
     assert mcmi.train_cmi_nats.mean == pytest.approx(1.1)
 
 
+def test_losses_of_a_framework_are_means_by_epoch():
+    def with_losses(run):
+        fields = answer(run)
+        if run.stage == "student" and run.distiller.name == "kd":
+            weight = 1 if run.seed else 4  # mean 2 over the three seeds
+            fields["history"] |= {"loss_cross_entropy": [2, 1], "loss_kd": [3 * weight, weight]}
+        return fields
+
+    table = EXPERIMENT.losses(made_up_lab(with_losses), "kd")
+    assert list(table.index) == [1, 2]
+    assert list(table["cross-entropy"]) == [2, 1]
+    assert list(table["imitation"]) == [6, 2]
+
+
 def test_last_and_best_epoch_and_what_is_published_where_networks_agree():
     lab = made_up_lab(answer)
     numbers = EXPERIMENT.numbers(lab)

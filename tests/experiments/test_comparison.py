@@ -219,7 +219,7 @@ def test_what_is_left_out_is_told_in_plural_and_singular():
         for found in (findings(without_both), findings(below_scratch("dkd"), one_pair))
     )
     assert claim.endswith("1 of 4 pairs and frameworks (2 do not train, 1 is not done)")
-    assert other.endswith("1 of 2 frameworks (1 does not train)")
+    assert other.endswith("by KD alone of 2 frameworks (1 does not train)")
     two = findings(collapsed("kd", seeds=(2,), kind="MLL"), one_pair)
     assert two[0].claim.endswith("mean over 2 of 2 frameworks")
 
@@ -329,6 +329,26 @@ def test_the_mean_of_each_pair_is_over_what_trains():
     lost = EXPERIMENT.with_mean(made_up_lab(collapsed("kd", (2,))))
     assert list(lost.framework[4:]) == ["mean of 2", "mean of 1"]
     assert list(lost.fixed_over_untreated_mean[4:]) == pytest.approx([2, -4])
+
+
+def test_a_mean_over_all_but_some_frameworks_trains_or_not():
+    lab = made_up_lab(below_scratch("dkd"))
+    both, kd = EXPERIMENT.mean_without(lab), EXPERIMENT.mean_without(lab, "dkd")
+    assert list(both.framework) == ["mean of 2"] * 2
+    assert list(both.fixed_over_untreated_mean) == pytest.approx([2, -3])
+    assert list(both.mll_mean) == [40, 40]  # 50 and 30
+    assert list(kd.framework) == ["mean of 1"] * 2
+    assert list(kd.fixed_over_untreated_mean) == pytest.approx([3, -2])
+
+
+def test_a_mean_over_one_framework_is_called_by_its_name():
+    experiment = replace(EXPERIMENT, pairs=PAIRS[:1])
+    found = experiment.findings(made_up_lab(below_scratch("dkd")))
+    assert found[0].claim == (
+        "the students of MCMI fixed beat those of fine-tuned λ=0, by KD alone of 2 frameworks "
+        "(1 does not train)"
+    )
+    assert found[0].difference.mean == pytest.approx(3)
 
 
 def test_where_nothing_trains_there_is_no_mean():

@@ -35,6 +35,16 @@ def test_three_accuracies():
     assert table.index.is_unique
 
 
+def test_the_best_epoch_is_left_out_where_only_the_last_was_evaluated():
+    def last_only(run):
+        fields = answer(run)
+        last = fields["metrics"]["test"]["accuracy_percent"]
+        return fields | {"history": {"epoch": [2], "test_accuracy_percent": [last]}}
+
+    table = EXPERIMENT.table(made_up_lab(last_only))
+    assert list(table.accuracy.unique()) == ["top-1", "top-5"]
+
+
 def test_whether_a_framework_trains_is_a_matter_of_top_1():
     """By top-5, students from scratch are as good as any of MLL."""
     assert EXPERIMENT.table(made_up_lab(answer)).trains.all()

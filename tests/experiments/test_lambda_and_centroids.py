@@ -166,6 +166,18 @@ def test_accuracies_of_teachers_that_did_not_collapse():
     table = EXPERIMENT.accuracies(made_up_lab(one_is_poor))
     assert table.loc["tracked"].to_dict() == {"λ = 0.4": "95 to 99", "λ = 0.7": "99, 18, 99"}
     assert table.loc["fixed"].to_dict() == {"λ = 0.4": "99", "λ = 0.7": "–"}  # all collapsed
+    lab = made_up_lab(one_is_poor)
+    ruined = EXPERIMENT.ruined(lab)
+    assert ruined.loc["tracked"].to_dict() == {0.4: 0, 0.7: 1}
+    assert ruined.loc["fixed"].to_dict() == {0.4: 0, 0.7: 0}
+    assert list(EXPERIMENT.collapse_table(lab).loc["tracked"]) == [
+        *("0 of 3", "0 of 3 (1 ruined)", "no", 0)
+    ]
+    text = readable_summary(EXPERIMENT.summary(lab), ruined)
+    row = text.loc[("tracked", "0.7")]
+    assert row.raised_percent.startswith("31.0 [")
+    assert set(row.drop("raised_percent")) == {"1 of 3 ruined"}
+    assert text.loc[("tracked", "0.4")].str.contains("[", regex=False).all()
 
 
 def test_a_level_or_a_gain_of_every_setting_that_is_left():
@@ -279,8 +291,10 @@ def test_a_replicate_on_fixed_data_varies_weights_and_samples():
 
 
 def test_a_summary_as_text_shows_the_sign_of_gains():
-    text = readable_summary(EXPERIMENT.summary(made_up_lab(answer)))
-    row = text.loc["tracked", 0.7]
+    lab = made_up_lab(answer)
+    text = readable_summary(EXPERIMENT.summary(lab), EXPERIMENT.ruined(lab))
+    row = text.loc[("tracked", "0.7")]
     assert row.train_accuracy_percent.startswith("99.0 [")
     assert row.student_accuracy_gain.startswith("+")
-    assert text.loc[("fine-tuned", 0), "student_accuracy_gain"] == "–"
+    assert text.loc[("fine-tuned", "0"), "student_accuracy_gain"] == "–"
+    assert {("MLL", "–"), ("from scratch", "–")} <= set(text.index)

@@ -270,5 +270,6 @@ def test_sizes_in_words():
     summary = sizes_in_words(EXPERIMENT.summary(made_up_lab(answer)))
     sizes = ["100 parameters", "1k parameters", "10k parameters", "any size"]
     assert list(summary.index.unique("teacher's size")) == sizes
+    assert "teacher's test accuracy, %" in summary
     cmi = summary.train_cmi_nats["1k parameters", MLL].mean
     assert cmi == pytest.approx(2 - 3 * SLOPES[MLL][1])

@@ -29,7 +29,7 @@ def figure():
     index = pd.MultiIndex.from_tuples(list(rows), names=["policy", "λ"])
     summary = pd.DataFrame(list(rows.values()), index, METRICS, dtype=object)
     collapsed = pd.DataFrame({0.4: [1, 0], 0.7: [3, 0]}, index=["fixed", "tracked"])
-    figure = draw_lambda_and_centroids(summary, collapsed, seeds=3)
+    figure = draw_lambda_and_centroids(summary, collapsed, 0 * collapsed, seeds=3)
     yield figure
     plt.close(figure)
 
@@ -61,8 +61,8 @@ def test_lines_of_controls_and_of_fine_tuning_alone_over_which_a_gain_is_zero(fi
 def test_curves_of_what_is_left_side_by_side(figure):
     first, last = figure.axes[1], figure.axes[-1]
     fixed, tracked = (container[0].get_xydata() for container in first.containers)
-    assert fixed.tolist() == [[0.4 - 0.008, -2]]
-    assert tracked.tolist() == [[0.4 + 0.008, 1], [0.7 + 0.008, 4]]
+    assert fixed.tolist() == [[0.4 * 0.985, -2]]
+    assert tracked.tolist() == [[0.4 * 1.015, 1], [0.7 * 1.015, 4]]
     assert last.containers[1][0].get_ydata().tolist() == [1]
 
 
@@ -72,20 +72,23 @@ def test_the_share_at_the_start_is_one_curve_with_its_numbers(figure):
     assert [text.get_text() for text in figure.axes[0].texts] == ["20.0 %", "40.0 %"]
 
 
-def test_collapsed_is_written_where_it_happened_and_beside_the_curves(figure):
+def test_collapsed_is_written_on_one_line_under_the_axis_at_its_lambda(figure):
     for axes in figure.axes[1:]:
-        texts = [(text.get_text(), text.get_position()[0]) for text in axes.texts]
-        assert texts == [("1 of 3 collapsed", 0.392), ("collapsed", 0.692)]
+        assert [(text.get_text(), text.xy[0]) for text in axes.texts] == [
+            *(("1 of 3 collapsed", 0.4), ("collapsed", 0.7))
+        ]
+        heights = {text.get_window_extent().y1 for text in axes.texts}
+        assert len(heights) == 1
+        assert max(heights) < axes.get_window_extent().y0
         assert "x" not in {line.get_marker() for line in axes.lines}
-    ll, cmi = (axes.texts[1].get_verticalalignment() for axes in figure.axes[1:3])
-    assert (ll, cmi) == ("bottom", "top")  # tracked lies high, and low
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["0.4", "0.7"]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         *("MLL", "fine-tuned λ=0", "MCMI fixed", "MCMI tracked")
     ]
 
 
-def test_a_gain_far_below_is_a_number():
+def test_a_gain_far_below_is_a_number_and_a_setting_with_ruined_teachers_has_no_point():
     rows = {
         ("tracked", 0.4): interval(1),
         ("fixed", 0.3): interval(1),
@@ -94,9 +97,14 @@ def test_a_gain_far_below_is_a_number():
     index = pd.MultiIndex.from_tuples(list(rows), names=["policy", "λ"])
     summary = pd.DataFrame({name: pd.Series(list(rows.values()), index) for name in METRICS})
     collapsed = pd.DataFrame({0.3: [0, 0], 0.4: [0, 0]}, index=["fixed", "tracked"])
-    figure = draw_lambda_and_centroids(summary, collapsed, seeds=3)
-    last = figure.axes[-1]
-    assert [text.get_text() for text in last.texts] == ["↓ -16.0"]
+    ruined = pd.DataFrame({0.3: [0, 0], 0.4: [2, 0]}, index=["fixed", "tracked"])
+    summary.loc[("fixed", 0.4), "train_ll_nats"] = interval(-0.5)
+    figure = draw_lambda_and_centroids(summary, collapsed, ruined, seeds=3)
+    ll, last = figure.axes[1], figure.axes[-1]
+    assert [text.get_text() for text in last.texts] == ["↓ -16.0", "2 of 3 ruined"]
+    assert [text.get_text() for text in ll.texts] == ["2 of 3 ruined"]
+    assert ll.containers[0][0].get_xdata().tolist() == [0.3 * 0.985]
+    assert {text.get_rotation() for text in last.texts} == {0}
     assert last.containers[0][0].get_ydata().tolist() == [1]
     assert last.get_ylim()[0] > -8
     plt.close(figure)

@@ -46,7 +46,9 @@ def draw_gains(comparison: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
         _set_limits(axes, rows)
         _name_lines(axes, rows, characters=110 if across == 1 else 54)
         axes.set_title(pair.networks_in_words, fontsize="medium", loc="left")
-        axes.set_xlabel("Student's gain over fine-tuning alone, points", fontsize="small")
+        axes.set_xlabel(
+            "Student's gain over the control (fine-tuned λ=0), points", fontsize="small"
+        )
     for axes in panels.flat[len(pairs) :]:
         axes.remove()
     legend = {}
@@ -54,8 +56,16 @@ def draw_gains(comparison: pd.DataFrame, pairs: Sequence[Pair]) -> Figure:
         legend |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if legend:
         place = {"loc": "outside upper right", "ncols": 2, "frameon": False}
-        figure.legend(legend.values(), legend.keys(), fontsize="small", **place)
+        names = [_with_lambda(name, pairs) for name in legend]
+        figure.legend(legend.values(), names, fontsize="small", **place)
     return figure
+
+
+def _with_lambda(kind: str, pairs: Sequence[Pair]) -> str:
+    """The kind's name, with its λ if that is the same for all pairs that have one."""
+    teachers = [teacher for pair in pairs for teacher in pair.mcmi_teachers(0)]
+    labels = {teacher.label for teacher in teachers if teacher.label.startswith(kind)}
+    return labels.pop() if len(labels) == 1 else kind
 
 
 def _arranged(rows: pd.DataFrame) -> pd.DataFrame:
@@ -135,8 +145,8 @@ def _name_lines(axes: Axes, rows: pd.DataFrame, characters: int) -> None:
     others = rows[rows.group == 2]
     if len(others):
         note = (
-            "In brackets: does not train (MLL's students below students from scratch, "
-            f"{others.scratch_mean.iloc[0]:.1f} %), not in the mean."
+            "In brackets: MLL's students are below students from scratch, "
+            f"{others.scratch_mean.iloc[0]:.1f} %; not in the mean."
         )
         axes.text(
             0.01,

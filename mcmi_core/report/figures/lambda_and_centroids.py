@@ -17,26 +17,30 @@ QUANTITIES = {
     "test_accuracy_gain": "Teacher's gain\nover λ = 0, points",
     "student_accuracy_gain": "Student's gain\nover λ = 0, points",
 }
-_SHIFT = {"fixed": -0.008, "tracked": 0.008}
-"""Of a policy from λ, so that error bars stand side by side."""
+_SHIFT = {"fixed": 0.985, "tracked": 1.015}
+"""Factor of λ, by policy, so that error bars stand side by side on the logarithmic axis."""
 _FLOOR = -8.0
 """Points. A gain below is a number at the bottom of its panel, so that the others can be told
 apart; LL and CMI, in nats, are never as low."""
+_LINE = 10
+"""Points, of a line under an axis."""
 _CONTROLS = {"MLL": "--", UNTREATED: ":"}
 """Rows that are the same at every λ, and the line that shows their level. Students without a
 teacher are in the table alone: so far below that the others could not be told apart."""
 
 
 def draw_lambda_and_centroids(
-    summary: pd.DataFrame, collapsed: pd.DataFrame, *, seeds: int
+    summary: pd.DataFrame, collapsed: pd.DataFrame, ruined: pd.DataFrame, *, seeds: int
 ) -> Figure:
     """One panel for each of ``QUANTITIES`` against λ.
 
-    Where teachers collapsed, it is written at that λ, in the policy's colour.
+    Where teachers collapsed or were ruined, it is written under that λ, in the policy's colour. A
+    setting with ruined teachers has no point: its mean is far from all of them.
 
     Args:
         summary: of :meth:`~mcmi_core.experiments.lambda_and_centroids.LambdaAndCentroids.summary`.
         collapsed: number of teachers that collapsed: a row per policy, a column per λ.
+        ruined: number of those that did not, and were ruined, likewise.
         seeds: teachers of each setting.
     """
     first, ll, cmi, teacher, student = QUANTITIES
@@ -45,14 +49,19 @@ def draw_lambda_and_centroids(
         figsize=(WIDEST, 8.4),
         height_ratios=(2, 3, 3),
     )
+    failures = _failures(collapsed, ruined, seeds)
     _draw_raised(panels[first], summary[first])
     for metric, axes in panels.items():
         if metric != RAISED:
-            _draw_policies(axes, summary[metric])
+            _draw_policies(axes, summary[metric], ruined)
             _draw_controls(axes, summary[metric])
-            _write_collapsed(axes, summary[metric], collapsed, seeds)
+            _write_failures(axes, failures)
+        axes.set_xscale("log")  # small λ lie close together
+        axes.set_xlim(collapsed.columns.min() / 1.1, collapsed.columns.max() * 1.1)
+        axes.set_xticks(collapsed.columns, [f"{lam:g}" for lam in collapsed])
+        axes.minorticks_off()
         axes.set_ylabel(QUANTITIES[metric], fontsize="small")
-        axes.set_xlabel("λ")
+        axes.set_xlabel("λ", labelpad=4 if metric == RAISED else 4 + _LINE * len(failures))
         axes.tick_params(labelsize="small")
     handles = panels[ll].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=4, fontsize="small", frameon=False)
@@ -67,20 +76,22 @@ def _draw_raised(axes: Axes, column: pd.Series) -> None:
         place = {"xytext": (0, 5), "textcoords": "offset points"}
         text = f"{share.mean:.1f} %"
         axes.annotate(text, (lam, share.mean), fontsize=SMALLEST, ha="center", va="bottom", **place)
-    axes.set_xticks(shares.index, [f"{lam:g}" for lam in shares.index])
     axes.set_ylim(bottom=-2, top=axes.get_ylim()[1] * 1.15)
 
 
-def _draw_policies(axes: Axes, column: pd.Series) -> None:
+def _draw_policies(axes: Axes, column: pd.Series, ruined: pd.DataFrame) -> None:
     policy_of = column.index.get_level_values("policy")
     for policy, shift in _SHIFT.items():
         intervals = column[policy_of == policy].droplevel("policy").dropna()
         below = intervals.map(lambda interval: interval.mean < _FLOOR).astype(bool)
-        drawn, low = intervals[~below], intervals[below]
-        drawn.index += shift
+        mixed = ruined.loc[policy].reindex(intervals.index, fill_value=0) > 0
+        drawn, low = intervals[~below & ~mixed], intervals[below]
+        drawn.index *= shift
         plot_intervals(axes, drawn, label=f"MCMI {policy}")
         for lam, interval in low.items():
-            _write(axes, lam + 3 * shift, f"↓ {interval.mean:.1f}", policy, bottom=True)
+            text, place = f"↓ {interval.mean:.1f}", axes.get_xaxis_transform()
+            look = {"color": _colour(policy), "fontsize": SMALLEST, "ha": "center"}
+            axes.text(lam, 0.03, text, transform=place, va="bottom", **look)
 
 
 def _draw_controls(axes: Axes, column: pd.Series) -> None:
@@ -93,28 +104,40 @@ def _draw_controls(axes: Axes, column: pd.Series) -> None:
             axes.axhline(level, color="0.4", linestyle=line, label=name)
 
 
-def _write_collapsed(axes: Axes, column: pd.Series, collapsed: pd.DataFrame, seeds: int) -> None:
-    """Upright at each λ where teachers collapsed: at the bottom, or above a curve that is there."""
-    middle = sum(axes.get_ylim()) / 2
-    axes.set_xlim(right=max(axes.get_xlim()[1], collapsed.columns.max() + 0.05))
-    for policy, counts in collapsed.iterrows():
-        for lam, count in counts[counts > 0].items():
-            text = "collapsed" if count == seeds else f"{count} of {seeds} collapsed"
-            here = [level for level in column.xs(lam, level="λ") if isinstance(level, Interval)]
-            bottom = all(level.mean > middle for level in here)
-            _write(axes, lam + _SHIFT[policy], text, policy, bottom=bottom)
+def _failures(collapsed: pd.DataFrame, ruined: pd.DataFrame, seeds: int) -> dict:
+    """What is written under each λ, by policy; without the policies that always train."""
+    words = {}
+    for policy in collapsed.index:
+        for lam in collapsed:
+            parts = [
+                f"{count} of {seeds} {what}" if count < seeds else what
+                for count, what in (
+                    (collapsed.loc[policy, lam], "collapsed"),
+                    (ruined.loc[policy, lam], "ruined"),
+                )
+                if count
+            ]
+            if parts:
+                words.setdefault(policy, {})[lam] = ", ".join(parts)
+    return words
 
 
-def _write(axes: Axes, lam: float, text: str, policy: str, *, bottom: bool) -> None:
-    axes.text(
-        lam,
-        0.03 if bottom else 0.97,
-        text,
-        transform=axes.get_xaxis_transform(),
-        color=method_style(f"MCMI {policy}")["color"],
-        fontsize=SMALLEST,
-        rotation=90,
-        ha="center",
-        va="bottom" if bottom else "top",
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-    )
+def _write_failures(axes: Axes, failures: dict) -> None:
+    """One line under the axis for each policy: at the height of no data."""
+    for line, (policy, words) in enumerate(failures.items()):
+        for lam, text in words.items():
+            axes.annotate(
+                text,
+                (lam, 0),
+                xycoords=axes.get_xaxis_transform(),
+                xytext=(0, -19 - _LINE * line),
+                textcoords="offset points",
+                color=_colour(policy),
+                fontsize=SMALLEST,
+                ha="center",
+                va="top",
+            )
+
+
+def _colour(policy: str) -> str:
+    return method_style(f"MCMI {policy}")["color"]

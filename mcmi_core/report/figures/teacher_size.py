@@ -10,7 +10,7 @@ from mcmi_core.experiments.words import count_in_words
 from mcmi_core.report.plots import method_style, plot_intervals
 
 QUANTITIES = {
-    STUDENT: "Student's test accuracy, %",
+    STUDENT: "Student's test accuracy, %\n(axis cut)",
     CMI: "Teacher's CMI, nats",
     LL: "Teacher's LL, nats",
 }
