@@ -19,6 +19,7 @@ from mcmi_core.experiments.quickstart import Quickstart
 from mcmi_core.experiments.small_pairs import ORACLE
 from mcmi_core.experiments.what_is_cmi import WhatIsCmi
 from mcmi_core.profiles import PROFILES, get_profile, open_evidence, open_experiments
+from mcmi_core.profiles.four_seeds import open_four_seeds
 from mcmi_core.profiles.paper import CIFAR100
 from mcmi_core.runs.records import Records
 from mcmi_core.runs.store import Store
@@ -434,3 +435,15 @@ def test_a_profile_that_needs_no_gpu_is_trained_on_the_cpu_even_where_there_is_o
 
 def test_a_pair_reads_like_one():
     assert str(CIFAR100) == "resnet56 → resnet20 on cifar100"
+
+
+def test_four_seeds_on_a_gpu_are_those_that_the_protocol_reports():
+    [(experiment, lab)] = open_four_seeds()
+    accuracy = experiment.on_test(lab).accuracy_percent.map(lambda interval: interval.mean)
+    reported = {"MLL": 40.7, "MCMI tracked λ=0.7": 47.5, "temperature T=8": 44.4}
+    assert accuracy[list(reported)].to_dict() == pytest.approx(reported, abs=0.051)
+
+
+def test_without_their_records_four_seeds_are_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("MCMI_RECORDS", str(tmp_path))
+    assert open_four_seeds() == []

@@ -9,6 +9,7 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import TIERS
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.profiles.cpu import CPU
+from mcmi_core.profiles.four_seeds import open_four_seeds
 from mcmi_core.profiles.gpu import GPU
 from mcmi_core.profiles.paper import PAPER
 from mcmi_core.profiles.profile import Profile
@@ -76,4 +77,11 @@ def open_evidence(profile: str, train: bool = False) -> list[tuple[tuple[Experim
     return sources
 
 
-__all__ = ["PROFILES", "Profile", "get_profile", "open_evidence", "open_experiments"]
+__all__ = [
+    "PROFILES",
+    "Profile",
+    "get_profile",
+    "open_evidence",
+    "open_experiments",
+    "open_four_seeds",
+]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import pandas as pd
+from IPython.display import Markdown, display
 
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.finding import Finding, adjusted_verdicts, exploratory_counts
@@ -335,3 +336,8 @@ def save_latex(comparison: pd.DataFrame, name: str, caption: str) -> None:
     table = in_words(readable(comparison))
     text = table.to_latex(index=False, escape=True, caption=caption, label=f"tab:{name}")
     save_text(text, f"{name}.tex")
+
+
+def show_table(heading: str, table: pd.DataFrame) -> None:
+    """Display a table below its heading."""
+    display(Markdown(f"**{heading}**"), table)
