@@ -46,6 +46,7 @@ _NAMES = {
     "student_accuracy_gain": "student's gain over λ=0, points",
     "student_accuracy_gain_over_mll": "student's gain over MLL, points",
     "student_accuracy_percent": "student's accuracy, %",
+    "student_gain_over_control_points": "student's gain over the control, points",
     "student_gain_points": "student's gain over MLL, points",
     "test_accuracy_gain": "gain in test accuracy over λ=0, points",
     "weakest_without": "weakest without",
