@@ -25,6 +25,7 @@ from mcmi_core.profiles import (
     open_evidence,
     open_experiments,
 )
+from mcmi_core.profiles.four_seeds import open_four_seeds
 from mcmi_core.profiles.paper import CIFAR100
 from mcmi_core.runs.records import Records
 from mcmi_core.runs.store import Store
@@ -452,3 +453,15 @@ def test_another_tier_stands_beside_evidence_only(tmp_path, monkeypatch, profile
     beside, lab = open_beside("03_eigen_cam", profile)
     assert beside == get_profile("gpu").named("03_eigen_cam")[:number]
     assert str(lab) == "profile gpu: replaying records"
+
+
+def test_four_seeds_on_a_gpu_are_those_that_the_protocol_reports():
+    [(experiment, lab)] = open_four_seeds()
+    accuracy = experiment.on_test(lab).accuracy_percent.map(lambda interval: interval.mean)
+    reported = {"MLL": 40.7, "MCMI tracked λ=0.7": 47.5, "temperature T=8": 44.4}
+    assert accuracy[list(reported)].to_dict() == pytest.approx(reported, abs=0.051)
+
+
+def test_without_their_records_four_seeds_are_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("MCMI_RECORDS", str(tmp_path))
+    assert open_four_seeds() == []

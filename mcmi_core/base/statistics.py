@@ -85,8 +85,9 @@ def within_seed_intervals(table: pd.DataFrame, setting: str, metric: str) -> pd.
     widen = (settings / (settings - 1)) ** 0.5
     intervals = {}
     for name in wide:
-        mean, low, _, n = mean_interval(centred[name])
-        half = widen * (mean - low)
+        centre, low, _, n = mean_interval(centred[name])
+        half = widen * (centre - low)
+        mean = mean_interval(wide[name]).mean  # to the last digit, so that it is rounded alike
         intervals[name] = Interval(mean, mean - half, mean + half, n)
     return pd.Series(intervals)
 

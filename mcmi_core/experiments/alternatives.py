@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
-from mcmi_core.base.statistics import paired_difference, summarise
+from mcmi_core.base.statistics import mean_interval, paired_difference, summarise
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding, finding
 from mcmi_core.experiments.lab import Lab
@@ -24,7 +24,11 @@ from mcmi_core.experiments.pair import (
     early_stopping_setting,
     name_from_scratch,
 )
-from mcmi_core.experiments.teachers_and_gains import closeness_predicts, correlations
+from mcmi_core.experiments.teachers_and_gains import (
+    closeness_predicts,
+    correlation_interval,
+    correlations,
+)
 from mcmi_core.experiments.words import method_in_words
 from mcmi_core.runs.config import UNTREATED, BayesTeacher, Measurement, Run, Student, Teacher
 
@@ -39,12 +43,15 @@ MATCHED = {"ll_nats": "training LL", "entropy_nats": "entropy"}
 """In which a setting of another family may match MCMI's."""
 MATCH_NATS = 0.1
 """Teachers that are farther apart do not match."""
+CLOSENESS = "closeness_nats"
+"""− KL(P* ‖ teacher) on training inputs: larger is closer."""
 _IN_WORDS = {
     "ll_nats": "log-likelihood",
     "cmi_nats": "CMI",
     "entropy_nats": "entropy",
-    "bcpd_kl_nats": "KL(P* ‖ teacher)",
+    CLOSENESS: "closeness to P*, −KL(P* ‖ teacher)",
 }
+_SMOOTHED = list(FAMILIES.values())
 
 
 class Method(NamedTuple):
@@ -105,8 +112,8 @@ class Alternatives(Experiment):
     def footer(self) -> str:
         """Of its figures: data, what is measured on which part of them, and n."""
         return (
-            f"{self.pair.data_in_words}; teachers on training data, students on {self.few:.0%}; "
-            f"mean and 95 % t-interval, n = {len(self.seeds)} seeds"
+            f"{self.pair.data_in_words}; {self.pair.recipe_text}; teachers on training data, "
+            f"students on {self.few:.0%}; mean and 95 % t-interval, n = {len(self.seeds)} seeds"
         )
 
     def methods(self) -> list[Method]:
@@ -325,21 +332,74 @@ class Alternatives(Experiment):
         index = pd.MultiIndex.from_tuples(list(rows), names=["mcmi", "family"])
         return pd.DataFrame(list(rows.values()), index, columns)
 
-    def points(self, runs: pd.DataFrame) -> pd.DataFrame:
+    def points(self, runs: pd.DataFrame, *, with_truth: bool = False) -> pd.DataFrame:
         """One row by ``family`` and ``method``: means over seeds of what is correlated.
 
-        MLL, λ = 0 and every setting are points. P* is none, and neither is no teacher.
+        MLL, λ = 0 and every setting are points; students from scratch, without a teacher, are not.
+
+        Args:
+            runs: of :meth:`finished`.
+            with_truth: whether P* is among them.
 
         Returns:
-            :attr:`metrics` of the teacher and ``gain_points`` of its students.
+            :attr:`metrics` of the teacher, where P* is known :data:`CLOSENESS`, and ``gain_points``
+            of its students.
         """
         kinds = _taught(runs)
-        means = kinds[kinds.family != TRUTH].groupby(["family", "method"], sort=False)
-        return means[[*self.metrics, "gain_points"]].mean()
+        kinds = kinds[with_truth | (kinds.family != TRUTH)]
+        means = kinds.groupby(["family", "method"], sort=False)
+        points = means[[*self.metrics, "gain_points"]].mean()
+        known = self.pair.posterior_is_known
+        return points.assign(**{CLOSENESS: -points.bcpd_kl_nats}) if known else points
 
     def correlations(self, runs: pd.DataFrame) -> pd.DataFrame:
         """Of students' gain with what their teachers are like; see :func:`correlations`."""
-        return correlations(self.points(runs), self.metrics)
+        metrics = [CLOSENESS if name == "bcpd_kl_nats" else name for name in self.metrics]
+        return correlations(self.points(runs), metrics)
+
+    def closeness(self, runs: pd.DataFrame) -> pd.Series:
+        """Students' gain with closeness to P*: how much r depends on which kinds are counted.
+
+        Returns:
+            r with its interval (of :func:`correlation_interval`) by the kinds in words. The first
+            is the primary comparison. Kinds without an interval are left out.
+        """
+        kinds = {
+            "all but P*": self.points(runs),
+            "all and P*": self.points(runs, with_truth=True),
+        }
+        without = self.points(runs).drop(index=_SMOOTHED, level="family", errors="ignore")
+        kinds["all but P*, label smoothing and entropy bonus"] = without
+        intervals = {
+            f"{words} ({len(points)})": correlation_interval(points[CLOSENESS], points.gain_points)
+            for words, points in kinds.items()
+        }
+        return pd.Series(intervals, dtype=object).rename_axis("kinds of teachers").dropna()
+
+    def on_test(self, lab: Lab) -> pd.DataFrame:
+        """Students' test accuracy, where nothing is chosen, and so no choosing accuracy is needed.
+
+        Returns:
+            One row by ``method``: intervals ``accuracy_percent``, ``gain_points`` over MLL's
+            student and ``mcmi_points``, which is what ``tracked`` at the pair's λ is above it.
+        """
+        methods = self.methods()
+        students = lab.collect(self.students(), ["test_accuracy_percent"])
+        table = pd.DataFrame({"seed": [each.seed for each in methods]})
+        table["method"] = [each.name for each in methods]
+        table["accuracy_percent"] = students.test_accuracy_percent.where(students.status == "done")
+        wide = table.pivot(index="seed", columns="method", values="accuracy_percent").dropna()
+        wide = wide[table.method.unique()]
+        tracked = next(each.name for each in methods if each.family == MCMI["tracked"])
+        rows = {
+            method: {
+                "accuracy_percent": mean_interval(wide[method]),
+                "gain_points": paired_difference(wide[method], wide.MLL),
+                "mcmi_points": paired_difference(wide[tracked], wide[method]),
+            }
+            for method in wide
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
     def findings(self, lab: Lab) -> list[Finding]:
         """MCMI at the setting chosen against the others; does closeness to P* predict a student?
@@ -430,14 +490,30 @@ def readable_correlations(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return table
     span = [f"{low:.2f} to {high:.2f}" for low, high in table[["smallest", "largest"]].to_numpy()]
+    ends = [f"[{low:.2f}, {high:.2f}]" for low, high in table[["low", "high"]].to_numpy()]
     columns = {
-        "r": table.r.map("{:.2f}".format),
+        "r [95 %]": table.r.map("{:.2f} ".format) + ends,
         "r without one family": span,
         "rests most on": table.weakest_without,
         "kinds of teachers": table.teachers,
     }
     text = pd.DataFrame(columns, table.index).rename(index=_IN_WORDS)
     return text.rename_axis(["student's gain with", "held constant"])
+
+
+def readable_closeness(closeness: pd.Series) -> pd.DataFrame:
+    """The series of :meth:`Alternatives.closeness` as text."""
+    return closeness.map("{:.2f}".format).to_frame("r of gain with closeness to P* [95 %]")
+
+
+def readable_on_test(on_test: pd.DataFrame) -> pd.DataFrame:
+    """The table of :meth:`Alternatives.on_test` as text."""
+    columns = {
+        "student's accuracy, %": on_test.accuracy_percent.map("{:.1f}".format),
+        "gain over MLL, points": on_test.gain_points.map("{:+.1f}".format),
+        "MCMI tracked is ahead by, points": on_test.mcmi_points.map("{:+.1f}".format),
+    }
+    return pd.DataFrame(columns, on_test.index).rename(index=method_in_words)
 
 
 def _matches(families: pd.DataFrame) -> list[str]:

@@ -128,17 +128,19 @@ class BayesOracle(Experiment):
         return table.reindex(index=self.labels, columns=pd.Index(self.fractions, name="fraction"))
 
     def students_as_text(self, lab: Lab) -> pd.DataFrame:
-        """Accuracy and gains by teacher and fraction, and what became of the students' runs.
+        """Accuracy and gains by teacher and fraction; where some are not done, also the ``runs``.
 
-        A student whose teacher collapsed is ``not run``.
+        These say what became of the students. One whose teacher collapsed is ``not run``.
         """
         gain, over_mll = self.gain(lab), self.gain(lab, over_mll=True)
         columns = {
             "accuracy, %": self.accuracy(lab).map("{:.1f}".format, na_action="ignore"),
             "gain over λ=0, points": gain.map("{:+.1f}".format, na_action="ignore"),
             "gain over MLL, points": over_mll.map("{:+.1f}".format, na_action="ignore"),
-            "runs": outcome_by(self.student_table(lab), "label").to_frame(""),
         }
+        outcomes = outcome_by(self.student_table(lab), "label")
+        if (outcomes != "done").any():
+            columns["runs"] = outcomes.to_frame("")
         return pd.concat(columns, axis="columns").fillna("").rename(columns=_percent, level=1)
 
     def intervals(self, lab: Lab) -> pd.Series:

@@ -5,12 +5,13 @@ teachers; see :mod:`mcmi_core.measures.proposition`. That is a theorem, so a vio
 What MCMI does to the two sides does not follow from it: those are findings, and exploratory.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pandas as pd
 
-from mcmi_core.base.statistics import summarise
+from mcmi_core.base.statistics import gains, summarise
 from mcmi_core.experiments.controls import compared_with_controls
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import Finding
@@ -96,6 +97,43 @@ class Proposition1(Experiment):
         table = self.table(lab)
         sides = [*SIDES, "gap_nats"]
         return summarise(table[table.bits.isna()], ["label", "layer"], sides)
+
+    @property
+    def control(self) -> str:
+        """Label of the teacher that others are compared with: fine-tuned without CMI."""
+        return self.pair.untreated(0).label
+
+    @property
+    def footer(self) -> str:
+        """Of its figure: network, data, and n."""
+        teacher = self.pair.networks_in_words.partition(" → ")[0]
+        return (
+            f"{teacher} on training data of {self.pair.data_in_words}; mean and 95 % t-interval, "
+            f"n = {len(self.seeds)} seeds"
+        )
+
+    def over_the_control(self, lab: Lab) -> pd.DataFrame:
+        """What a teacher has more than the control of its seed, of both sides, nats.
+
+        Returns:
+            Intervals by ``label`` (without the control), ``layer`` and ``bits``, which are infinite
+            for features as they are.
+        """
+        table = self.table(lab)
+        table["bits"] = table.bits.fillna(math.inf)
+        sides = {side: gains(table, side, self.control, ["layer", "bits"]) for side in SIDES}
+        order = [label for label in table.label.unique() if label != self.control]
+        levels = ["label", "layer", "bits"]
+        return pd.DataFrame(sides).reorder_levels(levels).reindex(order, level="label")
+
+    def numbers(self, lab: Lab) -> pd.Series:
+        """What the figure shows: an interval by ``label``, ``layer``, ``bits`` and ``metric``."""
+        above = self.over_the_control(lab).add_suffix("_over_the_control")
+        return above.stack().rename_axis(["label", "layer", "bits", "metric"])
+
+    def ceiling(self, lab: Lab) -> float:
+        """The most that a feature can tell, nats: all images of a class differ in it."""
+        return max(interval.mean for interval in self.unquantised(lab).feature_nats)
 
     def outcomes(self, lab: Lab) -> pd.Series:
         """What became of the teachers, by label."""

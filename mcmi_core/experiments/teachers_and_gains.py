@@ -5,8 +5,9 @@ over seeds. Seeds repeat a point, they do not add one: with four kinds of teache
 show no more than how these four lie.
 """
 
+import numpy as np
 import pandas as pd
-from scipy.stats import pearsonr
+from scipy.stats import norm, pearsonr
 
 from mcmi_core.base.statistics import Interval, partial_correlation
 from mcmi_core.experiments.finding import Finding, finding
@@ -33,7 +34,8 @@ def correlations(points: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
 
     Returns:
         One row by ``quantity`` and ``held_constant``, the quantity whose linear part is taken out
-        of both, or ``nothing``: ``r`` over ``teachers`` kinds; ``smallest`` and ``largest``: r
+        of both, or ``nothing``: ``r`` over ``teachers`` kinds, ``low`` and ``high``, its 95 %
+        interval (Fisher's; see :func:`correlation_interval`); ``smallest`` and ``largest``: r
         where one family is left out; ``weakest_without``: the family without which |r| is
         smallest; ``sign_changes``: whether r changes its sign. Empty where fewer than four kinds
         are left without a family.
@@ -46,8 +48,11 @@ def correlations(points: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     for quantity, given in [*SPLIT_BY.items(), *((metric, "nothing") for metric in metrics)]:
         whole = _correlation(points, quantity, given)
         without = pd.Series({f: _correlation(p, quantity, given) for f, p in parts.items()})
+        low, high = _fisher(whole, len(points) - (given != "nothing"))
         rows[quantity, given] = {
             "r": whole,
+            "low": low,
+            "high": high,
             "teachers": len(points),
             "smallest": without.min(),
             "largest": without.max(),
@@ -117,3 +122,9 @@ def _correlation(points: pd.DataFrame, quantity: str, given: str) -> float:
     if given == "nothing":
         return points.gain_points.corr(points[quantity])
     return partial_correlation(points.gain_points, points[quantity], points[given])
+
+
+def _fisher(r: float, n: int) -> np.ndarray:
+    """The ends of the 95 % interval; one that is held constant counts as a point less."""
+    half = norm.ppf(0.975) / np.sqrt(n - 3) if n > 3 else np.inf
+    return np.tanh(np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12)) + np.array([-half, half]))

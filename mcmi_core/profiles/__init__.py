@@ -9,6 +9,7 @@ from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import TIERS
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.profiles.cpu import CPU
+from mcmi_core.profiles.four_seeds import open_four_seeds
 from mcmi_core.profiles.gpu import GPU
 from mcmi_core.profiles.paper import PAPER
 from mcmi_core.profiles.profile import Profile
@@ -97,4 +98,12 @@ def open_beside(name: str, profile: str, tier: str = "gpu") -> tuple[list[Experi
     return (found if stands else []), settings.lab()
 
 
-__all__ = ["PROFILES", "Profile", "get_profile", "open_beside", "open_evidence", "open_experiments"]
+__all__ = [
+    "PROFILES",
+    "Profile",
+    "get_profile",
+    "open_beside",
+    "open_evidence",
+    "open_experiments",
+    "open_four_seeds",
+]

@@ -37,8 +37,8 @@ _METHODS = {
     "true BCPD": (_PALETTE[2], "D"),
     "from scratch": ("#5b2a86", "h"),
     "temperature": ("#d6197f", "v"),
-    "label smoothing": ("#8f86d8", "P"),
-    "entropy bonus": (_PALETTE[9], "X"),
+    "label smoothing": ("#6a4fd0", ">"),
+    "entropy bonus": ("#0090b0", "X"),
     "early stopping": ("#6d3200", "<"),
     "MSE": ("black", "*"),
 }
@@ -157,7 +157,9 @@ def save_figure(figure: Figure, name: str, data: pd.DataFrame, *, profile: str, 
         StoreError: the folder cannot be written.
     """
     _refuse_if_unreadable(figure, name)
-    footer = _evenly(f"profile {profile} · {note}", int(14 * figure.get_figwidth()))
+    together = re.sub(r"\bn = (\d+) ", "n\u00a0=\u00a0\\1\u00a0", note)  # in one line
+    footer = _evenly(f"profile {profile} · {together}", int(14 * figure.get_figwidth()))
+    footer = footer.replace("\u00a0", " ")
     figure.text(1, -0.01, footer, fontsize=SMALLEST, ha="right", va="top")
     folder = output_root() / "figures"
     numbers = _without_noise(drawn_numbers(figure))

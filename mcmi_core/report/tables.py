@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import pandas as pd
+from IPython.display import Markdown, display
 
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.finding import Finding, adjusted_verdicts, exploratory_counts
@@ -49,6 +50,7 @@ _NAMES = {
     "student_accuracy_gain": "student's gain over λ=0, points",
     "student_accuracy_gain_over_mll": "student's gain over MLL, points",
     "student_accuracy_percent": "student's accuracy, %",
+    "student_gain_over_control_points": "student's gain over the control, points",
     "student_gain_points": "student's gain over MLL, points",
     "test_accuracy_gain": "gain in test accuracy over λ=0, points",
     "weakest_without": "weakest without",
@@ -344,3 +346,8 @@ def save_latex(comparison: pd.DataFrame, name: str, caption: str) -> None:
     table = in_words(readable(comparison))
     text = table.to_latex(index=False, escape=True, caption=caption, label=f"tab:{name}")
     save_text(text, f"{name}.tex")
+
+
+def show_table(heading: str, table: pd.DataFrame) -> None:
+    """Display a table below its heading."""
+    display(Markdown(f"**{heading}**"), table)

@@ -6,7 +6,9 @@ from made_up import FIXED_DATA, PAIR, made_up_lab
 from mcmi_core.experiments.alternatives import (
     Alternatives,
     readable_choices,
+    readable_closeness,
     readable_correlations,
+    readable_on_test,
     readable_opponents,
 )
 from mcmi_core.report.tables import interval_columns
@@ -261,7 +263,7 @@ def test_points_are_means_over_seeds_without_the_truth():
     runs = EXPERIMENT.finished(made_up_lab(other))
     points = EXPERIMENT.points(runs)
     assert list(points.index.get_level_values("method")) == list(TEACHERS)[:-1]
-    assert list(points) == [*EXPERIMENT.metrics, "gain_points"]
+    assert list(points) == [*EXPERIMENT.metrics, "gain_points", "closeness_nats"]
     assert points.gain_points["MSE", "MSE"] == pytest.approx(1.1 * 1.9)
     table = EXPERIMENT.correlations(runs)
     row = table.loc["cmi_nats", "entropy_nats"]
@@ -269,7 +271,7 @@ def test_points_are_means_over_seeds_without_the_truth():
     assert (row.teachers, row.sign_changes) == (11, False)
     assert table.loc[("entropy_nats", "cmi_nats"), "r"] == pytest.approx(-1)
     plain = table.xs("nothing", level="held_constant")
-    assert list(plain.index) == ["ll_nats", "cmi_nats", "entropy_nats", "bcpd_kl_nats"]
+    assert list(plain.index) == ["ll_nats", "cmi_nats", "entropy_nats", "closeness_nats"]
 
 
 def test_does_closeness_to_the_truth_predict_the_student():
@@ -278,10 +280,45 @@ def test_does_closeness_to_the_truth_predict_the_student():
     # Of the 11 kinds that are not the truth: closeness is entropy − 2, so its r is entropy's.
     table = EXPERIMENT.correlations(EXPERIMENT.finished(lab))
     assert predicts.difference.mean == pytest.approx(table.r["entropy_nats", "nothing"])
-    assert predicts.difference.mean == pytest.approx(-table.r["bcpd_kl_nats", "nothing"])
+    assert predicts.difference.mean == pytest.approx(table.r["closeness_nats", "nothing"])
+    assert tuple(predicts.difference[1:3]) == pytest.approx(
+        tuple(table.loc[("closeness_nats", "nothing"), ["low", "high"]])
+    )
     assert predicts.difference.n == 11
     unknown = replace(EXPERIMENT, pair=FIXED_DATA).findings(lab)
     assert not any(finding.decides == "bcpd_predicts" for finding in unknown)
+
+
+def test_how_much_closeness_depends_on_which_kinds_are_counted():
+    lab = made_up_lab(answer)
+    runs = EXPERIMENT.finished(lab)
+    closeness = EXPERIMENT.closeness(runs)
+    assert [interval.n for interval in closeness] == [11, 12, 8]
+    assert closeness.iloc[0] == EXPERIMENT.findings(lab)[-1].difference
+    rest = EXPERIMENT.points(runs).drop(index=["label smoothing", "entropy bonus"], level="family")
+    expected = rest.gain_points.corr(-rest.bcpd_kl_nats)
+    assert closeness.iloc[2].mean == pytest.approx(expected)
+    shown = readable_closeness(closeness)
+    assert shown.index[1] == "all and P* (12)"
+    assert shown.iloc[2, 0].startswith(f"{expected:.2f} [")
+
+
+def test_on_test_nothing_is_chosen():
+    """Also where the accuracy that settings are chosen by is not measured."""
+
+    def without_choosing(run):
+        if run.stage == "measurement" and str(run.what).startswith("unseen"):
+            raise AssertionError("not asked for")
+        return answer(run)
+
+    table = EXPERIMENT.on_test(made_up_lab(without_choosing))
+    assert list(table.index)[:2] == ["MLL", UNTREATED]
+    expected = EXPERIMENT.summary(EXPERIMENT.finished(made_up_lab(answer))).gain_points
+    assert table.gain_points["MSE"].mean == pytest.approx(expected["MSE", "MSE"].mean)
+    ahead = table.gain_points[TRACKED].mean - table.gain_points["MSE"].mean
+    assert table.mcmi_points["MSE"].mean == pytest.approx(ahead)
+    shown = readable_on_test(table)
+    assert shown.loc["label smoothing 0.1", "MCMI tracked is ahead by, points"].startswith("+")
 
 
 def test_other_objectives_are_refused():
@@ -370,9 +407,13 @@ def test_correlations_in_words():
     table = EXPERIMENT.correlations(EXPERIMENT.finished(made_up_lab(answer)))
     shown = readable_correlations(table)
     assert shown.index.names == ["student's gain with", "held constant"]
-    assert ("CMI", "entropy") in shown.index and ("KL(P* ‖ teacher)", "nothing") in shown.index
+    assert ("CMI", "entropy") in shown.index and (
+        "closeness to P*, −KL(P* ‖ teacher)",
+        "nothing",
+    ) in shown.index
     row = table.loc["cmi_nats", "nothing"]
-    assert shown.loc[("CMI", "nothing"), "r"] == f"{row.r:.2f}"
+    r = shown.loc[("CMI", "nothing"), "r [95 %]"]
+    assert r == f"{row.r:.2f} [{row.low:.2f}, {row.high:.2f}]"
     span = shown.loc[("CMI", "nothing"), "r without one family"]
     assert span == f"{row.smallest:.2f} to {row.largest:.2f}"
     assert readable_correlations(table[:0]).empty

@@ -133,10 +133,9 @@ def test_tables():
         ("gain over λ=0, points", "5% of the data"),
         ("gain over MLL, points", "100% of the data"),
         ("gain over MLL, points", "5% of the data"),
-        ("runs", ""),
     ]
     assert list(text.index) == [*LABELS, ALONE]
-    assert list(text.loc[MLL])[2:] == ["-0.5 [-0.5, -0.5]", "-1.0 [-1.0, -1.0]", "", "", "done"]
+    assert list(text.loc[MLL])[2:] == ["-0.5 [-0.5, -0.5]", "-1.0 [-1.0, -1.0]", "", ""]
     assert list(text.loc[UNTREATED])[2:4] == ["", ""]
     assert list(text.loc[TRUTH])[:5] == [
         "65.0 [62.5, 67.5]",

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from made_up import LABELS, PAIR, made_up_lab
 
@@ -100,6 +102,27 @@ def test_features_as_they_are():
     assert set(table.index) == {(t, k) for t in LABELS[:4] for k in ("hidden 1", "logits")}
     means = [interval.mean for interval in table.loc[(FIXED, "logits")]]
     assert means == pytest.approx([1.5, 4, 2.5])
+
+
+def test_differences_from_the_control():
+    above = EXPERIMENT.over_the_control(made_up_lab(answer))
+    assert list(above.index.unique("label")) == [MLL, FIXED, TRACKED]
+    assert list(above.index.unique("bits")) == [1, 4, math.inf]
+    means = above.map(lambda interval: interval.mean)
+    assert list(means.loc[TRACKED, "logits", 4.0]) == pytest.approx([0.75, 0.5])
+    assert list(means.loc[MLL, "hidden 1", 1.0]) == pytest.approx([-0.025, 0])
+    assert list(means.loc[FIXED, "logits", math.inf]) == pytest.approx([0.25, 0])
+
+
+def test_numbers_are_what_the_figure_shows():
+    numbers = EXPERIMENT.numbers(made_up_lab(answer))
+    assert len(numbers) == 3 * 2 * 3 * 2
+    interval = numbers[TRACKED, "logits", 4.0, "feature_nats_over_the_control"]
+    assert interval.mean == pytest.approx(0.5)
+
+
+def test_a_feature_tells_at_most_which_image_it_is():
+    assert EXPERIMENT.ceiling(made_up_lab(answer)) == 4
 
 
 @pytest.mark.parametrize("gap", [-1e-8, float("nan")])

@@ -154,22 +154,29 @@ def test_accuracy_without_what_a_seed_adds():
 
 
 def test_gain_by_regime_and_teacher():
-    gain = EXPERIMENT.gain(made_up_lab(answer))
+    gain = EXPERIMENT.gain(made_up_lab(answer), over_mll=True)
     assert list(gain) == [*LABELS[1:], ALONE]
     assert gain.loc[FEW, TRACKED].mean == pytest.approx(5.1)
     assert gain.loc[NO_LABEL, TRACKED].mean == pytest.approx(4.1)
     assert gain[ALONE].isna().tolist() == [False, True, True, False]
+    above = EXPERIMENT.gain(made_up_lab(answer))
+    assert list(above) == [MLL, *LABELS[2:], ALONE]
+    difference = gain.loc[FEW, TRACKED].mean - gain.loc[FEW, UNTREATED].mean
+    assert above.loc[FEW, TRACKED].mean == pytest.approx(difference)
 
 
 def test_numbers_of_both_parts():
     numbers = interval_columns(EXPERIMENT.numbers(made_up_lab(answer)))
     columns = ["experiment", "setting", "label", "mean", "low", "high", "n"]
     assert list(numbers) == columns
-    # Of two classes: four numbers of 5 teachers, the accuracy of 6 students, the gain of 5.
-    assert len(numbers) == 4 * 5 + 2 + 5 * 4 + 6 + 5
+    # Of two classes: four numbers of 5 teachers, the accuracy of 6 students, two gains of 5.
+    assert len(numbers) == 4 * 5 + 2 + 4 * 4 + 2 + 5 * 4 + 6 + 5 + 5
     two = numbers[numbers.experiment == "two classes"].set_index(["setting", "label"])["mean"]
     assert two["train_bcpd_kl_nats", MLL] == pytest.approx(0.8)
     assert two["student_gain_points", TRUTH] == pytest.approx(6)
+    assert two["student_gain_over_control_points", MLL] == pytest.approx(
+        -two["student_gain_points", UNTREATED]
+    )
     assert two["student_accuracy_percent", MLL] == pytest.approx(76)
     assert two["student_accuracy_percent", ALONE] == pytest.approx(66)
 
@@ -188,15 +195,15 @@ def test_seeds_that_are_left_count():
     assert n[f"labels help the student of {MLL}"] == 3
     assert EXPERIMENT.accuracy(lab).loc[FEW, MLL].n == 2
     outcomes = EXPERIMENT.outcomes(lab)
-    assert outcomes["oracle", TRACKED] == "4 of 12 collapsed"
-    assert outcomes["oracle", ALONE] == "done"
+    assert outcomes["ten Gaussians", TRACKED] == "4 of 12 collapsed"
+    assert outcomes["ten Gaussians", ALONE] == "done"
 
 
 def test_one_seed_is_none():
     lab = without(TRACKED, seeds=(0, 1), classes=10)
     others = [MLL, UNTREATED, FIXED, TRUTH, ALONE]
     assert list(EXPERIMENT.accuracy(lab)) == others
-    assert list(EXPERIMENT.gain(lab)) == others[1:]
+    assert list(EXPERIMENT.gain(lab, over_mll=True)) == others[1:]
     assert f"labels help the student of {MLL}" in by_claim(EXPERIMENT.findings(lab))
     lab = without(TRACKED, seeds=(0, 2), classes=2)
     assert list(EXPERIMENT.binary_summary(lab).index) == others
@@ -252,7 +259,8 @@ def test_each_part_has_replicates_of_its_own():
 
 
 def test_students_as_text():
-    accuracy, gain = EXPERIMENT.students_as_text(made_up_lab(answer)).values()
+    accuracy, above, gain = EXPERIMENT.students_as_text(made_up_lab(answer)).values()
     assert list(accuracy.index) == list(gain.index) == list(EXPERIMENT.regimes(0))
+    assert above.loc[EVERYTHING, MLL].startswith(f"{GAIN[MLL] - GAIN[UNTREATED]:+.1f} [")
     assert gain.loc[EVERYTHING, UNTREATED].startswith(f"{GAIN[UNTREATED] - GAIN[MLL]:+.1f} [")
     assert not accuracy.isna().any().any()

@@ -1,5 +1,6 @@
 from math import atanh, sqrt, tanh
 
+import numpy as np
 import pandas as pd
 import pytest
 from made_up import FIXED_DATA, PAIR, made_up_lab
@@ -35,6 +36,17 @@ def test_the_other_quantity_is_held_constant():
     assert plain.r == pytest.approx(kinds.gain_points.corr(kinds.cmi_nats))
     assert 0 < plain.r < 1
     assert plain.teachers == 6
+    whole = correlation_interval(kinds.cmi_nats, kinds.gain_points)
+    assert (plain.low, plain.high) == pytest.approx((whole.low, whole.high))
+
+
+def test_what_is_held_constant_widens_the_interval_as_a_point_less_would():
+    rng = np.random.default_rng(0)
+    kinds = points(**{n: rng.normal(size=9) for n in ("cmi_nats", "entropy_nats", "gain_points")})
+    row = correlations(kinds, ["cmi_nats"]).loc["cmi_nats", "entropy_nats"]
+    half = 1.959964 / 5**0.5  # 9 − 1 − 3
+    ends = np.tanh(np.arctanh(row.r) + np.array([-half, half]))
+    assert (row.low, row.high) == pytest.approx(tuple(ends), abs=1e-6)
 
 
 def test_a_correlation_that_one_family_makes_is_said_to_be_none():

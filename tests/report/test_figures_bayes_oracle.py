@@ -45,7 +45,14 @@ def test_teachers_on_training_and_on_new_inputs(figure):
     assert test.get_title().endswith("on new inputs")
     assert drawn(train) == [(4, 0), (5, 1), (3, 2), (pytest.approx(0, abs=1e-8), 3)]
     assert drawn(test) == [(2, 0), (2.5, 1), (2, 2), (0, 3)]
-    assert [text.get_text() for text in train.texts] == ["4.00", "5.00", "3.00", "0.00"]
+    assert [text.get_text() for text in train.texts] == [
+        "4.00",
+        "5.00",
+        "3.00",
+        "0.00",
+        "no teacher",
+    ]
+    assert train.texts[-1].get_position()[1] == 4
 
 
 def test_students_gain_over_the_control_which_is_at_zero(figure):

@@ -9,52 +9,51 @@ from mcmi_core.base.statistics import Interval
 from mcmi_core.report.figures.proposition_1 import draw_proposition_1
 
 LABELS, LAYERS = ("MLL", "MCMI tracked λ=0.7"), ("hidden 1", "logits")
-SIDES = ["output_nats", "feature_nats"]
-
-
-def intervals(*means):
-    return [Interval(mean, mean, mean, 3) for mean in means]
 
 
 @pytest.fixture
 def figure():
+    """Of the output's side a tenth of the bits, of the feature's as much below the control."""
     mpl.use("agg")
-    rows, last = {}, {}
+    rows = {}
     for label in LABELS:
         for layer in LAYERS:
-            last[label, layer] = intervals(0.05, math.log(40))
-            for bits in (1.0, 4.0):
-                rows[label, layer, bits] = intervals(bits / 10, bits / 2)
+            for bits, nats in ((1.0, 0.1), (4.0, 0.4), (math.inf, 0.7)):
+                rows[label, layer, bits] = [Interval(m, m - 0.2, m + 0.2, 3) for m in (nats, -nats)]
     index = pd.MultiIndex.from_tuples(rows, names=["label", "layer", "bits"])
-    quantised = pd.DataFrame(list(rows.values()), index, SIDES)
-    index = pd.MultiIndex.from_tuples(last, names=["label", "layer"])
-    figure = draw_proposition_1(quantised, pd.DataFrame(list(last.values()), index, SIDES))
+    table = pd.DataFrame(list(rows.values()), index, ["output_nats", "feature_nats"])
+    figure = draw_proposition_1(table, control="fine-tuned λ=0", ceiling=math.log(40))
     yield figure
     plt.close(figure)
 
 
-def test_one_panel_per_layer_and_two_lines_per_teacher(figure):
-    hidden, logits = figure.axes
-    assert [hidden.get_title(), logits.get_title()] == ["f = hidden 1", "f = logits"]
-    curves = [each.lines[0] for each in logits.containers if len(each.lines[0].get_xdata()) > 1]
-    assert [curve.get_linestyle() for curve in curves] == ["-", "--", "-", "--"]
-    assert [list(curve.get_ydata()) for curve in curves[:2]] == [[0.1, 0.4], [0.5, 2.0]]
+def test_a_row_per_side_and_a_panel_per_layer(figure):
+    output, output_logits, feature, _ = figure.axes
+    assert [output.get_title(), output_logits.get_title()] == ["f = hidden 1", "f = logits"]
+    assert "I(X; Ŷ | Y)" in output.get_ylabel() and "I(X; f | Y)" in feature.get_ylabel()
+    assert "above fine-tuned λ=0" in output.get_ylabel()
+    for axes, sign in ((output, 1), (feature, -1)):
+        curves = [each.lines[0] for each in axes.containers if len(each.lines[0].get_xdata()) > 1]
+        assert [list(curve.get_ydata()) for curve in curves] == [[sign * 0.1, sign * 0.4]] * 2
 
 
-def test_features_as_they_are_stand_apart_at_the_ceiling(figure):
+def test_differences_of_all_panels_can_be_compared(figure):
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    assert {axes.get_yscale() for axes in figure.axes} == {"linear"}
+    assert all(list(axes.lines[0].get_ydata()) == [0, 0] for axes in figure.axes)
+
+
+def test_features_as_they_are_stand_apart(figure):
     axes = figure.axes[1]
     alone = [each.lines[0] for each in axes.containers if len(each.lines[0].get_xdata()) == 1]
-    assert [list(line.get_ydata()) for line in alone[:2]] == [[0.05], [math.log(40)]]
+    assert [list(line.get_ydata()) for line in alone] == [[0.7], [0.7]]
     places = [line.get_xdata()[0] for line in alone]
-    assert places == pytest.approx([5.93, 5.93, 6.07, 6.07])  # teachers beside each other
-    assert axes.get_xticks()[-1] == 6
-    assert axes.get_xticklabels()[-1].get_text() == "all"
-    [ceiling] = [line for line in axes.lines if line.get_linestyle() == ":"]
-    assert ceiling.get_ydata()[0] == math.log(40)
+    assert places == pytest.approx([5.92, 6.08])  # teachers beside each other
+    assert figure.axes[-1].get_xticks()[-1] == 6
+    assert figure.axes[-1].get_xticklabels()[-1].get_text() == "all"
 
 
-def test_teachers_and_sides_are_explained(figure):
+def test_teachers_are_named_once_and_the_ceiling_is_said(figure):
     [legend] = figure.legends
-    texts = [text.get_text() for text in legend.get_texts()]
-    assert texts[:-1] == [*LABELS, "I(X; Ŷ | Y): the output", "I(X; f | Y): the feature"]
-    assert texts[-1] == "log 40 = 3.69 nats: the most with 40 images a class"
+    assert [text.get_text() for text in legend.get_texts()] == list(LABELS)
+    assert "log n = 3.69 nats" in legend.get_title().get_text()

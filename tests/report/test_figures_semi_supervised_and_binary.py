@@ -19,17 +19,19 @@ def interval(mean):
 def figure():
     mpl.use("agg")
     columns = {
-        "MLL": [interval(60), interval(66)],
-        LABELS[1]: [interval(64), interval(67)],
-        "from scratch": [interval(50), MISSING],
+        "MLL": [interval(1), interval(0.5)],
+        LABELS[1]: [interval(4), interval(0.2)],
+        "from scratch": [interval(-8), MISSING],
     }
-    accuracy = pd.DataFrame(columns, REGIMES)
+    gain_of_ten = pd.DataFrame(columns, REGIMES)
     closeness = [interval(0.8), interval(0.5), interval(0), MISSING]
     gain = [MISSING, interval(2), interval(6), interval(-9)]
     binary = pd.DataFrame(
-        {"train_bcpd_kl_nats": closeness, "student_gain_points": gain}, LABELS, dtype=object
+        {"train_bcpd_kl_nats": closeness, "student_gain_over_control_points": gain},
+        LABELS,
+        dtype=object,
     )
-    figure = draw_semi_supervised_and_binary(accuracy, binary, few=0.05)
+    figure = draw_semi_supervised_and_binary(gain_of_ten, binary, control="MLL", few=0.05)
     yield figure
     plt.close(figure)
 
@@ -39,11 +41,15 @@ def test_a_row_for_what_the_student_is_given_with_a_point_per_teacher(figure):
     assert [text.get_text() for text in axes.get_yticklabels()] == REGIMES
     drawn = {each.get_label(): each.lines[0].get_xydata() for each in axes.containers}
     assert list(drawn) == [LABELS[0], LABELS[1], "from scratch"]
-    assert drawn["MLL"].tolist() == [[60, pytest.approx(-0.13)], [66, pytest.approx(0.87)]]
-    assert drawn[LABELS[1]].tolist() == [[64, pytest.approx(0)], [67, pytest.approx(1)]]
-    assert drawn["from scratch"].tolist() == [[50, pytest.approx(0.13)]]
+    assert drawn["MLL"].tolist() == [[1, pytest.approx(-0.13)], [0.5, pytest.approx(0.87)]]
+    assert drawn[LABELS[1]].tolist() == [[4, pytest.approx(0)], [0.2, pytest.approx(1)]]
+    assert drawn["from scratch"].tolist() == [[-8, pytest.approx(0.13)]]
     assert {each.lines[0].get_linestyle() for each in axes.containers} == {"None"}
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(drawn)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "MLL (the control)",
+        *drawn,
+    ]
+    assert "points over the student of MLL" in axes.get_xlabel()
 
 
 def test_two_classes_with_the_same_rows_and_none_where_there_is_nothing(figure):
@@ -56,4 +62,5 @@ def test_two_classes_with_the_same_rows_and_none_where_there_is_nothing(figure):
     assert places[closeness] == [0, 1, 2]
     assert places[gain] == [1, 2, 3]
     assert [container[0].get_xdata()[0] for container in gain.containers] == [2, 6, -9]
+    assert [0, 0] in [list(line.get_xydata()[0]) for line in gain.lines]  # the control, hollow
     assert gain.get_title() == "Two classes: its student on 5%"

@@ -188,3 +188,14 @@ def test_a_long_title_takes_more_lines(axes):
     lines = axes.get_title().splitlines()
     assert max(map(len, lines)) <= plots.TITLE_WIDTH
     assert " ".join(lines) == text.replace(",", ", ")
+
+
+def test_a_number_of_seeds_stays_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    figure, axes = plt.subplots(figsize=(4, 3))
+    axes.plot([1])
+    note = "5 Gaussians; mean and 95 % t-interval, n = 10 seeds"
+    plots.save_figure(figure, "f", pd.DataFrame({"x": [1]}), profile="smoke", note=note)
+    lines = figure.texts[0].get_text().split("\n")
+    assert len(lines) > 1 and lines[-1].endswith("n = 10 seeds")

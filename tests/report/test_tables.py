@@ -8,6 +8,7 @@ import pytest
 from mcmi_core.base.statistics import Interval, mean_interval
 from mcmi_core.experiments.finding import Finding
 from mcmi_core.experiments.pair import FROM_SCRATCH
+from mcmi_core.report import tables
 from mcmi_core.report.tables import (
     NO_BREAK,
     count_text,
@@ -239,3 +240,10 @@ def test_the_metric_may_have_a_column_of_its_own():
     table = interval_columns(intervals, "train_cmi_nats")
     assert list(table.columns) == ["metric", "label", "mean", "low", "high", "n"]
     assert list(table.metric) == ["train_cmi_nats"]
+
+
+def test_a_table_stands_below_its_heading(monkeypatch):
+    shown = []
+    monkeypatch.setattr(tables, "display", lambda *objects: shown.extend(objects))
+    tables.show_table("ten Gaussians", pd.DataFrame({"n": [1]}))
+    assert shown[0].data == "**ten Gaussians**" and shown[1].n[0] == 1

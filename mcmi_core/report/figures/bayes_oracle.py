@@ -36,6 +36,10 @@ def draw_bayes_oracle(distances: pd.DataFrame, gain: pd.DataFrame) -> Figure:
     figure, panels = plt.subplots(2, 2, figsize=(9, 7.6), sharex="row", sharey=True)
     for axes, (column, inputs) in zip(panels[0], _INPUTS.items(), strict=True):
         _draw_rows(axes, distances[column].reindex(gain.index), "{:.2f}")
+        for place in [n for n, label in enumerate(gain.index) if label not in distances.index]:
+            row = axes.get_yaxis_transform()
+            said = {"ha": "center", "va": "center", "fontsize": "small", "color": "0.4"}
+            axes.text(0.5, place, "no teacher", transform=row, **said)
         axes.set_title(f"Teacher's distance from the truth,\n{inputs}", fontsize="medium")
         axes.set_xlabel("mean KL(P* ‖ teacher), nats (0: the truth)")
     for axes, (fraction, intervals) in zip(panels[1], gain.items(), strict=True):

@@ -1,76 +1,69 @@
-"""13 · Both sides of Proposition 1 against the bits that features are quantised to."""
-
-import math
+"""13 · What teachers change of both sides of Proposition 1, by the bits of a feature."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcmi_core.experiments.words import method_in_words
-from mcmi_core.report.plots import method_style, plot_intervals
+from mcmi_core.report.plots import plot_intervals
 
 _SIDES = {
-    "output_nats": ("-", "I(X; Ŷ | Y): the output"),
-    "feature_nats": ("--", "I(X; f | Y): the feature"),
+    "output_nats": "what the output tells,\nI(X; Ŷ | Y)",
+    "feature_nats": "what the feature tells,\nI(X; f | Y)",
 }
-"""How a side is drawn, and what it is."""
-_APART, _ASIDE = 2, 0.14
+_APART, _ASIDE = 2, 0.16
 """Between the most bits and the place of features that are not quantised, and between teachers, in
 bits."""
-_TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3)
 
 
-def draw_proposition_1(quantised: pd.DataFrame, unquantised: pd.DataFrame) -> Figure:
-    """One panel per layer: solid what the output tells, dashed what the feature tells.
+def draw_proposition_1(over_the_control: pd.DataFrame, *, control: str, ceiling: float) -> Figure:
+    """A row per side, a panel per layer: differences from the control, nats.
 
-    The last place is that of features as they are, all of which differ: they tell which image it
-    is, log n nats for n images of a class, and no feature can tell more.
+    The last place, ``all``, is that of features as they are. There the output's side is that of the
+    network itself, the same for all layers, and the feature's side is the ceiling for all teachers.
 
     Args:
-        quantised: ``output_nats`` and ``feature_nats``, intervals by ``label``, ``layer``,
-            ``bits``.
-        unquantised: the same by ``label`` and ``layer``.
+        over_the_control: of :meth:`~mcmi_core.experiments.proposition_1.Proposition1.\
+over_the_control`: intervals ``output_nats`` and ``feature_nats`` by ``label``, ``layer`` and
+            ``bits``, which are infinite for features as they are.
+        control: what is at zero.
+        ceiling: the most that a feature can tell, nats.
     """
-    layers = quantised.index.unique("layer")
-    bits = [float(number) for number in quantised.index.unique("bits")]
-    most = max(interval.mean for interval in unquantised.feature_nats)
-    figure, panels = plt.subplots(1, len(layers), figsize=(9, 5), sharey=True, squeeze=False)
+    layers = over_the_control.index.unique("layer")
+    figure, panels = plt.subplots(
+        len(_SIDES), len(layers), figsize=(9, 6.4), sharex=True, sharey=True, squeeze=False
+    )
+    bits = sorted(over_the_control.index.unique("bits"))[:-1]
+    for row, (side, words) in zip(panels, _SIDES.items(), strict=True):
+        for axes, layer in zip(row, layers, strict=True):
+            _draw_layer(axes, over_the_control[side].xs(layer, level="layer"), max(bits) + _APART)
+        row[0].set_ylabel(f"{words}:\nnats above {method_in_words(control)}", fontsize="medium")
     for axes, layer in zip(panels[0], layers, strict=True):
-        rows, last = quantised.xs(layer, level="layer"), unquantised.xs(layer, level="layer")
-        _draw_layer(axes, rows, last, at=max(bits) + _APART)
-        axes.axhline(most, color="0.4", linestyle=":", linewidth=1.5)
-        axes.set_xticks([*bits, max(bits) + _APART], [*(f"{number:g}" for number in bits), "all"])
-        axes.set(title=f"f = {layer}", xlabel="bits of the feature")
-    panels[0, 0].set(ylabel="nats", yscale="log")
-    panels[0, 0].set_yticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
-    panels[0, 0].set_ylim(top=1.6 * most)
-    _explain(figure, quantised.index.unique("label"), most)
+        axes.set_title(f"f = {layer}")
+    places = [*bits, max(bits) + _APART], [*(f"{number:g}" for number in bits), "all"]
+    for axes in panels[-1]:
+        axes.set(xlabel="bits of the feature")
+        axes.set_xticks(*places)
+    handles, names = panels[0, 0].get_legend_handles_labels()
+    shown = dict(zip(names, handles, strict=True))  # the place "all" repeats them
+    title = f"The feature's side cannot exceed log n = {ceiling:.2f} nats, n images of a class"
+    figure.legend(
+        shown.values(), shown, loc="outside upper center", ncols=3, title=title, fontsize="small"
+    )
     return figure
 
 
-def _draw_layer(axes: Axes, rows: pd.DataFrame, last: pd.DataFrame, *, at: float) -> None:
-    """Teachers stand beside each other, as their values are often equal."""
-    labels = rows.index.unique("label")
+def _draw_layer(axes: Axes, intervals: pd.Series, at: float) -> None:
+    """Teachers stand beside each other; a curve over the bits, and a point for ``all``."""
+    axes.axhline(0, color="0.4", linestyle="--", linewidth=1)
+    labels = intervals.index.unique("label")
     for number, label in enumerate(labels):
         aside = _ASIDE * (number - (len(labels) - 1) / 2)
-        for side, (style, _) in _SIDES.items():
-            intervals = rows[side][label]
-            moved = pd.Series(intervals.to_list(), intervals.index + aside)
-            plot_intervals(axes, moved, label=label)
-            axes.containers[-1].lines[0].set_linestyle(style)
-            plot_intervals(axes, pd.Series([last[side][label]], [at + aside]), label=label)
-
-
-def _explain(figure: Figure, labels: pd.Index, most: float) -> None:
-    """Teachers by colour and marker, sides by the kind of line; above the panels."""
-    handles = [
-        plt.Line2D([], [], linestyle="", label=method_in_words(label), **method_style(label))
-        for label in labels
-    ]
-    for style, text in _SIDES.values():
-        handles.append(plt.Line2D([], [], linestyle=style, color="0.3", label=text))
-    images = round(math.exp(most))
-    text = f"log {images} = {most:.2f} nats: the most with {images} images a class"
-    handles.append(plt.Line2D([], [], linestyle=":", color="0.4", label=text))
-    figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize="small")
+        curve = intervals[label]
+        few = curve[np.isfinite(curve.index)]
+        moved = pd.Series(few.to_list(), few.index + aside, dtype=object)
+        plot_intervals(axes, moved, label=label)
+        whole = pd.Series([curve[np.inf]], [at + aside], dtype=object)
+        plot_intervals(axes, whole, label=label)

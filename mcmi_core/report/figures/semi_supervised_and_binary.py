@@ -1,4 +1,4 @@
-"""11 · Students by how many labels they have, and teachers and students with two classes."""
+"""11 · Students' gain by how many labels they have, and teachers and students with two classes."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -14,21 +14,26 @@ _STEP = 0.13
 
 
 def draw_semi_supervised_and_binary(
-    accuracy: pd.DataFrame, binary: pd.DataFrame, *, few: float
+    gain: pd.DataFrame, binary: pd.DataFrame, *, control: str, few: float
 ) -> Figure:
     """Above, a row for what the student is given and a point per teacher; below, two classes.
 
     Args:
-        accuracy: percent, an interval by regime and, as columns, teacher; may be missing.
+        gain: over the control, points, an interval by regime and, as columns, teacher; may be
+            missing.
         binary: of :meth:`~mcmi_core.experiments.semi_supervised_and_binary.\
 SemiSupervisedAndBinary.binary_summary`.
+        control: label of what is at zero.
         few: fraction of the data that students of two classes see.
     """
     figure = plt.figure(figsize=(9, 8))
     above, below = figure.subfigures(2, 1, height_ratios=(4.6, 3.4))
     unlabelled = above.subplots()
-    _draw_regimes(unlabelled, accuracy)
-    unlabelled.set(title="Ten classes: what the student is given", xlabel="student's accuracy, %")
+    zero = {"color": "0.4", "linestyle": "--", "linewidth": 1}
+    above_control = f"accuracy, points over the student of {method_in_words(control)}"
+    unlabelled.axvline(0, label=f"{method_in_words(control)} (the control)", **zero)
+    _draw_regimes(unlabelled, gain)
+    unlabelled.set(title="Ten classes: what the student is given", xlabel=above_control)
     unlabelled.legend(
         loc="upper center",
         bbox_to_anchor=(0.4, -0.17),
@@ -36,22 +41,25 @@ SemiSupervisedAndBinary.binary_summary`.
         fontsize="small",
         title="taught by",
     )
-    closeness, gain = below.subplots(1, 2, sharey=True)
+    closeness, student = below.subplots(1, 2, sharey=True)
     _draw_methods(closeness, binary.train_bcpd_kl_nats)
-    _draw_methods(gain, binary.student_gain_points)
+    _draw_methods(student, binary.student_gain_over_control_points)
+    if control in binary.index:
+        at_zero = {"fillstyle": "none", "linestyle": "", **method_style(control)}
+        student.plot(0, binary.index.get_loc(control), **at_zero)
     closeness.set_yticks(range(len(binary)), map(method_in_words, binary.index))
     closeness.set_ylim(len(binary) - 0.5, -0.5)
     closeness.set(title="Two classes: the teacher", xlabel="mean KL(P* ‖ teacher), nats (0: truth)")
-    gain.set(title=f"Two classes: its student on {few:.0%}", xlabel="gain over MLL's, points")
-    for axes in (closeness, gain):
-        axes.axvline(0, color="0.4", linestyle="--", linewidth=1)
+    student.set(title=f"Two classes: its student on {few:.0%}", xlabel="points over the control's")
+    for axes in (closeness, student):
+        axes.axvline(0, **zero)
     return figure
 
 
-def _draw_regimes(axes: Axes, accuracy: pd.DataFrame) -> None:
-    first = -_STEP * (len(accuracy.columns) - 1) / 2
-    for number, label in enumerate(accuracy):
-        intervals = accuracy[label].reset_index(drop=True).dropna()
+def _draw_regimes(axes: Axes, gain: pd.DataFrame) -> None:
+    first = -_STEP * (len(gain.columns) - 1) / 2
+    for number, label in enumerate(gain):
+        intervals = gain[label].reset_index(drop=True).dropna()
         axes.errorbar(
             [interval.mean for interval in intervals],
             intervals.index + first + number * _STEP,
@@ -61,8 +69,8 @@ def _draw_regimes(axes: Axes, accuracy: pd.DataFrame) -> None:
             label=method_in_words(label),
             **method_style(label),
         )
-    axes.set_yticks(range(len(accuracy)), accuracy.index)
-    axes.set_ylim(len(accuracy) - 0.5, -0.5)
+    axes.set_yticks(range(len(gain)), gain.index)
+    axes.set_ylim(len(gain) - 0.5, -0.5)
 
 
 def _draw_methods(axes: Axes, intervals: pd.Series) -> None:
