@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from mcmi_core.base.device import default_device
 from mcmi_core.base.tensor_files import write_tensors
 from mcmi_core.criterion import Criterion
 from mcmi_core.data import load_dataset
@@ -30,16 +31,17 @@ from mcmi_core.training.recipe import Recipe
 WEIGHTS, PROGRAM = "student.safetensors", "student.pt2"
 
 
-def open_workspace() -> TemporaryDirectory:
-    """A folder for decoded images and exported students, deleted when the program ends.
+def open_workspace() -> tuple[TemporaryDirectory, torch.device]:
+    """Where to work: a folder, and the device to train on.
 
+    The folder is for decoded images and exported students; it is deleted when the program ends.
     Random weights are those of seed 0, to begin with. Torch keeps to one thread, which is all that
     tensors this small can use, and tables print on lines of 120 characters.
     """
     torch.manual_seed(0)
     torch.set_num_threads(1)
     pd.set_option("display.width", 120)
-    return TemporaryDirectory()
+    return TemporaryDirectory(), default_device()
 
 
 def open_images(folder: str, image_size: int, workspace: str) -> Dataset:
