@@ -1,5 +1,7 @@
 """The scoreboard as text: the long form for its notebook, the short one for the page on results."""
 
+from collections.abc import Callable, Sequence
+
 import pandas as pd
 
 from mcmi_core.base.registry import Component
@@ -104,10 +106,15 @@ def _networks_in_words(networks: str) -> str:
     return " → ".join(" / ".join(map(network_in_words, part)) for part in parts)
 
 
-def markdown_claims(board: pd.DataFrame, notebooks: str) -> str:
+def markdown_claims(
+    board: pd.DataFrame,
+    notebooks: str,
+    tiers: Sequence[str] = (),
+    cell: Callable[[pd.DataFrame], str] | None = None,
+) -> str:
     """One row per claim and one column per tier, as a Markdown table.
 
-    A cell has a line for the paper's method (``fixed``) and one for our variant (``tracked``), each
+    Unless ``cell`` writes it otherwise, a cell has a line for the paper's method (``fixed``) and one for our variant (``tracked``), each
     with its λ, its control where that is not the teacher fine-tuned with λ = 0, verdict,
     difference, in points where it names no unit, and n; where a tier has several data sets, a line
     for each of them.
@@ -115,14 +122,17 @@ def markdown_claims(board: pd.DataFrame, notebooks: str) -> str:
     Args:
         board: of :func:`~mcmi_core.experiments.claims.scoreboard`.
         notebooks: their folder, as seen from the page.
+        tiers: with a column; none: all that the board has.
+        cell: the text of a claim's findings in one tier.
     """
-    tiers = list(board.tier.unique())
+    tiers, write = tiers or list(board.tier.unique()), cell or _cell
     lines = ["| claim | paper | " + " | ".join(tiers) + " |", "|---|---|" + "---|" * len(tiers)]
     for (statement, paper), rows in board.groupby(["statement", "paper"], sort=False):
         notebook = rows.notebook.iloc[0]
         link = f"[{notebook.partition('_')[0]}]({notebooks}/{notebook}.ipynb)"
-        cells = [_cell(rows[rows.tier == tier]) for tier in tiers]
-        escaped = [cell.replace("|", "\\|") for cell in (f"{statement} ({link})", paper, *cells)]
+        cells = [write(rows[rows.tier == tier]) for tier in tiers]
+        texts = (f"{statement} ({link})", paper, *cells)
+        escaped = [text.replace("|", "\\|") for text in texts]
         lines.append("| " + " | ".join(escaped) + " |")
     return "\n".join(lines) + "\n"
 

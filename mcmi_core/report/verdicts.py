@@ -4,7 +4,7 @@ import pandas as pd
 
 from mcmi_core.experiments.claims import NOT_MEASURED
 from mcmi_core.experiments.pair import POLICIES
-from mcmi_core.report.scoreboard import data_title
+from mcmi_core.report.scoreboard import data_title, markdown_claims
 
 
 def markdown_verdicts(board: pd.DataFrame, notebooks: str) -> str:
@@ -19,16 +19,9 @@ def markdown_verdicts(board: pd.DataFrame, notebooks: str) -> str:
         notebooks: their folder, as seen from the page.
     """
     tiers = list(board[board.verdict != NOT_MEASURED].tier.unique())
-    lines = ["| claim | paper | " + " | ".join(tiers) + " |", "|---|---|" + "---|" * len(tiers)]
-    for (statement, paper), rows in board.groupby(["statement", "paper"], sort=False):
-        notebook = rows.notebook.iloc[0]
-        link = f"[{notebook.partition('_')[0]}]({notebooks}/{notebook}.ipynb)"
-        cells = [_cell(rows[rows.tier == tier]) for tier in tiers]
-        escaped = [cell.replace("|", "\\|") for cell in (f"{statement} ({link})", paper, *cells)]
-        lines.append("| " + " | ".join(escaped) + " |")
     empty = [tier for tier in board.tier.unique() if tier not in tiers]
     about = f"\nNothing is measured yet in: {', '.join(empty)}.\n" if empty else ""
-    return "\n".join(lines) + "\n" + about
+    return markdown_claims(board, notebooks, tiers, _cell) + about
 
 
 def _cell(rows: pd.DataFrame) -> str:
