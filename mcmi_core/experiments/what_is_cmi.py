@@ -19,6 +19,8 @@ from mcmi_core.experiments.pair import Pair
 from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Teacher
 
 TRUTH = "the truth, P*"
+CONTROL = "control, λ = 0"
+"""Fine-tuned without CMI."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class WhatIsCmi(Experiment):
         teachers = {}
         for lam in sorted(self.lambdas):
             teacher = self.pair.mcmi(self.seed, lam=lam, centroids="tracked")
-            teachers[f"MCMI tracked, λ = {lam:g}"] = teacher
+            teachers[f"MCMI tracked, λ = {lam:g}" if lam else CONTROL] = teacher
         return teachers
 
     def truth(self) -> BayesTeacher:
@@ -75,7 +77,7 @@ class WhatIsCmi(Experiment):
         shown = [*self.mll_teachers().values(), *self.mcmi_teachers().values(), self.truth()]
         return [
             *map(_outputs, shown),
-            *map(self._sweep, [self.pair.mll(self.seed), *self._strongest().values()]),
+            *map(self._sweep, self._at_temperatures().values()),
             *(_outputs(teacher, self.images) for teacher in self.photograph_teachers().values()),
         ]
 
@@ -118,7 +120,7 @@ class WhatIsCmi(Experiment):
 
     def cmi_by_temperature(self, lab: Lab) -> pd.DataFrame:
         """CMI (nats) of softmax(logits / T) on the training data: teachers by T."""
-        teachers = {"MLL": self.pair.mll(self.seed), **self._strongest()}
+        teachers = self._at_temperatures()
         parts = []
         for title, teacher in teachers.items():
             table = lab.collect_results([self._sweep(teacher)], ["temperature", "cmi_nats"])
@@ -170,6 +172,14 @@ class WhatIsCmi(Experiment):
         """MCMI with the largest λ, and the truth."""
         title, teacher = list(self.mcmi_teachers().items())[-1]
         return {title: teacher, TRUTH: self.truth()}
+
+    def _at_temperatures(self) -> dict[str, Teacher | BayesTeacher]:
+        """The first MLL teacher and the last, the control, the strongest MCMI, and the truth."""
+        (early, young), *_, (late, old) = self.mll_teachers().items()
+        teachers = {early: young, late: old}
+        if 0 in self.lambdas:
+            teachers[CONTROL] = self.mcmi_teachers()[CONTROL]
+        return {**teachers, **self._strongest()}
 
     def _points(
         self, lab: Lab, teachers: dict[str, Teacher | BayesTeacher]

@@ -23,8 +23,8 @@ BLOCKS = {"README.md": ("summary",), "results.md": ("results", "claims"), "paper
 """Parts of a document that are such tables, by its name."""
 
 
-SUMMARY = ("all_data", "few_shot", "zero_shot", "teacher_accuracy")
-"""Claims that README shows: the paper's main ones, and its price."""
+SUMMARY = ("all_data", "few_shot", "zero_shot")
+"""Claims that README shows: the paper's main ones."""
 
 
 def with_results(document: Path) -> str:

@@ -114,10 +114,10 @@ def markdown_claims(
 ) -> str:
     """One row per claim and one column per tier, as a Markdown table.
 
-    Unless ``cell`` writes it otherwise, a cell has a line for the paper's method (``fixed``) and one for our variant (``tracked``), each
-    with its λ, its control where that is not the teacher fine-tuned with λ = 0, verdict,
-    difference, in points where it names no unit, and n; where a tier has several data sets, a line
-    for each of them.
+    Unless ``cell`` writes it otherwise, a cell has a line for the paper's method (``fixed``) and
+    one for our variant (``tracked``), each with its λ, its control where that is not the teacher
+    fine-tuned with λ = 0, verdict, difference, in points where it names no unit, and n; where a
+    tier has several data sets, a line for each of them.
 
     Args:
         board: of :func:`~mcmi_core.experiments.claims.scoreboard`.

@@ -20,7 +20,7 @@ def markdown_verdicts(board: pd.DataFrame, notebooks: str) -> str:
     """
     tiers = list(board[board.verdict != NOT_MEASURED].tier.unique())
     empty = [tier for tier in board.tier.unique() if tier not in tiers]
-    about = f"\nNothing is measured yet in: {', '.join(empty)}.\n" if empty else ""
+    about = f"\nNot measured yet: {', '.join(empty)}.\n" if empty else ""
     return markdown_claims(board, notebooks, tiers, _cell) + about
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_up import FIXED_DATA, PAIR, made_up_lab
 
-from mcmi_core.experiments.what_is_cmi import TRUTH, WhatIsCmi
+from mcmi_core.experiments.what_is_cmi import CONTROL, TRUTH, WhatIsCmi
 
 EXPERIMENT = WhatIsCmi(
     pair=replace(PAIR, data="oracle:classes=3"),
@@ -45,14 +45,14 @@ def test_points_are_softmax_of_the_logits():
     np.testing.assert_allclose(outputs, PROBABILITIES)
     assert labels.tolist() == [0, 1]
     assert list(EXPERIMENT.all_points(lab)) == ["MLL, epoch 2", "MLL, epoch 20", MCMI, TRUTH]
-    by_lambda = ["MLL, epoch 20", "MCMI tracked, λ = 0", MCMI]
+    by_lambda = ["MLL, epoch 20", CONTROL, MCMI]
     assert list(EXPERIMENT.points_by_lambda(lab)) == by_lambda
 
 
 def test_a_collapsed_teacher_has_no_triangle():
     lab = made_up_lab(lambda run: answer(run, collapsed=("MCMI tracked λ=0.7",)))
     assert MCMI not in EXPERIMENT.all_points(lab)
-    assert list(EXPERIMENT.points_by_lambda(lab)) == ["MLL, epoch 20", "MCMI tracked, λ = 0"]
+    assert list(EXPERIMENT.points_by_lambda(lab)) == ["MLL, epoch 20", CONTROL]
 
 
 def test_teachers_by_title():
@@ -60,7 +60,7 @@ def test_teachers_by_title():
     assert list(table.index) == [
         "MLL, epoch 2",
         "MLL, epoch 20",
-        "MCMI tracked, λ = 0",
+        CONTROL,
         MCMI,
         TRUTH,
     ]
@@ -70,8 +70,8 @@ def test_teachers_by_title():
 
 def test_cmi_by_temperature():
     table = EXPERIMENT.cmi_by_temperature(made_up_lab(answer))
-    assert list(table.index) == ["MLL", MCMI, TRUTH]
-    assert table["T = 4"].tolist() == [0.1] * 3
+    assert list(table.index) == ["MLL, epoch 2", "MLL, epoch 20", CONTROL, MCMI, TRUTH]
+    assert table["T = 4"].tolist() == [0.1] * 5
 
 
 def test_photographs_by_teacher_the_most_probable_class_first():

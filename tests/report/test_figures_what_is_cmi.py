@@ -51,7 +51,7 @@ def test_the_slider_shows_one(capsys):
         slide_triangles({}, {})
 
 
-def test_the_five_classes_that_lead_by_mll_the_control_and_the_last_teacher():
+def test_the_five_classes_that_lead_by_teacher():
     file = io.BytesIO()
     Image.new("RGB", (4, 4)).save(file, format="png")
     picture = base64.b64encode(file.getvalue()).decode()
@@ -71,7 +71,7 @@ def test_the_five_classes_that_lead_by_mll_the_control_and_the_last_teacher():
     shown, left, middle, right = figure.axes[:4]
     assert shown.get_ylabel() == "a"
     titles = [panel.get_title() for panel in (left, middle, right)]
-    assert titles == ["MLL", "fine-tuned λ=0", "MCMI tracked λ=0.7"]
+    assert titles == ["MLL", "control, λ = 0", "MCMI fixed λ=0.25"]
     assert [bar.get_width() for bar in left.patches] == [0.9, 0.06, 0.02, 0.01, 0.0006]
     assert [text.get_text() for text in left.get_yticklabels()] == list("abcde")
     assert [text.get_text() for text in left.texts] == [

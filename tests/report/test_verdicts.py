@@ -30,4 +30,4 @@ def test_a_tier_without_any_verdict_has_no_column_and_is_named():
     nowhere = NOT_MEASURED | {"tier": "the paper's data"}
     text = markdown_verdicts(pd.DataFrame([MEASURED, nowhere]), "..")
     assert text.startswith("| claim | paper | truth known |\n|---|---|---|\n")
-    assert text.endswith("| Figure 2 | – |\n\nNothing is measured yet in: the paper's data.\n")
+    assert text.endswith("| Figure 2 | – |\n\nNot measured yet: the paper's data.\n")

@@ -9,7 +9,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mcmi_core.experiments.what_is_cmi import CONTROL
 from mcmi_core.report.plots import WIDEST, method_style, plot_picture
+from mcmi_core.runs.config import UNTREATED
 
 _CORNERS = np.array([[0, 0], [1, 0], [0.5, np.sqrt(3) / 2]])
 _MARKERS = ("o", "s", "^")
@@ -82,11 +84,9 @@ def draw_photographs(table: pd.DataFrame) -> Figure:
     """Some images, and beside each the probabilities of the five classes that lead on average.
 
     Args:
-        table: of :meth:`~mcmi_core.experiments.what_is_cmi.WhatIsCmi.photograph_table`. Shown are
-            its first two teachers, MLL and the control, and its last.
+        table: of :meth:`~mcmi_core.experiments.what_is_cmi.WhatIsCmi.photograph_table`.
     """
     labels = list(table.label.unique())
-    labels = [*labels[:2], *labels[2:][-1:]]
     images = sorted(table.image.unique())
     size = (WIDEST, 0.5 + 1.05 * len(images))
     figure, panels = plt.subplots(
@@ -111,10 +111,14 @@ def draw_photographs(table: pd.DataFrame) -> Figure:
         for axes in line[2:]:
             axes.set_yticklabels([])
     for axes, label in zip(panels[0, 1:], labels, strict=True):
-        axes.set_title(label, fontsize="medium")
+        axes.set_title(_teacher(label), fontsize="medium")
     for axes in panels[-1, 1:]:
         axes.set(xlabel="probability", xticks=(0, 0.5, 1))
     return figure
+
+
+def _teacher(label: str) -> str:
+    return CONTROL if label == UNTREATED else label
 
 
 def _plot_classes(axes: Axes, probabilities: pd.Series, color: object) -> None:
