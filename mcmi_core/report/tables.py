@@ -101,23 +101,25 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
     return named.rename(columns=_name_in_words).rename_axis(columns=names)
 
 
-_FORMATS = {"percent": "{:.1f}", "points": "{:+.1f}", "nats": "{:z.3f}"}
+_FORMATS = {"percent": "{:.1f}", "nats": "{:z.3f}"}
 """By the unit that a column's name ends with; nats differ by less."""
 
 
-def summary_in_words(table: pd.DataFrame) -> pd.DataFrame:
+def summary_in_words(table: pd.DataFrame, *, points_digits: int = 1) -> pd.DataFrame:
     """:func:`in_words` of a table of intervals, with as many digits as their units deserve.
 
     Args:
         table: of :class:`Interval`, or numbers, in columns whose names end with their unit
             (``_percent``, ``_points``, ``_nats``); other columns stay. What is NaN becomes ``–``.
+        points_digits: of points; two where differences are small.
 
     Raises:
         ValueError: a name in code that has no words.
     """
     texts = table.copy()
+    formats = _FORMATS | {"points": f"{{:+.{points_digits}f}}"}
     for name in table.columns:
-        unit = _FORMATS.get(str(name).rpartition("_")[2])
+        unit = formats.get(str(name).rpartition("_")[2])
         if unit is not None:
             texts[name] = table[name].map(unit.format, na_action="ignore").fillna("–")
     return in_words(texts)

@@ -45,6 +45,10 @@ def test_the_gains_of_a_single_pair_stand_in_digits_as_well():
         "0 (by definition)",
         "+2.05 [+1.41, +2.69]",  # ± 12.7 · 0.05
     ]
+    below = figure.axes[1]
+    for text in below.texts:  # on white, above the dotted line
+        assert text.get_bbox_patch().get_facecolor() == (1, 1, 1, 1)
+        assert all(text.get_zorder() > line.get_zorder() for line in below.lines)
     plt.close(figure)
 
 

@@ -104,6 +104,12 @@ def test_a_summary_has_the_digits_of_its_units():
     }
 
 
+def test_small_differences_get_a_second_digit_of_points():
+    table = pd.DataFrame({"gain_points": [Interval(-0.48, -0.91, -0.05, 10)]})
+    [text] = summary_in_words(table, points_digits=2)["gain over MLL, points"]
+    assert text == "-0.48 [-0.91, -0.05]"
+
+
 def exploratory(difference: Interval, claim: str = "exploratory") -> Finding:
     about = {"claim": claim, "difference": difference, "asked": difference.n}
     return replace(FINDING, **about, decides=None, against_mll=None)

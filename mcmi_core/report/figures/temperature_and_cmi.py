@@ -64,15 +64,19 @@ def _points(axes: Axes, rows: pd.DataFrame, column: str, **style) -> None:
 
 
 def _in_digits(axes: Axes, rows: pd.DataFrame) -> None:
-    """The differences, in a row at the top of the panel."""
+    """The differences, in a row at the top of the panel.
+
+    In a white box, so that neither the dotted line nor the grid strikes them through.
+    """
     axes.margins(y=0.25)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
     for t, values in rows.dropna(subset="gain_points").groupby("temperature").gain_points:
         by_definition = not values.any()
         if len(values) < 2:
             continue
         text = "0 (by definition)" if by_definition else f"{mean_interval(values):+.2f}"
         where = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "top"}
-        axes.annotate(text, (t, 0.98), fontsize=8, **where)
+        axes.annotate(text, (t, 0.98), fontsize=8, bbox=box, **where)
 
 
 def _label_temperatures(axes: Axes, temperatures: pd.Index) -> None:
