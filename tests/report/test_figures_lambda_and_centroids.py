@@ -4,9 +4,9 @@ import pytest
 from matplotlib import pyplot as plt
 
 from mcmi_core.base.statistics import Interval
-from mcmi_core.report.figures.lambda_and_centroids import QUANTITIES, draw_lambda_and_centroids
+from mcmi_core.report.figures.lambda_and_centroids import CMI, QUANTITIES, draw_lambda_and_centroids
 
-METRICS = ["train_ll_nats", "train_cmi_nats", "raised_percent", "test_accuracy_gain"]
+METRICS = ["train_ll_nats", CMI, "raised_percent", "test_accuracy_gain"]
 METRICS += ["student_accuracy_gain"]
 MISSING = float("nan")
 
@@ -88,7 +88,12 @@ def test_collapsed_is_written_on_one_line_under_the_axis_at_its_lambda(figure):
     ]
 
 
-def test_a_gain_far_below_is_a_number_and_a_setting_with_ruined_teachers_has_no_point():
+def test_cmi_alone_is_on_a_logarithmic_axis(figure):
+    scales = {axes.get_ylabel(): axes.get_yscale() for axes in figure.axes}
+    assert scales == dict.fromkeys(QUANTITIES.values(), "linear") | {QUANTITIES[CMI]: "log"}
+
+
+def test_a_setting_with_ruined_teachers_has_no_point_and_no_number():
     rows = {
         ("tracked", 0.4): interval(1),
         ("fixed", 0.3): interval(1),
@@ -101,7 +106,7 @@ def test_a_gain_far_below_is_a_number_and_a_setting_with_ruined_teachers_has_no_
     summary.loc[("fixed", 0.4), "train_ll_nats"] = interval(-0.5)
     figure = draw_lambda_and_centroids(summary, collapsed, ruined, seeds=3)
     ll, last = figure.axes[1], figure.axes[-1]
-    assert [text.get_text() for text in last.texts] == ["↓ -16.0", "2 of 3 ruined"]
+    assert [text.get_text() for text in last.texts] == ["2 of 3 ruined"]
     assert [text.get_text() for text in ll.texts] == ["2 of 3 ruined"]
     assert ll.containers[0][0].get_xdata().tolist() == [0.3 * 0.985]
     assert {text.get_rotation() for text in last.texts} == {0}

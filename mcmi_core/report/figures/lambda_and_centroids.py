@@ -4,24 +4,23 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.lambda_and_centroids import UNTREATED
 from mcmi_core.report.plots import SMALLEST, WIDEST, method_style, plot_intervals
 
 RAISED = "raised_percent"
+CMI = "train_cmi_nats"
 QUANTITIES = {
     RAISED: "Images with a wrong\nclass raised, %",
     "train_ll_nats": "Teacher's LL, nats",
-    "train_cmi_nats": "Teacher's CMI, nats",
+    CMI: "Teacher's CMI, nats",
     "test_accuracy_gain": "Teacher's gain\nover λ = 0, points",
     "student_accuracy_gain": "Student's gain\nover λ = 0, points",
 }
 _SHIFT = {"fixed": 0.985, "tracked": 1.015}
 """Factor of λ, by policy, so that error bars stand side by side on the logarithmic axis."""
-_FLOOR = -8.0
-"""Points. A gain below is a number at the bottom of its panel, so that the others can be told
-apart; LL and CMI, in nats, are never as low."""
 _LINE = 10
 """Points, of a line under an axis."""
 _CONTROLS = {"MLL": "--", UNTREATED: ":"}
@@ -35,7 +34,8 @@ def draw_lambda_and_centroids(
     """One panel for each of ``QUANTITIES`` against λ.
 
     Where teachers collapsed or were ruined, it is written under that λ, in the policy's colour. A
-    setting with ruined teachers has no point: its mean is far from all of them.
+    setting with ruined teachers has no point: its mean is far from all of them. CMI is on a
+    logarithmic axis, because at small λ it is a hundredth of what it is at large ones.
 
     Args:
         summary: of :meth:`~mcmi_core.experiments.lambda_and_centroids.LambdaAndCentroids.summary`.
@@ -63,6 +63,10 @@ def draw_lambda_and_centroids(
         axes.set_ylabel(QUANTITIES[metric], fontsize="small")
         axes.set_xlabel("λ", labelpad=4 if metric == RAISED else 4 + _LINE * len(failures))
         axes.tick_params(labelsize="small")
+    panels[cmi].set_yscale("log")
+    panels[cmi].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[cmi].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    panels[cmi].minorticks_off()
     handles = panels[ll].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=4, fontsize="small", frameon=False)
     return figure
@@ -83,15 +87,10 @@ def _draw_policies(axes: Axes, column: pd.Series, ruined: pd.DataFrame) -> None:
     policy_of = column.index.get_level_values("policy")
     for policy, shift in _SHIFT.items():
         intervals = column[policy_of == policy].droplevel("policy").dropna()
-        below = intervals.map(lambda interval: interval.mean < _FLOOR).astype(bool)
         mixed = ruined.loc[policy].reindex(intervals.index, fill_value=0) > 0
-        drawn, low = intervals[~below & ~mixed], intervals[below]
+        drawn = intervals[~mixed]
         drawn.index *= shift
         plot_intervals(axes, drawn, label=f"MCMI {policy}")
-        for lam, interval in low.items():
-            text, place = f"↓ {interval.mean:.1f}", axes.get_xaxis_transform()
-            look = {"color": _colour(policy), "fontsize": SMALLEST, "ha": "center"}
-            axes.text(lam, 0.03, text, transform=place, va="bottom", **look)
 
 
 def _draw_controls(axes: Axes, column: pd.Series) -> None:
