@@ -461,14 +461,17 @@ class Alternatives(Experiment):
 
 def readable_choices(choices: pd.DataFrame) -> pd.DataFrame:
     """The table of :meth:`Alternatives.choices` as text."""
-    return pd.DataFrame(
+    text = pd.DataFrame(
         {
             "chosen on training data": choices.chosen.map(method_in_words),
             "test gain over MLL, points": choices.gain_points.map("{:+.1f}".format),
             "best on test": choices.best_on_test.map(method_in_words),
-            "choosing − test accuracy, points": choices.optimism_points.map("{:+.1f}".format),
+            "accuracy used for choosing − test, points": choices.optimism_points.map(
+                "{:+.1f}".format
+            ),
         }
     )
+    return text.rename_axis("way")
 
 
 def readable_opponents(opponents: pd.DataFrame) -> pd.DataFrame:
@@ -476,13 +479,11 @@ def readable_opponents(opponents: pd.DataFrame) -> pd.DataFrame:
     columns = {"chosen setting": opponents.chosen.map(method_in_words)}
     for metric, words in MATCHED.items():
         texts = [
-            f"{method_in_words(method)}, {apart:.2f} apart"
-            if apart <= MATCH_NATS
-            else f"none: at best {apart:.2f} apart"
+            f"{method_in_words(method)}, {apart:.2f} apart" if apart <= MATCH_NATS else "none"
             for method, apart in opponents[[f"nearest_{metric}", f"apart_{metric}"]].to_numpy()
         ]
         columns[f"matched in {words}, nats"] = pd.Series(texts, opponents.index, dtype=object)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns).rename_axis(["MCMI", "way"])
 
 
 def readable_correlations(table: pd.DataFrame) -> pd.DataFrame:

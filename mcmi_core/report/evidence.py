@@ -49,9 +49,10 @@ def update_evidence(profile: Profile, only: Sequence[str] = (), deadline: float 
     built = PROJECT / "build" / "evidence" / profile.name
     shutil.rmtree(built, ignore_errors=True)
     records, executed = built / "records", []
-    for tier in TIERS:
-        if (records_root() / tier).exists() and (only or tier != profile.name):
-            shutil.copytree(records_root() / tier, records / tier)
+    # All folders, not those of tiers alone: notebook 10 reads those of the sprint, too.
+    for folder in sorted(records_root().glob("*/")):
+        if only or folder.name != profile.name:
+            shutil.copytree(folder, records / folder.name)
     profile.train(profile.experiments_of(notebooks), deadline, records)
     others = [name for name in notebooks if name != CLAIMS]
     for name, shown in ((profile.name, others), (SHOWN, [CLAIMS])):

@@ -12,7 +12,9 @@ from mcmi_core.report.plots import save_table
 from mcmi_core.report.tables import count_text, readable_findings, shared_control
 
 
-def show_findings(experiment: Experiment, lab: Lab, *, fold: bool = False) -> None:
+def show_findings(
+    experiment: Experiment, lab: Lab, *, fold: bool = False, save: bool = True
+) -> None:
     """Display all findings, and save them, with all that they depend on, as ``..._findings_DATA``.
 
     Primary ones have a table of their own, before the exploratory ones, whose verdicts are adjusted
@@ -22,6 +24,8 @@ def show_findings(experiment: Experiment, lab: Lab, *, fold: bool = False) -> No
         experiment: whose findings they are.
         lab: that has the records.
         fold: whether the exploratory ones, where they are many, are shown at a click only.
+        save: False for those of another tier, shown beside those of the profile: the names of
+            their files do not tell the tier.
 
     Raises:
         NotMeasured: a run has no record.
@@ -41,7 +45,8 @@ def show_findings(experiment: Experiment, lab: Lab, *, fold: bool = False) -> No
     notebooks = sorted({each.decided_in.partition("_")[0] for each in elsewhere})
     _show(f"Decided in notebook {' and '.join(notebooks)}, shown here beside the others", elsewhere)
     _show("Exploratory: verdicts are adjusted for their number (Holm)", exploratory, fold=fold)
-    save_table(findings_table(findings), experiment.figure_name("findings"))
+    if save:
+        save_table(findings_table(findings), experiment.figure_name("findings"))
 
 
 def _show(heading: str, findings: Sequence[Finding], *, fold: bool = False) -> None:

@@ -96,10 +96,11 @@ def test_evidence_replaces_records_figures_and_documents(project, stored):
     assert "**holds" in (project / "paper.md").read_text(encoding="utf-8")
 
 
-def test_the_scoreboard_sees_the_new_records_and_those_of_all_other_tiers(project):
+def test_notebooks_see_the_new_records_and_those_of_all_other_folders(project):
     report.update_evidence(CPU)
     seen = (project / "figures" / "cpu" / f"{CLAIMS}.new").read_text().splitlines()
-    assert seen == ["cpu/01_a.new", "cpu/12_b.new", "cpu/99_claims.new", "gpu/01_a.old"]
+    new = ["cpu/01_a.new", "cpu/12_b.new", "cpu/99_claims.new"]
+    assert seen == [*new, "gpu/01_a.old", "sprint/01_a.old"]
 
 
 def test_evidence_of_one_notebook_leaves_that_of_the_others(project, monkeypatch, stored):
@@ -136,7 +137,7 @@ def test_the_scoreboard_is_made_anew_whichever_tier_changes(project, stored):
     assert names(project / "records" / "gpu") == ["01_a.new"]
     assert names(project / "records" / "cpu") == ["01_a.old"]
     seen = (project / "figures" / "cpu" / f"{CLAIMS}.new").read_text().splitlines()
-    assert seen == ["cpu/01_a.old", "gpu/01_a.new"]
+    assert seen == ["cpu/01_a.old", "gpu/01_a.new", "sprint/01_a.old"]
     assert not (project / "figures" / "gpu" / f"{CLAIMS}.new").exists()
     assert (project / "figures" / "gpu" / "01_a.new").exists()
     assert stored == {CLAIMS: "cpu"}  # the others show cpu

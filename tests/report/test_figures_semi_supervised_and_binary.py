@@ -64,3 +64,10 @@ def test_two_classes_with_the_same_rows_and_none_where_there_is_nothing(figure):
     assert [container[0].get_xdata()[0] for container in gain.containers] == [2, 6, -9]
     assert [0, 0] in [list(line.get_xydata()[0]) for line in gain.lines]  # the control, hollow
     assert gain.get_title() == "Two classes: its student on 5%"
+
+
+def test_a_line_is_where_the_control_is_and_nowhere_else(figure):
+    """The legend says so; of the teacher's distance from the truth, zero is the truth."""
+    dashed = [[line for line in axes.lines if line.get_linestyle() == "--"] for axes in figure.axes]
+    assert [len(lines) for lines in dashed] == [1, 0, 1]
+    assert all(set(line.get_xdata()) == {0} for lines in dashed for line in lines)

@@ -26,6 +26,19 @@ def test_findings_are_shown_and_saved(tmp_path, monkeypatch, capsys):
     assert "08_few_shot_findings_oracle.csv: sha256" in printed
 
 
+def test_findings_of_another_tier_are_shown_and_not_saved(tmp_path, monkeypatch, capsys):
+    """Their file would take the place of the profile's own."""
+    monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path))
+    experiment = FewShot(pair=PAIR, seeds=(0, 1, 2), fractions={"kd": (0.1,)})
+    lab = made_up_lab(lambda run: accuracy(50 + 10 * ("MCMI" in run.label)))
+    shown = []
+    monkeypatch.setattr("mcmi_core.report.findings.display", lambda *parts: shown.extend(parts))
+    show_findings(experiment, lab, save=False)
+    assert shown
+    assert list(tmp_path.iterdir()) == []
+    assert "sha256" not in capsys.readouterr().out
+
+
 def test_primary_findings_come_first_in_a_table_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setenv("MCMI_OUTPUT", str(tmp_path))
     shown = []
