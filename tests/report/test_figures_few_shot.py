@@ -42,7 +42,7 @@ def curves(axes):
 def test_a_panel_per_framework_below_each_other_on_the_same_axes(figure):
     kd, crd = figure.axes
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        *("photographs\nstudents by KD", "photographs\nstudents by CRD")
+        *("photographs: students by KD", "photographs: students by CRD")
     ]
     assert figure.get_figwidth() == 9
     assert kd.get_xlim() == crd.get_xlim() and kd.get_ylim() == crd.get_ylim()

@@ -1,5 +1,7 @@
 """08 · The gain against the fraction of the data that a student sees, ours and the authors'."""
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
@@ -54,8 +56,8 @@ def draw_few_shot(
         for place in range(1, len(fractions)):
             axes.axvline(place - 0.5, color="0.85", linewidth=1, zorder=0)
         axes.grid(False, axis="x")
-        title = f"{data}\nstudents by {framework_in_words(name)}"
-        axes.set_title(title, fontsize="small", loc="left")
+        title = f"{data}: students by {framework_in_words(name)}"
+        axes.set_title(fill(title, round(11 * width)), fontsize="small", loc="left")
         axes.set_ylabel("Student's gain, points")
     axes.set_xlim(-0.5, len(fractions) - 0.5)
     axes.set_xticks(range(len(fractions)), [f"{100 * fraction:g} %" for fraction in fractions])

@@ -55,7 +55,7 @@ def draw_confusion(
             matrices[label] = matrix.set_axis(names, axis=0).set_axis(names, axis=1)
     unseen = [class_in_words(data, index) for index in omitted]
     labels = (control, *treatments)
-    size = (WIDEST, 7.8)
+    size = (WIDEST, 8.4)
     figure, panels = plt.subplots(
         2, len(labels), figsize=size, sharey=True, squeeze=False, layout="constrained"
     )
@@ -82,7 +82,7 @@ def draw_confusion(
         axes.tick_params(axis="x", rotation=90)
     title = f"{data_in_words(data)}\n{omitted_in_words} omitted: percent of each true class"
     figure.suptitle(title, fontsize=10)
-    figure.get_layout_engine().set(h_pad=0.08)  # inches; the titles must not touch
+    figure.get_layout_engine().set(h_pad=0.1)  # inches; the titles must not touch
     return figure
 
 
