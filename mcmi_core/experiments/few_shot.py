@@ -110,7 +110,9 @@ class FewShot(Experiment):
 
     def accuracy(self, lab: Lab) -> pd.Series:
         """Test accuracy, percent: an interval by ``distiller``, ``fraction`` and ``label``."""
-        return summarise(self.table(lab), [*SETTING, "label"], [ACCURACY])[ACCURACY]
+        asked = self._all(lab).set_index([*SETTING, "label"]).index.unique()
+        accuracy = summarise(self.table(lab), asked.names, [ACCURACY])[ACCURACY]
+        return accuracy[asked[asked.isin(accuracy.index)]]
 
     def gain(self, lab: Lab, *, over_mll: bool = False) -> pd.Series:
         """Gain in test accuracy, points: an interval by distiller, fraction and label.

@@ -40,7 +40,7 @@ SEEN = "seen_accuracy_percent"
 ON_OMITTED = "student's accuracy on the omitted classes"
 METRICS = ["accuracy_percent", SEEN, OVERALL, *CALIBRATION]
 PRECISION = "precision_percent"
-SEED_BY_SEED = "least and most of a seed, %"
+SEED_BY_SEED = "lowest to highest seed, %"
 """Column of :meth:`ZeroShot.main_numbers`."""
 CELL = [*SETTING, "true_class", "predicted_class"]
 

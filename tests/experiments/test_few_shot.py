@@ -138,6 +138,11 @@ def test_the_table_says_how_many_seeds_are_left():
     assert (n["kd", "5 %", FIXED], n["kd", "5 %", TRACKED]) == ("3", "2")
 
 
+def test_rows_keep_their_order_where_the_first_seed_collapsed():
+    kd = EXPERIMENT.accuracy(losing(TRACKED, {0}))["kd", 0.05]
+    assert list(kd.index) == [MLL, UNTREATED, FIXED, TRACKED, TRUTH, "from scratch"]
+
+
 def test_settings_are_a_sentence():
     assert EXPERIMENT.in_words() == (
         "Students see 5, 50 and 100 % of the data by KD and 5 % of the data by CRD, the same share "

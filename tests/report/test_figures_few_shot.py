@@ -31,7 +31,7 @@ def figure():
         *(("kd", 0.05, FIXED, 2), ("crd", 0.05, FIXED, -1)),
         *(("kd", 0.05, TRACKED, 4), ("kd", 0.1, TRACKED, 2.5)),
     )
-    yield draw_few_shot(gain, over_mll, AUTHORS)
+    yield draw_few_shot(gain, over_mll, AUTHORS, data="photographs")
     plt.close("all")
 
 
@@ -42,7 +42,7 @@ def curves(axes):
 def test_a_panel_per_framework_below_each_other_on_the_same_axes(figure):
     kd, crd = figure.axes
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        *("Students by KD", "Students by CRD")
+        *("photographs: students by KD", "photographs: students by CRD")
     ]
     assert figure.get_figwidth() == 9
     assert kd.get_xlim() == crd.get_xlim() and kd.get_ylim() == crd.get_ylim()
@@ -75,22 +75,24 @@ def test_series_stand_side_by_side_around_the_fraction_without_lines(figure):
 def test_one_fraction_and_no_authors_are_drawn_without_a_warning():
     for name in ("kd", "dkd"):
         one = intervals((name, 0.1, FIXED, 10))
-        figure = draw_few_shot(one, one, AUTHORS)
+        figure = draw_few_shot(one, one, AUTHORS, data="photographs")
         assert figure.axes[0].get_xlim() == (-0.5, 0.5)
         assert figure.get_figwidth() < 9
     plt.close("all")
 
 
-def test_intervals_of_fewer_seeds_than_the_others_say_so():
+def test_what_is_of_fewer_seeds_than_the_others_says_so_and_of_two_seeds_has_no_bar():
     gain = intervals(("kd", 0.1, FIXED, 1), ("kd", 0.1, TRACKED, 2))
     gain["kd", 0.1, TRACKED] = Interval(2, 1, 3, 2)
-    figure = draw_few_shot(gain, gain, AUTHORS)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["n = 2", "n = 2"]
+    figure = draw_few_shot(gain, gain, AUTHORS, data="photographs")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["n = 2 of 3"] * 2
+    bars = [each.lines[2][0].get_segments() for each in figure.axes[0].containers[:4]]
+    assert [np.size(each) for each in bars] == [4, 4, 0, 0]  # both ends, or nothing
     plt.close("all")
 
 
 def test_of_mcmi_that_collapsed_everywhere_only_the_authors_are_drawn():
     gain = intervals(("kd", 0.05, "MLL", -1))
-    kd = draw_few_shot(gain, gain, AUTHORS).axes[0]
+    kd = draw_few_shot(gain, gain, AUTHORS, data="photographs").axes[0]
     assert list(curves(kd)) == [THEIRS]
     plt.close("all")

@@ -1,5 +1,7 @@
 """08 · The gain against the fraction of the data that a student sees, ours and the authors'."""
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,10 +14,14 @@ APART = 0.13
 """Between the places of two series at one fraction; fractions are 1 apart."""
 FILLED = {"markersize": 7}
 OPEN = {"markersize": 7, "markerfacecolor": "white"}
+FEW = 2
+"""Seeds whose interval cannot be relied on: their mean is drawn without one."""
 AUTHORS = OPEN | {"color": "black", "marker": "D"}
 
 
-def draw_few_shot(gain: pd.Series, gain_over_mll: pd.Series, authors: pd.Series) -> Figure:
+def draw_few_shot(
+    gain: pd.Series, gain_over_mll: pd.Series, authors: pd.Series, *, data: str
+) -> Figure:
     """One panel per framework: MCMI's gain over the control and over MLL, and the authors'.
 
     Filled: over the control, since that decides. Open: over MLL, as in the paper. Fractions stand
@@ -28,6 +34,7 @@ def draw_few_shot(gain: pd.Series, gain_over_mll: pd.Series, authors: pd.Series)
         gain_over_mll: over MLL's student, likewise.
         authors: their gain over MLL, an interval by ``distiller`` and ``fraction``; drawn at the
             fractions that we have, too.
+        data: in words, for the titles.
     """
     names = sorted(gain.index.unique("distiller"), key=lambda name: name != "kd")
     fractions = sorted(gain.index.unique("fraction"))
@@ -49,7 +56,8 @@ def draw_few_shot(gain: pd.Series, gain_over_mll: pd.Series, authors: pd.Series)
         for place in range(1, len(fractions)):
             axes.axvline(place - 0.5, color="0.85", linewidth=1, zorder=0)
         axes.grid(False, axis="x")
-        axes.set_title(f"Students by {framework_in_words(name)}", fontsize="medium", loc="left")
+        title = f"{data}: students by {framework_in_words(name)}"
+        axes.set_title(fill(title, round(11 * width)), fontsize="small", loc="left")
         axes.set_ylabel("Student's gain, points")
     axes.set_xlim(-0.5, len(fractions) - 0.5)
     axes.set_xticks(range(len(fractions)), [f"{100 * fraction:g} %" for fraction in fractions])
@@ -95,7 +103,7 @@ def _draw(axes: Axes, intervals: pd.Series, places: list[float], **style) -> Non
     axes.errorbar(
         places,
         [interval.mean for interval in intervals],
-        yerr=[interval.high - interval.mean for interval in intervals],
+        yerr=[each.high - each.mean if each.n > FEW else float("nan") for each in intervals],
         capsize=3,
         linestyle="",
         **style,
@@ -103,9 +111,10 @@ def _draw(axes: Axes, intervals: pd.Series, places: list[float], **style) -> Non
 
 
 def _mark_fewer(axes: Axes, intervals: pd.Series, places: list[float], most: int) -> None:
-    """Above an interval of fewer seeds than others, their number."""
+    """Above what is of fewer seeds than others, how many are left."""
     for place, interval in zip(places, intervals, strict=True):
         if interval.n < most:
             style = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "0.3"}
-            above = {"xytext": (0, 4), "textcoords": "offset points"}
-            axes.annotate(f"n = {interval.n}", (place, interval.high), **above, **style)
+            above = {"xytext": (0, 6), "textcoords": "offset points"}
+            top = interval.high if interval.n > FEW else interval.mean
+            axes.annotate(f"n = {interval.n} of {most}", (place, top), **above, **style)

@@ -8,7 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mcmi_core.experiments.words import class_in_words, classes_in_words, method_in_words
+from mcmi_core.experiments.words import (
+    class_in_words,
+    classes_in_words,
+    data_in_words,
+    method_in_words,
+)
 from mcmi_core.experiments.zero_shot import KNOW_NOTHING, set_text, within_percent
 from mcmi_core.report.class_plots import NOISE, plot_confusion, plot_difference
 from mcmi_core.report.plots import WIDEST, method_style
@@ -50,8 +55,10 @@ def draw_confusion(
             matrices[label] = matrix.set_axis(names, axis=0).set_axis(names, axis=1)
     unseen = [class_in_words(data, index) for index in omitted]
     labels = (control, *treatments)
-    size = (WIDEST, 7.8)
-    figure, panels = plt.subplots(2, len(labels), figsize=size, sharey=True, squeeze=False)
+    size = (WIDEST, 8.4)
+    figure, panels = plt.subplots(
+        2, len(labels), figsize=size, sharey=True, squeeze=False, layout="constrained"
+    )
     for axes, label in zip(panels[0], labels, strict=True):
         if label in matrices:
             plot_confusion(axes, matrices[label], unseen)
@@ -67,12 +74,15 @@ def draw_confusion(
     where = {label: matrices[label].loc[unseen].mean() for label in labels if label in matrices}
     _draw_where(panels[1, 0], pd.DataFrame(where))
     omitted_in_words = classes_in_words(data, omitted)
-    panels[1, 0].set_title(f"Predictions for {omitted_in_words},\npercent", fontsize=9)
+    panels[1, 0].set_title(f"Predictions for {omitted_in_words}", fontsize=9)
+    panels[1, 0].set_xlabel("Percent of these images", fontsize=9)
     panels[0, 0].set_ylabel("True class (* omitted)", fontsize=9)
     panels[1, 0].set_ylabel("Predicted class", fontsize=9)
     for axes in (*panels[0], *panels[1, 1:]):
         axes.tick_params(axis="x", rotation=90)
-    figure.suptitle(f"{omitted_in_words} omitted: percent of each true class", fontsize=10)
+    title = f"{data_in_words(data)}\n{omitted_in_words} omitted: percent of each true class"
+    figure.suptitle(title, fontsize=10)
+    figure.get_layout_engine().set(h_pad=0.1)  # inches; the titles must not touch
     return figure
 
 
@@ -114,7 +124,7 @@ def draw_recognition(summary: pd.DataFrame, *, control: str, data: str) -> Figur
     """
     summary = summary.droplevel("status")
     sets, methods = summary.index.unique("omitted"), list(summary.index.unique("label"))
-    size = (WIDEST, (0.27 * len(methods) + 1.1) * len(sets))
+    size = (WIDEST, (0.27 * len(methods) + 1.1) * len(sets) + 0.3)
     figure, panels = plt.subplots(
         len(sets), len(METRICS), figsize=size, sharex="col", sharey=True, squeeze=False
     )
@@ -137,6 +147,7 @@ def draw_recognition(summary: pd.DataFrame, *, control: str, data: str) -> Figur
         line[0].set_title(f"{classes} omitted", fontsize=10, loc="left")
     panels[0, 0].set_yticks(range(len(methods)), map(_in_words, methods))
     panels[0, 0].set_ylim(len(methods) - 0.5, -0.5)
+    figure.suptitle(f"{data_in_words(data)}; dashed: student of {control}", fontsize=10)
     return figure
 
 
