@@ -38,6 +38,12 @@ class Proposition1(Experiment):
     bits: tuple[int, ...] = (1, 2, 3, 4, 6, 8)
     """That features are quantised to."""
 
+    @property
+    def subject(self) -> str:
+        """For a heading, in words: data and the teachers' network; there are no students."""
+        teacher, _, _ = self.pair.networks_in_words.partition(" → ")
+        return f"{self.pair.data_in_words}: {teacher}"
+
     def teachers(self) -> list[Teacher]:
         """Seed by seed: MLL, fine-tuned with λ = 0, MCMI."""
         return [teacher for seed in self.seeds for teacher in self.pair.trained_teachers(seed)]

@@ -160,3 +160,9 @@ def test_of_too_few_seeds_there_is_no_finding_but_a_count():
     assert TRACKED not in {finding.treatment for finding in EXPERIMENT.findings(lab)}
     assert EXPERIMENT.outcomes(lab)[TRACKED] == "2 of 3 collapsed"
     assert TRACKED not in EXPERIMENT.unquantised(lab).index.unique("label")
+
+
+def test_the_subject_has_no_student():
+    teacher, student = PAIR.networks_in_words.split(" → ")
+    assert EXPERIMENT.subject.endswith(f": {teacher}")
+    assert student not in EXPERIMENT.subject

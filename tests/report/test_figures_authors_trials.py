@@ -1,5 +1,6 @@
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.colors import to_hex
 
 from mcmi_core.base.statistics import Interval
 from mcmi_core.experiments.authors_trials import BEST, MEAN, WAYS, WORST
@@ -19,8 +20,9 @@ INDEX = pd.MultiIndex.from_tuples(
     [("a", "x", "kd"), ("a", "x", "at"), ("b", "x", "kd")],
     names=["teacher", "student", "distiller"],
 )
-GAINS = pd.DataFrame({way: [1.0, 3.0, -1.0] for way in WAYS}, INDEX)
-LEFT = pd.DataFrame({"pairs": [Interval(0.5, -1, 2, 2)] * len(WAYS)}, index=WAYS)
+SAME = ("λ = 0.2 for all pairs", "λ = 0.8 for all pairs")
+GAINS = pd.DataFrame({way: [1.0, 3.0, -1.0] for way in (*WAYS, *SAME)}, INDEX)
+LEFT = pd.DataFrame({"pairs": [Interval(0.5, -1, 2, 2)] * len(GAINS.T)}, index=GAINS.columns)
 
 
 def test_few_shot_gains_beside_what_is_left_of_the_sweep():
@@ -37,12 +39,25 @@ def test_few_shot_gains_beside_what_is_left_of_the_sweep():
     assert set(drawn) == {"a → x", "b → x", "mean of 2 pairs, 95 %"}
     assert set(drawn["a → x"].get_xdata()) == {2}  # the mean of 1 and 3
     names = [label.get_text().replace("\n", " ") for label in sweep.get_yticklabels()]
-    assert names == [way for way in WAYS if way != WORST]
+    assert names == [*(way for way in WAYS if way != WORST), SAME[0]]
     assert names[0] == BEST
     assert MEAN in names
-    assert sweep.get_title() == "λ sweep: 3 rows of pair × framework (worst cell: in the table)"
+    assert sweep.get_title().startswith("λ sweep: 3 rows of pair × framework\n")
     heights = [set(drawn[name].get_ydata()) for name in ("a → x", "b → x")]
     assert not heights[0] & heights[1]
+    plt.close(figure)
+
+
+def test_no_framework_looks_like_a_pair():
+    figure = draw_authors_trials(FEW_SHOT, GAINS, LEFT)
+    few_shot, sweep = figure.axes
+    frameworks, pairs = (
+        {(to_hex(line.get_color()), line.get_marker()) for line in axes.lines if line.get_marker()}
+        for axes in (few_shot, sweep)
+    )
+    for kind in (0, 1):  # colour, marker
+        looks = [{look[kind] for look in of_axes} for of_axes in (frameworks, pairs)]
+        assert looks[0] & looks[1] <= {"#666666", "None", "_"}  # lines at 0, and caps
     plt.close(figure)
 
 

@@ -75,4 +75,4 @@ def test_rows_are_the_same_in_all_panels_and_named_once(figure):
         assert [text.get_text() for text in axes.get_yticklabels()] == names
     assert {axes.get_ylim() for axes in figure.axes} == {(4.5, -0.7)}
     assert train.get_xlim() == test.get_xlim()
-    assert everything.get_xlim() == few.get_xlim()
+    assert everything.get_xlim()[1] < 6 < 9 < few.get_xlim()[1]  # gains of 4 to 5, and of 9 to 10

@@ -26,14 +26,16 @@ _INPUTS = {"train_bcpd_kl_nats": "on its training inputs", "test_bcpd_kl_nats": 
 def draw_bayes_oracle(distances: pd.DataFrame, gain: pd.DataFrame) -> Figure:
     """Above, teachers on training and on new inputs; below, a panel per fraction of the data.
 
-    All panels have the same rows, so that a teacher is found above its student.
+    All panels have the same rows, so that a teacher is found above its student. Teachers share an
+    axis; students do not: those with few examples would squeeze the others to a point.
 
     Args:
         distances: ``train_bcpd_kl_nats`` and ``test_bcpd_kl_nats``, the mean KL(P* ‖ teacher), as
             intervals by label.
         gain: of the students over that of λ = 0, points: intervals by label, a column per fraction.
     """
-    figure, panels = plt.subplots(2, 2, figsize=(9, 7.6), sharex="row", sharey=True)
+    figure, panels = plt.subplots(2, 2, figsize=(9, 7.6), sharey=True)
+    panels[0, 1].sharex(panels[0, 0])
     for axes, (column, inputs) in zip(panels[0], _INPUTS.items(), strict=True):
         _draw_rows(axes, distances[column].reindex(gain.index), "{:.2f}")
         for place in [n for n, label in enumerate(gain.index) if label not in distances.index]:
