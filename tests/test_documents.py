@@ -93,6 +93,8 @@ def test_every_command_is_accepted(command):
         check_experiments(words[1:])
     elif words[:3] == ["python", "-m", "mcmi_core.cli"]:
         check_command_line(words[3:])
+    elif words[0] == ".":
+        assert words[1:] == [".venv/bin/activate"]  # which make env makes
     elif words[0].endswith("python"):
         script = [sys.executable, PROJECT / words[1], "--help"]
         usage = subprocess.run(script, capture_output=True, text=True, check=True).stdout

@@ -134,6 +134,7 @@ def changed_records(tmp_path):
     copies = [tmp_path / "committed", tmp_path / "changed"]
     for copy in copies:
         (copy / profile).mkdir(parents=True)
+        (copy / "gpu").symlink_to(RECORDS / "gpu")  # which stand beside, unchanged
         for run_id in runs:
             shutil.copy(RECORDS / profile / f"{run_id}.json", copy / profile)
     student = next(run for run in experiments[0].students() if run.stage == "student")
