@@ -456,7 +456,7 @@ def test_another_tier_stands_beside_evidence_only(tmp_path, monkeypatch, profile
 
 
 def test_four_seeds_on_a_gpu_are_those_that_the_protocol_reports():
-    [(experiment, lab)] = open_four_seeds()
+    [(experiment, lab)] = open_four_seeds("cpu")
     accuracy = experiment.on_test(lab).accuracy_percent.map(lambda interval: interval.mean)
     reported = {"MLL": 40.7, "MCMI tracked λ=0.7": 47.5, "temperature T=8": 44.4}
     assert accuracy[list(reported)].to_dict() == pytest.approx(reported, abs=0.051)
@@ -464,4 +464,8 @@ def test_four_seeds_on_a_gpu_are_those_that_the_protocol_reports():
 
 def test_without_their_records_four_seeds_are_none(tmp_path, monkeypatch):
     monkeypatch.setenv("MCMI_RECORDS", str(tmp_path))
-    assert open_four_seeds() == []
+    assert open_four_seeds("cpu") == []
+
+
+def test_four_seeds_stand_beside_evidence_only():
+    assert open_four_seeds("smoke") == []

@@ -49,8 +49,7 @@ class BayesOracle(Experiment):
     """Fraction of the training data that a few-shot student sees."""
 
     def __post_init__(self) -> None:
-        if not self.pair.posterior_is_known:
-            raise ValueError(f"P* must be known, as on oracle data; got {self.pair.data}")
+        self.pair.require_posterior()
 
     @property
     def labels(self) -> list[str]:

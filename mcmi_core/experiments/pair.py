@@ -201,6 +201,15 @@ class Pair:
         """Whether the truth can teach (:meth:`bayes`): on synthetic data only."""
         return self.data_name == "oracle"
 
+    def require_posterior(self) -> None:
+        """For an experiment that compares with P*.
+
+        Raises:
+            ValueError: P* of the data is not known.
+        """
+        if not self.posterior_is_known:
+            raise ValueError(f"P* must be known, as on oracle data; got {self.data}")
+
     @property
     def data_name(self) -> str:
         """The data set without its options: ``oracle``."""

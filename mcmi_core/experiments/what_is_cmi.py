@@ -47,8 +47,7 @@ class WhatIsCmi(Experiment):
     seed: int
 
     def __post_init__(self) -> None:
-        if not self.pair.posterior_is_known:
-            raise ValueError(f"P* must be known, as on oracle data; got {self.pair.data}")
+        self.pair.require_posterior()
 
     def mll_teachers(self) -> dict[str, Teacher]:
         """MLL as its training goes on, by a title: stopped early, and at its end."""

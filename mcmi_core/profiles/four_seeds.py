@@ -6,6 +6,7 @@ ask for them. Their records are those of the sprint; their students were looked 
 
 from mcmi_core.base.paths import records_root
 from mcmi_core.experiments import Alternatives
+from mcmi_core.experiments.finding import TIERS
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.profiles.gpu import CIFAR10_JPEG, SEEDS, STOP
 from mcmi_core.runs.config import Run
@@ -24,9 +25,17 @@ class _Folders:
         return next((record for each in self._all if (record := each.record(run))), None)
 
 
-def open_four_seeds() -> list[tuple[Alternatives, Lab]]:
-    """The experiment with four seeds and the lab that answers for it; none without its records."""
-    if not all((records_root() / name).is_dir() for name in FOLDERS):
+def open_four_seeds(profile: str) -> list[tuple[Alternatives, Lab]]:
+    """The experiment with four seeds and the lab that answers for it, to stand beside a profile's.
+
+    Args:
+        profile: that the notebook shows.
+
+    Returns:
+        None where the profile is no evidence, or without their records.
+    """
+    there = all((records_root() / name).is_dir() for name in FOLDERS)
+    if profile not in TIERS or not there:
         return []
     experiment = Alternatives(
         pair=CIFAR10_JPEG,
