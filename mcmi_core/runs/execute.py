@@ -80,6 +80,8 @@ def execute(
     on_card = device.type == "cuda"
     queue = Queue(runs, store, together=1 if on_card else together)
     workers = workers or default_workers(device, queue.wanted.values())
+    for run, _ in queue.finished_runs():
+        store.drop_checkpoint(run)
     _refuse_other_data(queue, store)
     if queue.waiting and on_card:
         from mcmi_core.runs.on_card import execute_on_card  # here, as the trainer takes seconds

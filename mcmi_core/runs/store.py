@@ -11,7 +11,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,13 @@ class Store(Records):
         write_atomically(self.path(run.id), record.to_json())
         self._checkpoint(run).unlink(missing_ok=True)
         delete_leftovers(self._checkpoint(run))
+
+    def drop_checkpoint(self, run: Run) -> None:
+        """Delete the checkpoint of a finished run, left by a process that was killed just then."""
+        checkpoint = self._checkpoint(run)
+        if os.path.exists(checkpoint):
+            with suppress(OSError):  # it does no harm in a store that may not be written to
+                checkpoint.unlink()
 
     def weights(self, run: Run) -> dict[str, Tensor]:
         """The trained weights of a finished run.

@@ -38,7 +38,7 @@ MOMENTS = (CHECKPOINT, RESULT, LOGITS, IMAGES)
 TO_HIT = {*KINDS, *MOMENTS}
 ANY_TIME = "any time"
 
-WHO = {"worker": 2, "driver": 1, "all": 1}
+WHO = {"worker": 3, "driver": 1, "all": 1}
 """Who is killed, and how often."""
 MOST = 3
 """Times as many kills as asked for, at which kinds that none has hit count as impossible to hit."""
@@ -100,14 +100,12 @@ class Harness:
         self.kills = 0
         draw_pets(self.folder / "data")
         self.cache = self.folder / "cache"
-        self.next_driver = self._driver()
-
-    def _driver(self) -> Driver:
-        return Driver(self.folder, PATHS)
+        self.drivers = [Driver(self.folder, PATHS)]
 
     def _start(self, sweep: Sweep) -> Driver:
-        """Let a driver that is ready begin, and get the next one ready."""
-        driver, self.next_driver = self.next_driver, self._driver()
+        """Let the driver that is ready begin, and get the next one ready."""
+        driver = self.drivers[-1]
+        self.drivers.append(Driver(self.folder, PATHS))
         driver.go(sweep.root, sweep.log.path)
         sweep.last_event = time.monotonic()
         return driver
@@ -125,7 +123,8 @@ class Harness:
             sweep.events(driver)
             time.sleep(0.05)
         self._take_leave(driver, sweep)
-        self.peaceful = Peaceful(sweep.root, self.cache)
+        self.peaceful = Peaceful(SWEEP, sweep.root, self.cache)
+        assert self.peaceful.statuses == {"done", "collapsed", "incompatible"}
         attempts = {run: attempts[0] for run, attempts in sweep.log.attempts.items()}
         self.seconds = {run: a.unlocked - a.locked for run, a in attempts.items()}
         self.length = max(a.unlocked for a in attempts.values()) - min(
@@ -160,11 +159,12 @@ class Harness:
         wanted = TO_HIT - self.hits.keys()
         if self.random.random() < 0.25:
             wanted = set()
-        any_time = None  # counted from the first sign of life
+        any_time = None
         delay = self.random.uniform(0, self.length / 4)
         while driver.is_at_work():
             for event in sweep.events(driver):
-                any_time = any_time or time.monotonic() + delay
+                if event.what == "locked":
+                    any_time = any_time or time.monotonic() + delay
                 if aim := self._aim(event, wanted):
                     window = {CHECKPOINT: 0.01, RESULT: 0.03}.get(aim, self.seconds[event.run])
                     time.sleep(self.random.uniform(0, window))
@@ -173,7 +173,7 @@ class Harness:
                 return LOGITS, REMEMBERING.id
             if IMAGES in wanted and self._are_images_half_written():
                 return IMAGES, OF_FOLDER.id
-            if any_time and time.monotonic() > any_time:
+            if any_time and time.monotonic() > any_time and sweep.log.open_attempts():
                 return ANY_TIME, ""
             time.sleep(0.001)
         return None
@@ -188,7 +188,7 @@ class Harness:
     def _kill(self, driver: Driver, sweep: Sweep, aim: str, run: str) -> str:
         """Kill somebody; who it was."""
         self._count_dead(sweep)  # those that have ended since, because of the kill before
-        at_work = dict(sweep.log.open_attempts())
+        at_work = {r: a for r, a in sweep.log.open_attempts() if driver.owns(a.process)}
         who = self._choose_who(aim, at_work)
         candidates = [at_work[run]] if run in at_work else [*at_work.values()]
         victim = self.random.choice(candidates).process if candidates else 0
@@ -232,15 +232,14 @@ class Harness:
         """Which files a kill has left unfinished."""
         found = set()
         for run, attempt in hit:
-            folder = sweep.root / run
-            if attempt.trained > attempt.kept or list(folder.glob(".checkpoint*")):
+            if attempt.trained > attempt.kept or list((sweep.root / run).glob(".checkpoint*")):
                 found.add(CHECKPOINT)
             if attempt.finishing:
                 found.add(RESULT)
-        if self._are_logits_half_written(sweep):
-            found.add(LOGITS)
-        if self._are_images_half_written():
-            found.add(IMAGES)
+            if run == REMEMBERING.id and self._are_logits_half_written(sweep):
+                found.add(LOGITS)
+            if run == OF_FOLDER.id and self._are_images_half_written():
+                found.add(IMAGES)
         return found
 
     def _are_logits_half_written(self, sweep: Sweep) -> bool:
@@ -258,24 +257,19 @@ class Harness:
             first, second = self._start(sweep), self._start(sweep)
             while not sweep.events(first, second):
                 time.sleep(0.001)
-            time.sleep(self.random.uniform(0, self.length))
-            sweep.events(first, second)
-            own = {r: a for r, a in sweep.log.open_attempts() if first.owns(a.process)}
-            if first.is_at_work():
-                run = self.random.choice([*own]) if own else ""
-                self._kill(first, sweep, "one of two drivers", run)
+            time.sleep(self.random.uniform(0, self.length / 2))
+            assert first.is_at_work()
+            self._kill(first, sweep, "one of two drivers", "")
             while second.is_at_work() or first.is_at_work():
                 sweep.events(first, second)
                 time.sleep(0.01)
             self._take_leave(second, sweep)
-            first.close()
             self._check(sweep, {})
 
     def _take_leave(self, driver: Driver, sweep: Sweep) -> None:
         code = driver.process.wait()
         sweep.events(driver)
         assert code == 0, f"the driver ended with {code}: {driver.printed()}"
-        driver.close()
 
     def _check(self, sweep: Sweep, seen: dict[str, tuple[int, int]]) -> None:
         """Require that a sweep that is over came to the same as the one left in peace."""
@@ -287,7 +281,9 @@ class Harness:
         self.failures += sweep.log.failures
 
     def close(self) -> None:
-        self.next_driver.close()
+        """End all that was started."""
+        for driver in self.drivers:
+            driver.close()
 
     def __str__(self) -> str:
         hits = ", ".join(f"{kind} {self.hits[kind]}" for kind in sorted(TO_HIT))
@@ -319,5 +315,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pairs", type=int, default=4, help="sweeps of two drivers at once")
+    parser.add_argument("--pairs", type=int, default=3, help="sweeps of two drivers at once")
     main(**vars(parser.parse_args()))

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+SECONDS_TO_DIE = 20
+"""After SIGKILL, or without a driver, on a busy machine."""
+
 
 class Event(NamedTuple):
     """A line of the log; see ``LoggedStore``."""
@@ -60,9 +63,9 @@ def is_alive(process: int) -> bool:
     return state not in "ZX"
 
 
-def is_dead_soon(process: int, seconds: float = 20) -> bool:
+def is_dead_soon(process: int) -> bool:
     """Whether a process ends within some seconds."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + SECONDS_TO_DIE
     while is_alive(process):
         if time.monotonic() > end:
             return False

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from killed_sweep import FAILS_FOR_GOOD, PER_CLASS, SWEEP, VARIANTS
+from killed_sweep import PER_CLASS, VARIANTS
 
 from mcmi_core.base.errors import StoreError
 from mcmi_core.base.tensor_files import read_tensors
@@ -18,17 +18,20 @@ class Peaceful:
     """Results of the sweep that was left in peace.
 
     Args:
+        runs: of the sweep.
         root: of its store.
         cache: of the images that it decoded.
     """
 
-    def __init__(self, root: Path, cache: Path) -> None:
-        store = Store(root)
-        self.results = {run.id: _result(run, store) for run in SWEEP}
+    def __init__(self, runs: list[Run], root: Path, cache: Path) -> None:
+        self.runs = runs
+        self.results = {run.id: _result(run, Store(root)) for run in runs}
         self.names = _names(root), _names(cache)
-        statuses = {result[0]["status"] for result in self.results.values()}
-        assert statuses == {"done", "collapsed", "incompatible"}
-        assert FAILS_FOR_GOOD.id not in _names(root)
+
+    @property
+    def statuses(self) -> set[str]:
+        """Of all runs."""
+        return {fields["status"] for fields, _ in self.results.values()}
 
     def epochs(self, run: Run) -> int:
         """That the run was trained."""
@@ -43,24 +46,24 @@ class Peaceful:
             seen: of each run that was done before, its record; new ones are added.
         """
         store = Store(root)
-        for run in SWEEP:
+        for run in self.runs:
             path = store.path(run.id)
             if path.exists():
                 about = path.stat()
                 stamp = about.st_ino, about.st_mtime_ns
                 if run.id not in seen:
-                    self.check_same_result(run, store)
+                    self._check_same_result(run, store)
                 assert seen.setdefault(run.id, stamp) == stamp, f"{run.id} was made again"
             else:
                 assert run.id not in seen, f"{run.id} is lost"
                 _check_checkpoint(store, run)
 
-    def check_same_result(self, run: Run, store: Store) -> None:
+    def _check_same_result(self, run: Run, store: Store) -> None:
         """Require that a run has the record and the weights of the run that was left in peace."""
         (fields, weights), (expected, same_weights) = _result(run, store), self.results[run.id]
         for name, value in expected.items():
             assert fields[name] == value, f"{name} of {run.id} differs: {fields[name]}, not {value}"
-        assert weights.keys() == same_weights.keys()
+        assert weights.keys() == same_weights.keys(), f"weights of {run.id} differ"
         for name, tensor in weights.items():
             assert torch.equal(tensor, same_weights[name]), f"{name} of {run.id} differs"
 
