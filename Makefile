@@ -28,7 +28,7 @@ NAMES := $(NOTEBOOKS:notebooks/%.ipynb=%)
 NAMES := $(filter 14_%,$(NAMES)) $(filter-out 14_%,$(NAMES))# the one that trains starts first
 CORE := $(wildcard mcmi_core/*.py mcmi_core/*/*.py mcmi_core/*/*/*.py)
 
-.PHONY: help env figures replay site test test-browser lint format lock evidence bench bench-torchdistill clean
+.PHONY: help env figures replay site test test-faults test-browser lint format lock evidence bench bench-torchdistill clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +73,9 @@ test-notebooks: $(ENVIRONMENT)
 
 test-commands: $(ENVIRONMENT)
 	PATH="$$(cd "$(BIN)" && pwd):$$PATH" bash tests/end_to_end.sh
+
+test-faults: $(ENVIRONMENT)  ## kill a sweep at 50 random moments; it ends as if left in peace
+	$(BIN)/python tests/faults/kill_harness.py --kills 50
 
 test-browser: $(ENVIRONMENT)  ## notebooks in JupyterLab, in a browser; needs Chromium: apt-get install chromium
 	$(BIN)/pytest tests/browser --screenshot only-on-failure --output build/browser
