@@ -207,7 +207,7 @@ def make(
             record = store.record(run)
             if record is None:
                 return (yield from _execute(run, store, device, on_epoch, streams))
-    store.drop_checkpoint(run)
+    store.tidy(run)
     check_same_data(run, record.provenance, store)
     return record
 

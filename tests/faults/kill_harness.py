@@ -42,7 +42,7 @@ WHO = {"worker": 3, "driver": 1, "all": 1}
 """Who is killed, and how often."""
 MOST = 3
 """Times as many kills as asked for, at which kinds that none has hit count as impossible to hit."""
-PATIENCE = 120
+PATIENCE = 180
 """Seconds without a line in the log after which a sweep is said to be stuck."""
 
 

@@ -12,6 +12,8 @@ from sweep_result import Peaceful
 
 from mcmi_core.base.tensor_files import read_tensors, write_tensors
 from mcmi_core.runs.execute import execute
+from mcmi_core.runs.failures import Failure, Outcome
+from mcmi_core.runs.queue import Queue
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure
 
@@ -199,3 +201,13 @@ def test_a_kill_right_after_the_record_leaves_no_checkpoint_for_good(store, monk
     assert checkpoint.exists()
     again(store)
     assert not checkpoint.exists()
+
+
+def test_a_worker_that_is_killed_right_after_the_record_has_not_failed(store):
+    queue = Queue([RUN], store)
+    queue.start((RUN,))
+    ensure(RUN, store, CPU)
+    queue.finish((RUN,), [Outcome(RUN.key, failure=Failure.of_killed(RUN, "it was killed"))])
+    queue.check_failures()
+    assert queue.outcome(RUN) == Outcome(RUN.key, usable=True)
+    assert store.failures() == []
