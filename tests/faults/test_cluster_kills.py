@@ -1,4 +1,4 @@
-"""A short turn of the harness that kills a cluster's workers; `make test-faults` has the long one."""
+"""A short turn of the harness that kills a cluster's workers: `make test-faults` is longer."""
 
 import cluster_harness
 
