@@ -35,7 +35,6 @@ class Failure(BaseModel):
         lines = []
         if not isinstance(error, CompanionError):  # whose message is meant for people
             lines = "".join(traceback.format_exception(error)).splitlines()[-LAST_LINES:]
-            lines += [line for note in getattr(error, "__notes__", ()) for line in note.split("\n")]
         reason = " ".join(str(error).split()) or type(error).__name__
         if lines:
             reason = f"{type(error).__name__}: {reason}"

@@ -6,6 +6,7 @@ workers never train it at once, should Dask give it to a second one because it h
 first. The process that asks, a worker and its training may die at any moment: nothing is lost.
 """
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from distributed import Client, KilledWorker, get_worker, wait
+from distributed import Client, KilledWorker, get_worker
 from tqdm import tqdm
 
 from mcmi_core.base.errors import CompanionError
@@ -31,6 +32,9 @@ CONNECT_SECONDS = 30
 
 WORKER_SECONDS = 300
 """To wait for the first worker, which a batch system may start only after a while."""
+
+POLL_SECONDS = 0.2
+"""Between looks at what workers there are, and at what they answered."""
 
 REPORT_SECONDS = 5
 """Between looks at the checkpoints of runs under way."""
@@ -50,21 +54,26 @@ def connected(scheduler: str) -> Iterator[Client]:
     Raises:
         CompanionError: it is neither, or nobody answers there.
     """
-    where = {"address": scheduler}
-    if "://" not in scheduler:
-        if not Path(scheduler).is_file():
-            raise CompanionError(
-                f"no cluster at {scheduler!r}; give the address of a Dask scheduler, such as "
-                "tcp://host:8786, or the file that `dask scheduler --scheduler-file` writes"
-            )
-        where = {"scheduler_file": scheduler}
     try:
-        client = Client(**where, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, KeyError) as error:
+        address = scheduler if "://" in scheduler else _address_in(Path(scheduler))
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise CompanionError(f"no Dask scheduler answers at {scheduler!r}: {reason}") from None
     with client:
         yield client
+
+
+def _address_in(file: Path) -> str:
+    if not file.is_file():
+        raise CompanionError(
+            f"no cluster at {str(file)!r}; give the address of a Dask scheduler, such as "
+            "tcp://host:8786, or the file that `dask scheduler --scheduler-file` writes"
+        )
+    try:
+        return json.loads(file.read_text())["address"]
+    except (KeyError, TypeError):
+        raise ValueError("the file names no address") from None
 
 
 class ClusterWorkers:
@@ -166,7 +175,7 @@ class ClusterWorkers:
                     f"the cluster has no {kind}; start some, with the scheduler's address: "
                     f"dask worker ADDRESS --nthreads 1{card}"
                 )
-            time.sleep(0.2)
+            time.sleep(POLL_SECONDS)
 
     def _check(self) -> None:
         """Ask every worker whether it could train what waits.
@@ -177,14 +186,25 @@ class ClusterWorkers:
         datasets = sorted({str(run.data) for run in self._queue.waiting.values()})
         with held_file(self._store.root.absolute()) as held:
             question = {"held": str(held), "device": self._device, "datasets": datasets}
-            asked = {
-                address: self._client.submit(_check, question, workers=[address], pure=False)
-                for address in self._workers()
-            }
-            wait(list(asked.values()))
+            answers = {}
+            while not answers:
+                self._wait_for_a_worker()
+                answers = self._ask_all(question)
             here = check_here(str(held), "cpu", []) | {"problem": ""}
-        answers = {address: future.result() for address, future in asked.items()}
         check_answers({"this process": here} | answers)
+
+    def _ask_all(self, question: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """The answer of each worker, but for those that die meanwhile."""
+        asked = {
+            address: self._client.submit(_check, question, workers=[address], pure=False)
+            for address in self._workers()
+        }
+        waiting = asked
+        while waiting:
+            time.sleep(POLL_SECONDS)
+            alive = self._workers()
+            waiting = {a: future for a, future in asked.items() if a in alive and not future.done()}
+        return {a: future.result() for a, future in asked.items() if future.status == "finished"}
 
     def _killed(self, run: Run, how: str, lines: list[str] | None = None) -> Outcome:
         done = run.epochs - self._store.epochs_left(run)

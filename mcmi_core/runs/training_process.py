@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -53,9 +54,10 @@ class TrainingProcess:
         self._process = subprocess.Popen(command, text=True, encoding="utf-8", **pipes)
         self._answers: SimpleQueue[str] = SimpleQueue()
         self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        threading.Thread(target=self._read_answers, daemon=True).start()
-        self._errors = threading.Thread(target=self._read_errors, daemon=True)
-        self._errors.start()
+        readers = (self._read_answers, self._read_errors)
+        self._readers = [threading.Thread(target=reader, daemon=True) for reader in readers]
+        for reader in self._readers:
+            reader.start()
 
     @property
     def lives(self) -> bool:
@@ -90,12 +92,21 @@ class TrainingProcess:
     def stop(self) -> None:
         """End it, whatever it is doing."""
         self._process.kill()
-        self._process.wait()
+        self._end()
 
     def _death(self) -> ProcessDied:
+        return ProcessDied(self._end(), list(self._last_lines))
+
+    def _end(self) -> int:
+        """Its exit code, when all that it wrote has been read."""
         code = self._process.wait()
-        self._errors.join(timeout=10)
-        return ProcessDied(code, list(self._last_lines))
+        for reader in self._readers:
+            reader.join()
+        with suppress(BrokenPipeError):  # what it was asked and never read
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.stderr.close()
+        return code
 
     def _read_answers(self) -> None:
         for line in self._process.stdout:

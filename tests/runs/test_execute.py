@@ -30,7 +30,7 @@ from mcmi_core.runs.execute import default_workers, execute
 from mcmi_core.runs.failures import Outcome
 from mcmi_core.runs.processes import WARM
 from mcmi_core.runs.queue import Queue, group_runs
-from mcmi_core.runs.stacking import axis
+from mcmi_core.runs.stacking import axis, side_by_side
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, load_model
 from mcmi_core.training.recipe import Recipe
@@ -189,6 +189,15 @@ def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
     axes = {run.key: axis(run) for run in [*wide, *narrow, teacher]}
     groups = group_runs([*wide, *narrow, teacher], axes, 1, 16)
     assert groups == [(teacher,), tuple(narrow), tuple(wide)]
+
+
+def test_a_gpu_of_a_cluster_gets_runs_that_take_as_long_side_by_side(store):
+    students = [kd_student(mcmi_teacher(lam=lam), seed=s) for lam in (0.1, 0.2) for s in range(3)]
+    longer = [kd_student(seed=seed, epochs=9) for seed in range(2)]
+    queue = Queue([mll_teacher(seed=seed) for seed in range(5)], store, 8, side_by_side)
+    assert [len(group) for group in queue.groups(workers=2)] == [3, 2]
+    assert len({side_by_side(run) for run in students}) == 1
+    assert side_by_side(longer[0]) == side_by_side(longer[1]) != side_by_side(students[0])
 
 
 def test_cores_that_others_use_are_left_to_them(store, monkeypatch):
