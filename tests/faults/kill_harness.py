@@ -157,7 +157,7 @@ class Harness:
     def _moment(self, driver: Driver, sweep: Sweep) -> tuple[str, str] | None:
         """Wait for the moment of a kill; what it is aimed at, and the run. None: it is over."""
         wanted = TO_HIT - self.hits.keys()
-        if self.random.random() < 0.25:
+        if self.random.random() < 0.15:
             wanted = set()
         any_time = None
         delay = self.random.uniform(0, self.length / 4)

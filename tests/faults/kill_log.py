@@ -51,7 +51,7 @@ class Attempt:
             return "finishing"
         if self.trained > self.kept:
             return f"saving epoch {self.trained}"
-        return f"epoch {max(self.begun, self.trained) + 1}"
+        return f"after epoch {self.trained}"
 
 
 def is_alive(process: int) -> bool:
