@@ -157,10 +157,9 @@ class Harness:
     def _moment(self, driver: Driver, sweep: Sweep) -> tuple[str, str] | None:
         """Wait for the moment of a kill; what it is aimed at, and the run. None: it is over."""
         wanted = TO_HIT - self.hits.keys()
-        if self.random.random() < 0.15:
-            wanted = set()
-        any_time = None
-        delay = self.random.uniform(0, self.length / 4)
+        any_time, delay = None, self.length  # if nothing that is wanted happens any more
+        if not wanted or self.random.random() < 0.15:
+            wanted, delay = set(), self.random.uniform(0, self.length / 4)
         while driver.is_at_work():
             for event in sweep.events(driver):
                 if event.what == "locked":
