@@ -18,7 +18,7 @@ import typer
 from pydantic import ValidationError
 
 from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
-from mcmi_core.base.paths import PROJECT, records_root, store_root
+from mcmi_core.base.paths import PROJECT, records_root, require_clone, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
 from mcmi_core.runs.config import BayesTeacher, Part, Run, Student, Teacher
@@ -386,7 +386,7 @@ def list_runs() -> None:
     }
     table = pd.DataFrame(columns, [record.id for record in records])
     text = table.to_string(na_rep="-", float_format="%.4f")
-    typer.echo(text if records else f"no finished run in {store.root}")
+    typer.echo(text if records else f"no finished run in {store.root} (MCMI_STORE)")
     for failure in store.failures():
         typer.echo(f"failed: {failure.run_id} ({failure.date}, {failure.host}): {failure.reason}")
 
@@ -427,6 +427,7 @@ def run_notebooks(
 
     With --train, all that is missing is trained first, and records lie in OUTPUT/records.
     """
+    require_clone("`mcmi notebook run`")
     from mcmi_core.profiles import get_profile
     from mcmi_core.report.notebooks import execute_notebooks, notebook_path
 
@@ -474,6 +475,7 @@ def evidence(
 
     Out of time, it changes nothing yet and exits with 75.
     """
+    require_clone("`mcmi evidence`")
     from mcmi_core.profiles import get_profile
     from mcmi_core.report.evidence import update_evidence
 
@@ -483,6 +485,7 @@ def evidence(
 @app.command()
 def publish() -> None:
     """Write the `cpu` profile's photograph teachers of one seed into weights/, with a card."""
+    require_clone("`mcmi publish`")
     from mcmi_core.experiments.small_pairs import PHOTOGRAPH_SEEDS, PHOTOGRAPHS
     from mcmi_core.models.pretrained import WEIGHTS
     from mcmi_core.report.published import publish_teachers
@@ -509,7 +512,8 @@ def _find_record(reference: str) -> Record:
     if len(matches) != 1:
         problem = "no run" if not matches else f"{len(matches)} runs"
         known = ", ".join((matches or store.find())[:10]) or "none"
-        raise CompanionError(f"{problem} in {store.root} match {reference!r}; candidates: {known}")
+        where = f"{store.root} (MCMI_STORE)"
+        raise CompanionError(f"{problem} in {where} match {reference!r}; candidates: {known}")
     return read_record(store.path(matches[0]))
 
 

@@ -13,6 +13,10 @@ class StoreError(CompanionError):
     """A damaged checkpoint or record, or a store that cannot be written."""
 
 
+class MissingExtra(CompanionError, ImportError):
+    """A part that was not installed; the message says how to install it."""
+
+
 class NotMeasured(CompanionError):
     """A result was asked for that has no record, where training was not allowed."""
 

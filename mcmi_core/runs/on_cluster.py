@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from distributed import Client, KilledWorker, get_worker
 from tqdm import tqdm
 
 from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.extras import require_extra
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.failures import Failure, Outcome
 from mcmi_core.runs.preflight import check_answers, check_here, held_file
 from mcmi_core.runs.queue import Group, Queue
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.training_process import ProcessDied, TrainingProcess
+
+require_extra("cluster", "--cluster", "distributed")
+from distributed import Client, KilledWorker, get_worker  # noqa: E402
 
 CONNECT_SECONDS = 30
 """To wait for a scheduler to answer."""

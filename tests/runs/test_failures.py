@@ -62,6 +62,21 @@ def test_a_bug_in_one_run_of_a_group_fails_that_run_alone(store, monkeypatch):
     assert outcomes[1].failure.reason == "ArithmeticError: a bug"
 
 
+def test_on_a_gpu_each_of_a_group_has_an_outcome_of_its_own(store, monkeypatch):
+    good, bad = mll_teacher(), mll_teacher(seed=1)
+    store.folder(bad).joinpath("lock").mkdir(parents=True)
+    in_lanes = worker.execute_on_card
+    monkeypatch.setattr(
+        worker,
+        "execute_on_card",
+        lambda queue, store, card, streams: in_lanes(queue, store, CPU, streams=streams),
+    )
+    done, failed = work((good, bad), store, torch.device("cuda"), lambda: None)
+    assert done == (good.key, True, None)
+    assert (failed.key, failed.usable) == (bad.key, False)
+    assert failed.failure.reason.startswith("cannot lock")
+
+
 def failed(store, run, reason="no disk"):
     queue = Queue([run], store)
     queue.start((run,))
