@@ -457,6 +457,25 @@ def evidence(
 
 
 @app.command()
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="of torch.save: a state dict, or a dict with one")],
+    model: Model,
+    num_classes: Annotated[int, typer.Option(help="C, the number of logits")],
+    out: Annotated[Path, typer.Option(help="NAME.safetensors")],
+    in_channels: Annotated[int, typer.Option(help="of the images")] = 3,
+    image_size: Annotated[int, typer.Option(help="pixels per side")] = 32,
+) -> None:
+    """Convert somebody's .pth, .pt or .bin file of weights, without running what is in it.
+
+    In Python, `load_pretrained("NAME.safetensors")` then gives the network.
+    """
+    from mcmi_core.models.imported import import_weights as convert
+
+    size = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    typer.echo(convert(file, out, model, **size))
+
+
+@app.command()
 def publish() -> None:
     """Write the `cpu` profile's photograph teachers of one seed into weights/, with a card."""
     from mcmi_core.experiments.small_pairs import PHOTOGRAPH_SEEDS, PHOTOGRAPHS
