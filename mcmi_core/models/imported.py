@@ -1,9 +1,9 @@
-"""Weights that other programs have trained, as files that :func:`load_pretrained` reads.
+"""Weights that other programs have trained, as files that ``load_pretrained`` reads.
 
-Other programs name their tensors in other ways. Where no name is one of the model's, the tensors are
-taken in their order, if each is of the same kind and shape as the model's in its place. So come the
-CIFAR networks of the distillation literature and torchvision's ImageNet ResNets: their layers were
-made in the order of ours.
+Other programs give their tensors other names. Where no name is one of the model's, tensors are
+taken in their order, if each is of the kind and shape of the model's in its place. So come the
+CIFAR networks of RepDistiller and torchvision's ImageNet ResNets, whose layers are in the order of
+ours.
 """
 
 import re
