@@ -9,8 +9,9 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.paths import PROJECT, records_root, store_root
 from mcmi_core.base.registry import Component, Registry
+from mcmi_core.base.terminal import visible
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
 from mcmi_core.runs.config import BayesTeacher, Part, Run, Student, Teacher
 from mcmi_core.runs.records import Record, read_record, read_records
@@ -375,7 +377,7 @@ def list_runs() -> None:
     }
     table = pd.DataFrame(columns, [record.id for record in records])
     text = table.to_string(na_rep="-", float_format="%.4f")
-    typer.echo(text if records else f"no finished run in {store.root}")
+    typer.echo(visible(text) if records else f"no finished run in {store.root}")
 
 
 @runs_app.command("show")
@@ -422,7 +424,7 @@ def run_notebooks(
             settings.train(experiments, records=records)
         except RunsFailed as error:  # notebooks that do not need those runs can still be executed
             failure = error
-            typer.echo(f"mcmi: {error}", err=True)
+            typer.echo(visible(f"mcmi: {error}"), err=True)
     execute_notebooks(names, output, {"profile": profile, "train": False}, records, jobs)
     if failure:
         raise failure
@@ -521,7 +523,7 @@ def _recipe(model: str, epochs: int, changes: str) -> Recipe:
 def _say_skipped(errors: list[StoreError]) -> None:
     """Name what was left out of a table, a line each, on standard error."""
     for error in errors:
-        typer.echo(f"mcmi: skipped: {error}", err=True)
+        typer.echo(visible(f"mcmi: skipped: {error}"), err=True)
 
 
 def _train(run: Run) -> None:
@@ -576,9 +578,32 @@ def _problems(error: ValidationError) -> Iterator[str]:
         yield f"{where}: {message}" if where else message
 
 
+class _VisibleLines(logging.Formatter):
+    """Lines of the log, which may quote names of files, as a terminal should see them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def _ends_visibly(command: Callable[[], None]) -> Callable[[], None]:
+    """A command whose last words, which may quote what others wrote, command no terminal."""
+
+    @wraps(command)
+    def run() -> None:
+        try:
+            command()
+        except SystemExit as stop:
+            sys.exit(visible(stop.code) if isinstance(stop.code, str) else stop.code)
+
+    return run
+
+
+@_ends_visibly
 def main() -> None:
     """Entry point: errors that a user can act on become one line and exit status 1."""
-    logging.basicConfig(format="mcmi: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_VisibleLines("mcmi: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("mcmi_core").setLevel(logging.INFO)
     try:
         app()
