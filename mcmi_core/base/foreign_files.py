@@ -6,6 +6,8 @@ import pickletools
 import re
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +17,9 @@ from mcmi_core.base.errors import StoreError
 
 ZIP = b"PK\x03\x04"
 """How a file of today's ``torch.save`` begins. Earlier ones are pickles, one after the other."""
+
+HARMLESS = re.compile(r"collections\.OrderedDict|torch\._utils\..*|torch\.(storage\.)?\w*Storage")
+"""What tensors in a dict ask for."""
 
 
 def read_foreign(path: Path) -> tuple[Any, str]:
@@ -70,19 +75,24 @@ def _asked_for(file: BinaryIO, message: str) -> str | None:
     """
     if named := re.search(r"GLOBAL (\S+)", message):
         return named[1]
+    with suppress(Exception):  # at the end, or where it is no pickle
+        for name in _names_in(_pickles_in(file)):
+            if not HARMLESS.fullmatch(name):
+                return name
+    return None
+
+
+def _names_in(pickles: BinaryIO) -> Iterator[str]:
+    """What pickles, one after the other, ask for; ends with an error where there is none."""
     texts: list[str] = []
-    try:
-        pickles = _pickles_in(file)
-        while True:  # until there is none any more
-            for opcode, argument, _ in pickletools.genops(pickles):
-                if opcode.name in ("GLOBAL", "INST"):
-                    return argument.replace(" ", ".")
-                if opcode.name == "STACK_GLOBAL":
-                    return ".".join(texts[-2:])
-                if isinstance(argument, str):
-                    texts.append(argument)
-    except Exception:  # the end, or no pickle
-        return None
+    while True:
+        for opcode, argument, _ in pickletools.genops(pickles):
+            if opcode.name in ("GLOBAL", "INST"):
+                yield argument.replace(" ", ".")
+            elif opcode.name == "STACK_GLOBAL":
+                yield ".".join(texts[-2:])
+            elif isinstance(argument, str):
+                texts.append(argument)
 
 
 def _pickles_in(file: BinaryIO) -> BinaryIO:
