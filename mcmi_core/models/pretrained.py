@@ -56,7 +56,7 @@ def load_pretrained(name: str) -> nn.Module:
     path = _path(name)
     weights, about = read_tensors(path)
     try:
-        model = about["model"]
+        model = str(about["model"])
         size = {key: about[key] for key in ("num_classes", "in_channels", "image_size")}
         expected = expected_tensors(model, **size)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
