@@ -16,9 +16,8 @@ from mcmi_core.base.errors import StoreError
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.base.terminal import visible
 from mcmi_core.profiles import get_profile
-from mcmi_core.report.documents import FIGURES
 from mcmi_core.report.site.html_tables import Cell, raw_html, sortable_table
-from mcmi_core.report.site.record_pages import record_pages
+from mcmi_core.report.site.record_pages import _part
 from mcmi_core.runs.records import Record, Records, read_record
 from mcmi_core.runs.trainer import ensure
 
@@ -51,7 +50,7 @@ def mcmi(monkeypatch, capsys):
     return call
 
 
-def changed(store, run, **fields):
+def changed(store, run, fields):
     """Change fields in the record of a run, as someone might who sends it."""
     path = store.path(run.id)
     record = json.loads(path.read_text()) | fields
@@ -83,15 +82,13 @@ def test_only_lines_and_tabs_are_left_of_what_commands_a_terminal():
     ],
 )
 def test_a_record_commands_no_terminal(fields, command, shown, run, store, mcmi):
-    changed(store, run, **fields)
+    changed(store, run, fields)
     if command == ["train-teacher"]:
         command = [*command, "--data", DATA, "--model", "mlp:width=8", "--epochs", "2"]
         command += ["--recipe", "evaluate_every=2,milestones=3"]
     printed = mcmi(*command)
     assert shown in printed
-    assert not set(COMMANDS.replace("title", "").replace("]0;", "").replace("[2J", "")) & set(
-        printed
-    )
+    assert not set("\x1b\x07\r\u202e\u200b") & set(printed)
 
 
 def test_a_folder_s_name_commands_no_terminal(run, store, mcmi):
@@ -108,9 +105,8 @@ def test_a_folder_s_name_commands_no_terminal(run, store, mcmi):
 def test_a_reference_leads_to_no_file_outside_the_store(reference, run, store, mcmi, tmp_path):
     shutil.copytree(store.folder(run), tmp_path / "outside")
     shutil.copytree(store.folder(run), store.root / "other-0")
-    assert (
-        "runs" in (said := mcmi("runs", "show", reference)) and " match " in said
-    ) or "no run" in said
+    said = mcmi("runs", "show", reference)
+    assert re.search(r"mcmi: (no run|2 runs) in .* match ", said)
     assert '"metrics"' not in said
 
 
@@ -130,7 +126,7 @@ def test_no_part_of_an_id_can_be_a_path(path, run, store):
         inner = inner[key]
     inner[path[-1]] = "../../evil"
     with pytest.raises(StoreError, match="is not a record: "):
-        read_record(changed(store, run, run=config))
+        read_record(changed(store, run, {"run": config}))
 
 
 def test_ids_are_names_of_files_whatever_the_options(run):
@@ -156,7 +152,7 @@ def test_the_record_of_another_run_is_refused(run, store):
     ],
 )
 def test_odd_values_are_refused_or_are_values(fields, run, store, mcmi):
-    path = changed(store, run, **fields)
+    path = changed(store, run, fields)
     try:
         assert isinstance(read_record(path), Record)
     except StoreError as error:
@@ -177,9 +173,7 @@ def test_deep_nesting_is_refused(run, store, mcmi):
 
 def rendered(markdown):
     settings = {"output_encoding": "unicode", "report_level": 5, "raw_enabled": True}
-    page = publish_string(
-        markdown, parser=Parser(), writer_name="html5", settings_overrides=settings
-    )
+    page = publish_string(markdown, parser=Parser(), writer="html5", settings_overrides=settings)
     return page.partition("<body")[2]
 
 
@@ -195,19 +189,19 @@ def test_a_block_of_html_is_not_ended_by_what_it_quotes():
     assert raw_html("a```````b").count("`") == 10
 
 
-def test_no_field_of_a_record_is_html_on_its_page(tmp_path):
+def test_no_field_of_a_record_is_html_on_its_page():
     [experiment] = get_profile("gpu").named("08_few_shot")
-    committed, records = Records(PROJECT / "records" / "gpu"), tmp_path / "gpu"
-    records.mkdir()
-    for run in experiment.runs()[:3]:
+    committed, found = Records(PROJECT / "records" / "gpu"), {}
+    chain = {run.key: run for run in experiment.runs()[:3]}
+    for run in chain.values():
         record = json.loads(committed.path(run.id).read_text())
         names = ("hardware", "torch", "commit", "date")
         record["provenance"] |= dict.fromkeys(names, HTML)
         record |= {"message": HTML, "status": "collapsed"}
-        (records / f"{run.id}.json").write_text(json.dumps(record))
-    [page] = record_pages(tmp_path, FIGURES, ["gpu"])
-    assert page.text.count("&lt;script&gt;") >= 3 * 3 + 2
-    assert not re.search("<script|<img|<b>", page.text)
-    html = rendered(page.text)
-    assert not re.search("<script|<img|<b>", html)
-    assert html.count("<table class='sortable'") == html.count("</table>") == 2
+        found[run.key] = Record.model_validate(record)
+    text = _part(experiment, "gpu", None, chain, found)
+    assert text.count("&lt;script&gt;") == 3 * 3 + 2
+    assert not re.search("<script|<img|<b>", text)
+    page = rendered(text)
+    assert not re.search("<script|<img|<b>", page)
+    assert page.count("<table class='sortable'") == page.count("</table>") == 1
