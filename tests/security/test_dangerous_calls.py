@@ -122,7 +122,7 @@ UNSAFE = {"torch.load", "weights_only=False"}
         ("from subprocess import run\nrun('ls', shell=True)", {"subprocess", "shell="}),
         ("archive.extractall('.')", {".extractall"}),
         ("import torchvision.datasets", {"torchvision.datasets"}),
-        ("from urllib.request import urlopen", {"urllib.request", "urllib.request.urlopen"}),
+        ("from urllib.request import urlopen", {"urllib.request"}),
         ("def f():\n    return eval('1')", {"eval"}),
         ("model.eval()\nmodel.load_state_dict({})\nre.compile('x')", set()),
     ],
