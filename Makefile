@@ -55,7 +55,7 @@ evidence: $(ENVIRONMENT)  ## update outputs, figures/ and records/ [PROFILE=cpu|
 
 site: build/site/index.html  ## a static site of documents, notebooks, scoreboard, records and API, into build/site
 
-PAGES := README.md CONTRIBUTING.md $(wildcard docs/* docs/static/* figures/* records/*)
+PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/* docs/static/* figures/* records/*)
 
 build/site/index.html: $(PAGES) $(NOTEBOOKS) $(CORE) $(ENVIRONMENT)
 	$(BIN)/python -m mcmi_core.report.site build/site

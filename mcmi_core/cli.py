@@ -9,8 +9,9 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.paths import PROJECT, records_root, require_clone, store_root
 from mcmi_core.base.registry import Component, Registry
+from mcmi_core.base.terminal import visible
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
 from mcmi_core.runs.config import BayesTeacher, Part, Run, Student, Teacher
 from mcmi_core.runs.records import Record, read_record, read_records
@@ -386,9 +388,10 @@ def list_runs() -> None:
     }
     table = pd.DataFrame(columns, [record.id for record in records])
     text = table.to_string(na_rep="-", float_format="%.4f")
-    typer.echo(text if records else f"no finished run in {store.root} (MCMI_STORE)")
+    typer.echo(visible(text) if records else f"no finished run in {store.root} (MCMI_STORE)")
     for failure in store.failures():
-        typer.echo(f"failed: {failure.run_id} ({failure.date}, {failure.host}): {failure.reason}")
+        about = f"{failure.run_id} ({failure.date}, {failure.host}): {failure.reason}"
+        typer.echo(visible(f"failed: {about}"))
 
 
 @runs_app.command("show")
@@ -401,7 +404,8 @@ def show_run(run: RunId) -> None:
 
     failed = [f for f in Store(store_root()).failures() if run and f.run_id.startswith(run)]
     for failure in failed:
-        typer.echo("\n".join([f"{failure.run_id} failed: {failure.reason}", *failure.last_lines]))
+        typer.echo(visible(f"{failure.run_id} failed: {failure.reason}"))
+        typer.echo("\n".join(map(visible, failure.last_lines)))
     if not failed:
         typer.echo(_find_record(run).to_json(), nl=False)
 
@@ -447,7 +451,7 @@ def run_notebooks(
             settings.train(experiments, records=records, cluster=cluster)
         except RunsFailed as error:  # notebooks that do not need those runs can still be executed
             failure = error
-            typer.echo(f"mcmi: {error}", err=True)
+            typer.echo(visible(f"mcmi: {error}"), err=True)
     execute_notebooks(names, output, {"profile": profile, "train": False}, records, jobs)
     if failure:
         raise failure
@@ -480,6 +484,25 @@ def evidence(
     from mcmi_core.report.evidence import update_evidence
 
     update_evidence(get_profile(profile), only or (), time.time() + 60 * minutes)
+
+
+@app.command()
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="of torch.save: a state dict, or a dict with one")],
+    model: Model,
+    num_classes: Annotated[int, typer.Option(help="C, the number of logits")],
+    out: Annotated[Path, typer.Option(help="NAME.safetensors")],
+    in_channels: Annotated[int, typer.Option(help="of the images")] = 3,
+    image_size: Annotated[int, typer.Option(help="pixels per side")] = 32,
+) -> None:
+    """Convert somebody's .pth, .pt or .bin file of weights, without running what is in it.
+
+    In Python, `load_pretrained("NAME.safetensors")` then gives the network.
+    """
+    from mcmi_core.models.imported import import_weights as convert
+
+    size = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    typer.echo(convert(file, out, model, **size))
 
 
 @app.command()
@@ -530,7 +553,7 @@ def _recipe(model: str, epochs: int, changes: str) -> Recipe:
 def _say_skipped(errors: list[StoreError]) -> None:
     """Name what was left out of a table, a line each, on standard error."""
     for error in errors:
-        typer.echo(f"mcmi: skipped: {error}", err=True)
+        typer.echo(visible(f"mcmi: skipped: {error}"), err=True)
 
 
 def _train(run: Run) -> None:
@@ -585,9 +608,32 @@ def _problems(error: ValidationError) -> Iterator[str]:
         yield f"{where}: {message}" if where else message
 
 
+class _VisibleLines(logging.Formatter):
+    """Lines of the log, which may quote names of files, as a terminal should see them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def _ends_visibly(command: Callable[[], None]) -> Callable[[], None]:
+    """A command whose last words, which may quote what others wrote, command no terminal."""
+
+    @wraps(command)
+    def run() -> None:
+        try:
+            command()
+        except SystemExit as stop:
+            sys.exit(visible(stop.code) if isinstance(stop.code, str) else stop.code)
+
+    return run
+
+
+@_ends_visibly
 def main() -> None:
     """Entry point: errors that a user can act on become one line and exit status 1."""
-    logging.basicConfig(format="mcmi: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_VisibleLines("mcmi: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("mcmi_core").setLevel(logging.INFO)
     try:
         app()

@@ -73,9 +73,8 @@ def _opened(path: Path) -> Iterator[tuple[safe_open, dict]]:
     except (SafetensorError, json.JSONDecodeError) as error:
         raise StoreError(
             f"{path} is damaged ({error}); delete it, and what it held is computed again. If it is "
-            "a file of torch.save: those are not read, because a pickle can run any code; convert "
-            "one that you trust by "
-            "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
+            "a file of torch.save: those are not read, because a pickle can run any code; "
+            "`mcmi import-weights` converts one and runs nothing of it"
         ) from None
 
 

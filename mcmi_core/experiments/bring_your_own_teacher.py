@@ -112,11 +112,11 @@ def starting_network(data: Dataset, published: str) -> nn.Module:
 
     Args:
         data: whose images it is for.
-        published: name of a published teacher; empty: random weights.
+        published: name of a published teacher, or path of an imported one; empty: random weights.
 
     Returns:
         From images to logits. The last layer of a published teacher is new, unless the classes are
-        its own: logits of an airplane say nothing about a digit.
+        known to be its own: logits of an airplane say nothing about a digit.
 
     Raises:
         ValueError: there is no such teacher.
@@ -124,7 +124,7 @@ def starting_network(data: Dataset, published: str) -> nn.Module:
     if not published:
         return small_network(data.num_classes, data.image_size, width=32, hidden=64)
     network = pretrained.load_pretrained(published)
-    if pretrained.describe_pretrained(published)["classes"] != list(data.class_names):
+    if pretrained.describe_pretrained(published).get("classes") != list(data.class_names):
         network.head = nn.Linear(network.head.in_features, data.num_classes)
     return network
 

@@ -1,62 +1,85 @@
-"""Published teachers by name: weights in the repository, with all that is needed to use them.
+"""Teachers from files: those published in the repository, by name, and imported ones, by path.
 
-What they are, how they were trained and what they are not good for: ``weights/README.md``.
+What the published are, how they were trained and what they are not good for: ``weights/README.md``.
+:mod:`~mcmi_core.models.imported` makes files of what others have trained.
 """
+
+from pathlib import Path
 
 from torch import nn
 
+from mcmi_core.base.errors import StoreError
 from mcmi_core.base.paths import PROJECT, require_clone
 from mcmi_core.base.tensor_files import read_metadata, read_tensors
 from mcmi_core.models import create_model
+from mcmi_core.models.imported import SUFFIX, check_fits, expected_tensors
 
 WEIGHTS = PROJECT / "weights"
-SUFFIX = ".safetensors"
 
 
 def list_pretrained() -> list[str]:
-    """The names that :func:`load_pretrained` knows."""
+    """The names of the published networks."""
     return sorted(path.stem for path in WEIGHTS.glob(f"*{SUFFIX}"))
 
 
 def describe_pretrained(name: str) -> dict:
-    """What is known of a published network.
+    """What is known of a network.
+
+    Args:
+        name: as of :func:`load_pretrained`.
 
     Returns:
         ``model``, ``num_classes``, ``in_channels`` and ``image_size``, as of
-        :func:`~mcmi_core.models.create_model`; ``classes``, their names in the order of the logits;
-        ``mean`` and ``std`` of each channel, on the scale from 0 to 1, to normalise images by; and
-        ``run``, the id of its record.
+        :func:`~mcmi_core.models.create_model`. Of a published network also ``classes``, their names
+        in the order of the logits; ``mean`` and ``std`` of each channel, on the scale from 0 to 1,
+        to normalise images by; and ``run``, the id of its record. Of an imported one ``source`` and
+        ``source_sha256``, the file that it was imported from.
 
     Raises:
         CompanionError: this is no clone, which has the weights.
         ValueError: there is no such network.
         StoreError: its file is damaged.
     """
-    _check(name)
-    return read_metadata(WEIGHTS / f"{name}{SUFFIX}")
+    return read_metadata(_path(name))
 
 
 def load_pretrained(name: str) -> nn.Module:
-    """A published network, in eval mode: normalised images (N, 3, S, S) → logits (N, C).
+    """A network, in eval mode: normalised images (N, 3, S, S) → logits (N, C).
 
     Args:
-        name: ``"cifar10_16px_resnet20_mcmi_fixed"``; :func:`list_pretrained` has all.
+        name: ``"cifar10_16px_resnet20_mcmi_fixed"``; :func:`list_pretrained` has all. Or the path
+            of a file that ``mcmi import-weights`` has written: ``"teacher.safetensors"``.
 
     Raises:
         CompanionError: this is no clone, which has the weights.
         ValueError: there is no such network.
-        StoreError: its file is damaged.
+        StoreError: its file is missing or damaged, or says of no model, or of another.
     """
-    _check(name)
-    weights, about = read_tensors(WEIGHTS / f"{name}{SUFFIX}")
-    size = {key: about[key] for key in ("num_classes", "in_channels", "image_size")}
-    model = create_model(about["model"], **size)
-    model.load_state_dict(weights)
-    return model.eval()
+    path = _path(name)
+    weights, about = read_tensors(path)
+    try:
+        model = str(about["model"])
+        size = {key: about[key] for key in ("num_classes", "in_channels", "image_size")}
+        expected = expected_tensors(model, **size)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StoreError(
+            f"{path} does not say of which model it is ({error}): it was not written by "
+            "`mcmi import-weights`"
+        ) from None
+    check_fits(weights, expected, f"{path} does not fit {model}")
+    network = create_model(model, **size)
+    network.load_state_dict(weights)
+    return network.eval()
 
 
-def _check(name: str) -> None:
+def _path(name: str) -> Path:
+    if name.endswith(SUFFIX):
+        return Path(name)
     require_clone("a published network")
     if name not in list_pretrained():
         known = ", ".join(list_pretrained()) or "none: " + str(WEIGHTS) + " has no weights"
-        raise ValueError(f"no published network {name!r}; choose from {known}")
+        raise ValueError(
+            f"no published network {name!r}; choose from {known}, or name a file that "
+            f"`mcmi import-weights` has written, NAME{SUFFIX}"
+        )
+    return WEIGHTS / f"{name}{SUFFIX}"

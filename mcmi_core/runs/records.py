@@ -125,10 +125,15 @@ class Records:
         """The record of a finished run, or None.
 
         Raises:
-            StoreError: the record is damaged or was edited.
+            StoreError: the record is damaged, was edited, or is that of another run.
         """
         path = self.path(run.id)
-        return read_record(path) if os.path.exists(path) else None
+        if not os.path.exists(path):
+            return None
+        record = read_record(path)
+        if record.key != run.key:
+            raise StoreError(f"{path} holds the record of another run, {record.id}")
+        return record
 
 
 def flat_metrics(metrics: dict[str, dict[str, float]]) -> dict[str, float]:

@@ -4,14 +4,13 @@ records.tar.gz     the records of all finished runs
 weights-1.tar ...  of finished runs, and checkpoints of those under way, what later runs need first
 """
 
-import gzip
+import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 
+from mcmi_core.base.archives import files_in
 from mcmi_core.base.errors import StoreError
 from mcmi_core.base.files import make_folder, write_atomically
 from mcmi_core.runs.config import Run
@@ -24,6 +23,12 @@ MOST_BYTES = 15 * 2**20
 """Of one file."""
 
 RECORDS = "records.tar.gz"
+MOST_UNPACKED = 2**26
+"""Bytes of one archive, unpacked: many more than a sprint packs."""
+
+PLACES = re.compile(r"[\w-]+/(?:record\.json|(?:weights|checkpoint)\.safetensors)", re.ASCII)
+"""Of the files that are packed, in the store."""
+
 OVERHEAD = 2048
 """Bytes that a file takes in an archive beside its own, at most."""
 
@@ -75,32 +80,14 @@ def unpack(folder: Path, store: Store) -> int:
     if not (folder / RECORDS).exists():
         raise StoreError(f"{folder} holds no {RECORDS}: no sprint was packed there")
     make_folder(store.root)
-    records = 0
     # Weights first: a run with a record counts as finished.
     for path in [*sorted(folder.glob("weights-*.tar")), folder / RECORDS]:
-        try:
-            content = path.read_bytes()
-            if path.suffix == ".gz":  # as a whole, since its checksum comes last
-                content = gzip.decompress(content)
-            with tarfile.open(fileobj=BytesIO(content)) as archive:
-                new = [member for member in archive if _is_new(member.name, store)]
-                for member in new:
-                    _unpack_file(archive, member, store)
-                records = len(archive.getnames())
-        except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
-            raise StoreError(f"cannot unpack {path}: {error}") from None
-    return records
-
-
-def _unpack_file(archive: tarfile.TarFile, member: tarfile.TarInfo, store: Store) -> None:
-    """Write a file of an archive into the store, and nothing else, nor elsewhere.
-
-    By hand: tarfile's own filters came with Python 3.11.4, and Debian 12 has 3.11.2.
-    """
-    path = store.root / member.name
-    if not member.isreg() or not path.resolve().is_relative_to(store.root.resolve()):
-        raise tarfile.TarError(f"{member.name!r} is no file of a store")
-    write_atomically(path, archive.extractfile(member).read(), durable=False)
+        packed = 0
+        for name, content in files_in(path, PLACES, MOST_UNPACKED):
+            packed += 1
+            if _is_new(name, store):
+                write_atomically(store.root / name, content, durable=False)
+    return packed
 
 
 def _is_new(name: str, store: Store) -> bool:

@@ -1,5 +1,10 @@
-"""CIFAR from a stand-in for torchvision's classes: no network, a few images."""
+"""CIFAR from a stand-in for torchvision's classes: no network, a few images.
 
+What a malicious archive does: tests/security/test_archives.py.
+"""
+
+import io
+import tarfile
 from urllib.error import URLError
 
 import numpy as np
@@ -25,18 +30,16 @@ def torchvision(monkeypatch, name):
     _, classes, size = CIFAR[name]
 
     class Stub:
-        filename = f"{name}-python.tar.gz"
+        url, filename, tgz_md5 = "https://example.org", f"{name}-python.tar.gz", "checksum"
+        base_folder = f"{name}-batches-py"
         calls = ()
         present = True
         failure = None
 
-        def __init__(self, root, train=True, download=False):
+        def __init__(self, root, train=True):
             assert root == data_root()
-            Stub.calls = (*Stub.calls, (train, download))
-            if download and Stub.failure:
-                raise Stub.failure
-            Stub.present |= download
-            if not Stub.present:
+            Stub.calls = (*Stub.calls, train)
+            if not (Stub.present or (root / Stub.base_folder / "train").exists()):
                 raise RuntimeError("Dataset not found or corrupted.")
             generator = np.random.default_rng(int(train))
             shape = (size if train else size - 1, 32, 32, 3)
@@ -44,7 +47,19 @@ def torchvision(monkeypatch, name):
             self.targets = generator.integers(classes, size=len(self.data)).tolist()
             self.classes = [f"class {k}" for k in range(classes)]
 
+    def download(url, root, filename, md5):
+        assert (url, filename, md5) == (Stub.url, Stub.filename, Stub.tgz_md5)
+        if Stub.failure:
+            raise Stub.failure
+        Stub.calls = (*Stub.calls, "download")
+        with tarfile.open(root / filename, "w:gz") as archive:
+            for member, kind in (("", tarfile.DIRTYPE), ("/train", tarfile.REGTYPE)):
+                info = tarfile.TarInfo(f"{Stub.base_folder}{member}")
+                info.type, info.size = kind, 3 if member else 0
+                archive.addfile(info, io.BytesIO(b"abc"))
+
     monkeypatch.setattr(datasets, name.upper(), Stub)
+    monkeypatch.setattr(datasets.utils, "download_url", download)
     return Stub
 
 
@@ -64,16 +79,28 @@ def test_images_and_labels_are_torchvisions(torchvision, name):
 
 def test_what_is_there_is_not_downloaded(torchvision, name):
     load(name)
-    assert torchvision.calls == ((True, False), (False, False))
+    assert torchvision.calls == (True, False)
 
 
 def test_what_is_missing_is_downloaded_once(torchvision, name):
     torchvision.present = False
     first = load(name)
-    assert torchvision.calls == ((True, False), (True, True), (False, True))
+    assert torchvision.calls == (True, True, "download", True, False)
+    assert (data_root() / torchvision.base_folder / "train").read_bytes() == b"abc"
     torchvision.calls = ()
     assert load(name).fingerprint() == first.fingerprint()
-    assert torchvision.calls == ((True, False), (False, False))
+    assert torchvision.calls == (True, False)
+
+
+def test_what_another_process_has_downloaded_meanwhile_is_taken(torchvision, name, monkeypatch):
+    class Late(torchvision):
+        def __init__(self, *arguments, **settings):
+            torchvision.present = len(torchvision.calls) > 0
+            super().__init__(*arguments, **settings)
+
+    monkeypatch.setattr(datasets, name.upper(), Late)
+    load(name)
+    assert torchvision.calls == (True, True, False)
 
 
 @pytest.mark.parametrize(

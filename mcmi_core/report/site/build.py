@@ -80,7 +80,7 @@ def lay_out(source: Path) -> list[str]:
     """
     notebooks = [f"notebooks/{name}.ipynb" for name in list_notebooks()]
     guides = [f"docs/{path.name}" for path in sorted((PROJECT / "docs").glob("*.md"))]
-    documents = [*guides, "CONTRIBUTING.md"]
+    documents = [*guides, "CONTRIBUTING.md", "SECURITY.md"]
     made = record_pages(PROJECT / "records", FIGURES)
     numbers = [pd.read_csv(FIGURES / SHOWN / f"99_claims{p}.csv") for p in ("", "_exploratory")]
     pages = {page.path: page.text for page in made} | index_pages(made)

@@ -44,8 +44,8 @@ def sortable_table(
 
 
 def raw_html(text: str) -> str:
-    """A block of MyST Markdown that is this HTML."""
-    return f"`````{{raw}} html\n{text}\n`````\n"
+    """A block of MyST Markdown that is this HTML. No backtick in what it quotes ends the block."""
+    return "`````{raw} html\n" + text.replace("`", "&#96;") + "\n`````\n"
 
 
 def interval_cells(difference: Interval | None, unit: str) -> tuple[Cell, Cell]:

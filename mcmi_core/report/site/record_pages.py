@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,7 +151,8 @@ def _part(
     lacking = f" {missing} have no record: they were not run." if missing else ""
     rows = [_run(run, found.get(key), chain) for key, run in chain.items()]
     parts += [
-        f"### Runs\n\n{_provenance(found.values())}{lacking}",
+        "### Runs",
+        raw_html(f"<p>{escape(_provenance(found.values()) + lacking)}</p>"),
         sortable_table("runs", _RUNS, rows, ids=[f"run-{key}" for key in chain]),
     ]
     return "\n\n".join(parts)

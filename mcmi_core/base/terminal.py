@@ -1,0 +1,20 @@
+"""Texts that others have written, made harmless for a terminal."""
+
+import unicodedata
+
+INVISIBLE = ("Cc", "Cf", "Cs")
+"""Unicode's categories of control characters, of those that turn or hide text, and of halves."""
+
+
+def visible(text: str) -> str:
+    """A text in which nothing commands the terminal: ``\\x1b`` stands where an escape was.
+
+    Control characters of a record, a file's name or a message could else erase what stands above,
+    name a window or write from right to left. Lines and tabs stay.
+    """
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in INVISIBLE and character not in "\n\t"
+        else character
+        for character in text
+    )
