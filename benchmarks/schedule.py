@@ -1,0 +1,267 @@
+"""How well many workers are kept busy: the real queue, with a simulated clock.
+
+    python benchmarks/schedule.py --help
+
+Whole graphs of runs go through `mcmi_core/runs/queue.py` as a driver sends them through it: a free
+worker gets the next group, and a run starts when the one that it builds on is done. Only the training
+is left out: a run takes as long as its record says, or as measured images/s say.
+"""
+
+import heapq
+import random
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from _durations import FLOOR, computed, on_h200, recorded
+from _measure import RESULTS, write_table
+
+from mcmi_core.base.paths import PROJECT
+from mcmi_core.experiments.comparison import Comparison
+from mcmi_core.experiments.paper_pairs import FRAMEWORKS
+from mcmi_core.profiles.paper import PAPER
+from mcmi_core.runs.config import UNTREATED, Run, Student
+from mcmi_core.runs.queue import Queue
+from mcmi_core.runs.records import read_records
+from mcmi_core.runs.store import Store
+from mcmi_core.training.stacked import MOST_TOGETHER
+
+DAY = 24 * 3600.0
+ROUNDS = 5
+"""Of which the best counts, where the queue itself is timed."""
+
+
+class Graph(NamedTuple):
+    """Runs that are asked for, and how long each takes."""
+
+    name: str
+    runs: list[Run]
+    """All of them, what they build on included, first things first."""
+    seconds: Mapping[str, float]
+    """By key."""
+    lanes: int = 1
+    """Runs at a time on a worker; ``seconds`` are those of a worker that is full."""
+    together: int = 1
+    """The most runs of a group."""
+
+    def work(self) -> float:
+        """Seconds of one worker that is never idle."""
+        return sum(self.seconds[run.key] for run in self.runs) / self.lanes
+
+    def longest_chain(self) -> float:
+        """Seconds of the runs that build on each other and take longest."""
+        until = {}
+        for run in self.runs:
+            before = until[run.parent.key] if run.parent else 0.0
+            until[run.key] = before + self.seconds[run.key]
+        return max(until.values())
+
+    def bound(self, workers: int) -> float:
+        """Seconds that no order beats: all workers busy, or the longest chain."""
+        return max(self.work() / workers, self.longest_chain())
+
+
+class Kills(NamedTuple):
+    """Workers that are killed at random, and go on after the last checkpoint."""
+
+    per_day: float
+    """Of each worker, on average."""
+    restart: float
+    """Seconds until a killed worker trains again."""
+    seed: int = 0
+
+    def stretch(self, seconds: float, epochs: int, generator: random.Random) -> float:
+        """How long a run takes that loses the epoch under way at every kill."""
+        epoch = seconds / max(1, epochs)
+        spent = done = 0.0
+        while (until_kill := generator.expovariate(self.per_day / DAY)) < seconds - done:
+            spent += until_kill + self.restart
+            done += until_kill - (done + until_kill) % epoch
+        return spent + seconds - done
+
+
+def simulate(graph: Graph, workers: int, kills: Kills | None = None) -> float:
+    """Seconds until the last run of a graph is done.
+
+    Args:
+        graph: what is to do.
+        workers: of ``graph.lanes`` runs at a time each.
+        kills: None: nothing is killed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        queue = Queue(graph.runs, Store(Path(folder)), graph.together)
+    generator = random.Random(kills.seed if kills else 0)
+    places = workers * graph.lanes
+    now, under_way, started = 0.0, [], 0
+    while queue.waiting or under_way:
+        for group in queue.groups(places)[: places - len(under_way)]:
+            queue.start(group)
+            seconds = sum(graph.seconds[run.key] for run in group)
+            if kills:
+                seconds = kills.stretch(seconds, group[0].epochs, generator)
+            started += 1
+            heapq.heappush(under_way, (now + seconds, started, group))
+        now, _, group = heapq.heappop(under_way)
+        _finish(queue, group)
+    return now
+
+
+def _finish(queue: Queue, group: tuple[Run, ...]) -> None:
+    outcome = Future()
+    outcome.set_result([run.key for run in group])
+    queue.finish(group, outcome)
+
+
+def with_chains(runs: list[Run]) -> list[Run]:
+    """Runs and all that they build on, each once, first things first."""
+    return list({link.key: link for run in runs for link in run.chain()}.values())
+
+
+def papers_table(seeds: tuple[int, ...] | None = None) -> list[Run]:
+    """Table 1 as the paper has it: students of MLL and of MCMI in its eleven frameworks.
+
+    The profile has more: students of the control, four further frameworks, students from scratch.
+    """
+    whole = _paper("06_cifar100_distillation")
+    students = (run for run in replace(whole, seeds=seeds or whole.seeds).runs())
+    return with_chains(
+        [
+            run
+            for run in students
+            if isinstance(run, Student)
+            and run.distiller.name in FRAMEWORKS
+            and run.label != UNTREATED
+        ]
+    )
+
+
+def _paper(name: str) -> Comparison:
+    [experiment] = PAPER.named(name)
+    return experiment
+
+
+def graphs() -> list[Graph]:
+    """All that the table shows."""
+    table, whole, imagenet = (
+        papers_table(),
+        with_chains(_paper("06_cifar100_distillation").runs()),
+        with_chains(_paper("07_imagenet_distillation").runs()),
+    )
+    alone, eight = on_h200("graph float32"), on_h200("8 streams", at_once=8)
+    shown = [
+        Graph("Table 1, float32, 1 run a GPU", table, computed(table, alone)),
+        Graph("Table 1, bf16, 8 runs a GPU", table, computed(table, eight), lanes=8),
+        Graph("`paper` 06, float32, 1 run a GPU", whole, computed(whole, alone)),
+        Graph("`paper` 07 (ImageNet), floor", imagenet, computed(imagenet, FLOOR)),
+    ]
+    settings = {"gpu": {"lanes": 12}, "cpu": {"together": MOST_TOGETHER}}
+    for profile, setting in settings.items():
+        records, _ = read_records(sorted((PROJECT / "records" / profile).glob("*.json")))
+        runs = with_chains([record.parsed_run for record in records])
+        shown.append(Graph(f"records of `{profile}`", runs, recorded(records), **setting))
+    return shown
+
+
+def rows_of(graph: Graph, workers: list[int], kills: Kills) -> list[tuple]:
+    """A row for each number of workers."""
+    rows = []
+    for number in workers:
+        took, disturbed = (simulate(graph, number, each) for each in (None, kills))
+        busy = graph.work() / number
+        efficiencies = (busy / seconds for seconds in (graph.bound(number), took, disturbed))
+        hours = (graph.work(), graph.longest_chain(), graph.bound(number), took)
+        rows.append(
+            (
+                graph.name,
+                f"{len(graph.runs):,}",
+                number,
+                *(f"{seconds / 3600:,.2f}" for seconds in hours),
+                *(f"{100 * share:.1f}" for share in efficiencies),
+            )
+        )
+    return rows
+
+
+def driver_row(runs: list[Run]) -> tuple:
+    """What the queue itself costs for so many runs, at the moment when most can start."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.process_time()
+        queue = Queue(runs, Store(Path(folder)))
+        made = time.process_time() - begun
+    while groups := [group for group in queue.groups(64) if not isinstance(group[0], Student)]:
+        for group in groups:
+            queue.start(group)
+            _finish(queue, group)
+    asked, finished = [], []
+    for _ in range(ROUNDS):
+        begun = time.process_time()
+        [group, *_] = queue.groups(64)
+        asked.append(time.process_time() - begun)
+        queue.start(group)
+        begun = time.process_time()
+        _finish(queue, group)
+        finished.append(time.process_time() - begun)
+    times = f"{made:.2f}", f"{1000 * min(asked):.1f}", f"{1000 * min(finished):.1f}"
+    return f"{len(runs):,}", *times
+
+
+def schedule(
+    workers: Annotated[str, typer.Option(help="Numbers of workers.")] = "1,8,64,256",
+    kills_per_day: Annotated[float, typer.Option(help="Of each worker, on average.")] = 1.0,
+    restart: Annotated[float, typer.Option(help="Seconds a killed worker is away.")] = 60.0,
+    only: Annotated[str, typer.Option(help="Graphs whose names contain this.")] = "",
+    output: Path = RESULTS,
+) -> None:
+    """Simulate, and write schedule.md and schedule_driver.md."""
+    numbers = [int(number) for number in workers.split(",")]
+    kills = Kills(kills_per_day, restart)
+    rows = [row for g in graphs() if only in g.name for row in rows_of(g, numbers, kills)]
+    columns = ("graph", "runs", "workers", "work, h", "longest chain, h", "bound, h")
+    columns += ("makespan, h", "best possible, %", "efficiency, %", "with kills, %")
+    write_table(
+        "schedule",
+        "The queue's schedule of whole graphs of runs, by a simulated clock",
+        columns,
+        rows,
+        output,
+        note=NOTE.format(kills=kills_per_day, restart=restart),
+    )
+    table = papers_table(), papers_table(tuple(range(48)))
+    write_table(
+        "schedule_driver",
+        "What the queue itself costs a driver",
+        ("runs", "Queue(), s", "groups(), ms", "finish(), ms"),
+        [driver_row(runs) for runs in table],
+        output,
+        note="Table 1 with 5 and with 48 seeds, when all students can start. A driver calls "
+        "groups() five times a second and finish() once for each run. Processor time, best of "
+        f"{ROUNDS} rounds.",
+    )
+
+
+NOTE = """\
+Simulated, not trained. Work: hours of one worker that is never idle. Bound: work / workers or the
+longest chain, whichever is more. Efficiency: work / (workers · makespan); best possible: work /
+(workers · bound). With kills: {kills:g} a worker and day, each costs the epoch under way and
+{restart:g} s.
+
+- Table 1: 13 pairs, 11 frameworks, 5 seeds, students of MLL and of MCMI, with their teachers and
+  heads; `paper` 06 has students of the control, 4 more frameworks and students from scratch too.
+- Their hours are an estimate for an H200 from training_step_cuda.md. Measured there are MLL of
+  ResNet-56 and KD from it to ResNet-20. Assumed is that all other networks get as many bytes a
+  second through the card's memory (floor.py), that CRD and ReviewKD take as much longer than KD as
+  on a CPU (training_step_cpu.md), and the other frameworks as long as KD. Evaluations are counted.
+  8 runs a GPU: each at an eighth of the card's speed, even where fewer are under way.
+- ImageNet was never trained on a GPU here. Its hours are the floor, bf16 at 4.3 TB/s: no H200 can
+  need less. The efficiency does not depend on the rate.
+- Records: seconds as recorded; `gpu` on an H200, 12 lanes a worker, each lane as slow as recorded;
+  `cpu` one core a worker, a stacked student its share. What trains nothing records no time: 1 s."""
+
+
+if __name__ == "__main__":
+    typer.run(schedule)
