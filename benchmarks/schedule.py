@@ -3,8 +3,8 @@
     python benchmarks/schedule.py --help
 
 Whole graphs of runs go through `mcmi_core/runs/queue.py` as a driver sends them through it: a free
-worker gets the next group, and a run starts when the one that it builds on is done. Only the training
-is left out: a run takes as long as its record says, or as measured images/s say.
+worker gets the next group, and a run starts when the one that it builds on is done. Only the
+training is left out: a run takes as long as its record says, or as measured images/s say.
 """
 
 import heapq
