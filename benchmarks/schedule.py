@@ -20,6 +20,7 @@ from typing import Annotated, NamedTuple
 import typer
 from _durations import FLOOR, computed, on_h200, recorded
 from _measure import RESULTS, write_table
+from _storage import FILES_OF_A_RUN, storage_row
 
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.experiments.comparison import Comparison
@@ -217,7 +218,7 @@ def schedule(
     only: Annotated[str, typer.Option(help="Graphs whose names contain this.")] = "",
     output: Path = RESULTS,
 ) -> None:
-    """Simulate, and write schedule.md and schedule_driver.md."""
+    """Simulate, and write schedule.md, schedule_driver.md and schedule_storage.md."""
     numbers = [int(number) for number in workers.split(",")]
     kills = Kills(kills_per_day, restart)
     rows = [row for g in graphs() if only in g.name for row in rows_of(g, numbers, kills)]
@@ -231,16 +232,43 @@ def schedule(
         output,
         note=NOTE.format(kills=kills_per_day, restart=restart),
     )
-    table = papers_table(), papers_table(tuple(range(48)))
+    time_the_driver(output)
+    count_the_storage(output)
+
+
+def time_the_driver(output: Path = RESULTS) -> None:
+    """Write schedule_driver.md."""
     write_table(
         "schedule_driver",
         "What the queue itself costs a driver",
         ("runs", "Queue(), s", "groups(), ms", "finish(), ms"),
-        [driver_row(runs) for runs in table],
+        [driver_row(runs) for runs in (papers_table(), papers_table(tuple(range(48))))],
         output,
         note="Table 1 with 5 and with 48 seeds, when all students can start. A driver calls "
         "groups() five times a second and finish() once for each run. Processor time, best of "
         f"{ROUNDS} rounds.",
+    )
+
+
+def count_the_storage(output: Path = RESULTS) -> None:
+    """Write schedule_storage.md."""
+    shown = {
+        "Table 1": papers_table(),
+        "`paper` 06": with_chains(_paper("06_cifar100_distillation").runs()),
+        "`paper` 07 (ImageNet)": with_chains(_paper("07_imagenet_distillation").runs()),
+    }
+    columns = ("graph", "runs", "files", "weights, GB", "largest checkpoint, MB", "records, MB")
+    write_table(
+        "schedule_storage",
+        "What whole graphs of runs leave on the disk",
+        (*columns, "teachers' logits, GB", "decoded images, GB"),
+        [storage_row(name, runs) for name, runs in shown.items()],
+        output,
+        note=f"Computed from networks and formulas. Files: {FILES_OF_A_RUN} for each run, in a "
+        "folder of its own, and logits with a lock. A checkpoint, one for each run under way, is "
+        "twice the weights (CRD: and its memory). Records: as the largest of a training in "
+        "records/gpu. Logits: teachers · 4 · V · N · C bytes, for each kind of device (CPU, CUDA) "
+        "that asks; no more than half of the free disk, then the oldest are computed again.",
     )
 
 
