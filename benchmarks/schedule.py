@@ -12,7 +12,6 @@ import random
 import tempfile
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -27,6 +26,7 @@ from mcmi_core.experiments.comparison import Comparison
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
 from mcmi_core.profiles.paper import PAPER
 from mcmi_core.runs.config import UNTREATED, Run, Student
+from mcmi_core.runs.failures import Outcome
 from mcmi_core.runs.queue import Queue
 from mcmi_core.runs.records import read_records
 from mcmi_core.runs.store import Store
@@ -113,9 +113,7 @@ def simulate(graph: Graph, workers: int, kills: Kills | None = None) -> float:
 
 
 def _finish(queue: Queue, group: tuple[Run, ...]) -> None:
-    outcome = Future()
-    outcome.set_result([run.key for run in group])
-    queue.finish(group, outcome)
+    queue.finish(group, [Outcome(run.key, usable=True) for run in group])
 
 
 def with_chains(runs: list[Run]) -> list[Run]:

@@ -34,3 +34,8 @@ def cache_root() -> Path:
 def output_root() -> Path:
     """Folder for figures (``MCMI_OUTPUT``)."""
     return _root("MCMI_OUTPUT", "build/interactive")
+
+
+def cluster_scheduler() -> str:
+    """Scheduler of the cluster to train on (``MCMI_CLUSTER``): an address or a file; "": none."""
+    return os.environ.get("MCMI_CLUSTER", "")
