@@ -50,20 +50,29 @@ def measured(name: str) -> dict[tuple[str, str], int]:
     return {(row[1], row[2]): int(row[3]) for row in rows}
 
 
-def on_h200(loop: str, at_once: int = 1) -> Speed:
-    """What one training gets on an H200, by training_step_cuda.md.
+def on_h200(loop: str) -> Speed:
+    """What one training gets on an H200 that it has to itself, by training_step_cuda.md.
 
     Measured are MLL of ResNet-56 and KD from it to ResNet-20. Other networks are assumed to move as
     many bytes a second.
 
     Args:
         loop: of the table.
-        at_once: trainings that share the card in that loop.
     """
     rates, images = measured("training_step_cuda"), DATA["cifar100"]
     teacher = traffic("resnet56", images, backward=True)
     student = traffic("resnet56", images) + traffic("resnet20", images, backward=True)
-    return Speed(rates["mll", loop] * teacher / at_once, rates["kd", loop] * student / at_once)
+    return Speed(rates["mll", loop] * teacher, rates["kd", loop] * student)
+
+
+def gain_on_h200(streams: int) -> float:
+    """Images/s of so many KD students at once over those of one, in bf16; between, a line."""
+    rates = measured("training_step_cuda")
+    found = {1: rates["kd", "graph bf16"]} | {n: rates["kd", f"{n} streams"] for n in (4, 8, 16)}
+    below = max(number for number in found if number <= streams)
+    above = min(number for number in found if number >= min(streams, max(found)))
+    share = (streams - below) / (above - below) if above > below else 0.0
+    return (found[below] + share * (found[above] - found[below])) / found[1]
 
 
 @cache

@@ -11,13 +11,13 @@ import heapq
 import random
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
-from _durations import FLOOR, computed, on_h200, recorded
+from _durations import FLOOR, computed, gain_on_h200, on_h200, recorded
 from _measure import RESULTS, write_table
 from _storage import FILES_OF_A_RUN, storage_row
 
@@ -26,9 +26,11 @@ from mcmi_core.experiments.comparison import Comparison
 from mcmi_core.experiments.paper_pairs import FRAMEWORKS
 from mcmi_core.profiles.paper import PAPER
 from mcmi_core.runs.config import UNTREATED, Run, Student
+from mcmi_core.runs.execute import STREAMS
 from mcmi_core.runs.failures import Outcome
 from mcmi_core.runs.queue import Queue
 from mcmi_core.runs.records import read_records
+from mcmi_core.runs.stacking import axis, side_by_side
 from mcmi_core.runs.store import Store
 from mcmi_core.training.stacked import MOST_TOGETHER
 
@@ -38,24 +40,30 @@ ROUNDS = 5
 
 
 class Graph(NamedTuple):
-    """Runs that are asked for, and how long each takes."""
+    """Runs that are asked for, how long each takes alone, and which are trained together."""
 
     name: str
     runs: list[Run]
     """All of them, what they build on included, first things first."""
     seconds: Mapping[str, float]
-    """By key."""
-    lanes: int = 1
-    """Runs at a time on a worker; ``seconds`` are those of a worker that is full."""
+    """By key, of a run that has its worker to itself."""
     together: int = 1
     """The most runs of a group."""
+    common: Callable[[Run], str | None] = axis
+    """What runs of a group share."""
+    gain: Callable[[int], float] = lambda number: 1.0
+    """How many times as fast as one after the other so many runs of a group are."""
+
+    def group_seconds(self, group: tuple[Run, ...]) -> float:
+        """Of a worker that trains a group."""
+        return sum(self.seconds[run.key] for run in group) / self.gain(len(group))
 
     def work(self) -> float:
-        """Seconds of one worker that is never idle."""
-        return sum(self.seconds[run.key] for run in self.runs) / self.lanes
+        """Seconds of one worker that is never idle and whose groups are all as large as may be."""
+        return sum(self.seconds[run.key] for run in self.runs) / self.gain(self.together)
 
     def longest_chain(self) -> float:
-        """Seconds of the runs that build on each other and take longest."""
+        """Seconds of the runs that build on each other and take longest, each alone."""
         until = {}
         for run in self.runs:
             before = until[run.parent.key] if run.parent else 0.0
@@ -91,18 +99,17 @@ def simulate(graph: Graph, workers: int, kills: Kills | None = None) -> float:
 
     Args:
         graph: what is to do.
-        workers: of ``graph.lanes`` runs at a time each.
+        workers: that train one group at a time each.
         kills: None: nothing is killed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        queue = Queue(graph.runs, Store(Path(folder)), graph.together)
+        queue = Queue(graph.runs, Store(Path(folder)), graph.together, graph.common)
     generator = random.Random(kills.seed if kills else 0)
-    places = workers * graph.lanes
     now, under_way, started = 0.0, [], 0
     while queue.waiting or under_way:
-        for group in queue.groups(places)[: places - len(under_way)]:
+        for group in queue.groups(workers)[: workers - len(under_way)]:
             queue.start(group)
-            seconds = sum(graph.seconds[run.key] for run in group)
+            seconds = graph.group_seconds(group)
             if kills:
                 seconds = kills.stretch(seconds, group[0].epochs, generator)
             started += 1
@@ -151,18 +158,21 @@ def graphs() -> list[Graph]:
         with_chains(_paper("06_cifar100_distillation").runs()),
         with_chains(_paper("07_imagenet_distillation").runs()),
     )
-    alone, eight = on_h200("graph float32"), on_h200("8 streams", at_once=8)
+    in_float32, in_bf16 = on_h200("graph float32"), on_h200("graph bf16")
+    on_card = {"together": STREAMS, "common": side_by_side}
+    side = on_card | {"gain": gain_on_h200}
+    recorded_alone = {"gpu": gain_on_h200(12) / 12, "cpu": 1.0}  # of 12 lanes, or of one core
     shown = [
-        Graph("Table 1, float32, 1 run a GPU", table, computed(table, alone)),
-        Graph("Table 1, bf16, 8 runs a GPU", table, computed(table, eight), lanes=8),
-        Graph("`paper` 06, float32, 1 run a GPU", whole, computed(whole, alone)),
+        Graph("Table 1, bf16", table, computed(table, in_bf16), **side),
+        Graph("Table 1, float32", table, computed(table, in_float32), **on_card),
+        Graph("`paper` 06, float32", whole, computed(whole, in_float32), **on_card),
         Graph("`paper` 07 (ImageNet), floor", imagenet, computed(imagenet, FLOOR)),
     ]
-    settings = {"gpu": {"lanes": 12}, "cpu": {"together": MOST_TOGETHER}}
-    for profile, setting in settings.items():
+    for profile, setting in {"gpu": side, "cpu": {"together": MOST_TOGETHER}}.items():
         records, _ = read_records(sorted((PROJECT / "records" / profile).glob("*.json")))
         runs = with_chains([record.parsed_run for record in records])
-        shown.append(Graph(f"records of `{profile}`", runs, recorded(records), **setting))
+        seconds = {k: s * recorded_alone[profile] for k, s in recorded(records).items()}
+        shown.append(Graph(f"records of `{profile}`", runs, seconds, **setting))
     return shown
 
 
@@ -228,7 +238,9 @@ def schedule(
         columns,
         rows,
         output,
-        note=NOTE.format(kills=kills_per_day, restart=restart),
+        note=NOTE.format(
+            kills=kills_per_day, restart=restart, streams=STREAMS, gain=gain_on_h200(STREAMS)
+        ),
     )
     time_the_driver(output)
     count_the_storage(output)
@@ -282,11 +294,14 @@ longest chain, whichever is more. Efficiency: work / (workers · makespan); best
   ResNet-56 and KD from it to ResNet-20. Assumed is that all other networks get as many bytes a
   second through the card's memory (floor.py), that CRD and ReviewKD take as much longer than KD as
   on a CPU (training_step_cpu.md), and the other frameworks as long as KD. Evaluations are counted.
-  8 runs a GPU: each at an eighth of the card's speed, even where fewer are under way.
+- A worker is a GPU that trains up to {streams} runs of a kind side by side. What that gains is
+  measured in bf16 only ({gain:.1f} times the images/s of one). In float32, the precision of
+  `paper`, it is taken to gain nothing. The longest chain has its GPU to itself.
 - ImageNet was never trained on a GPU here. Its hours are the floor, bf16 at 4.3 TB/s: no H200 can
-  need less. The efficiency does not depend on the rate.
-- Records: seconds as recorded; `gpu` on an H200, 12 lanes a worker, each lane as slow as recorded;
-  `cpu` one core a worker, a stacked student its share. What trains nothing records no time: 1 s."""
+  need less. One run a GPU, as the profile says. The efficiency does not depend on the rate.
+- Records: seconds as recorded, those of `gpu` by 12 lanes of an H200, converted by the same gain;
+  `cpu`: a worker is a core, a stacked student takes its share. What trains nothing records no time,
+  and counts 1 s."""
 
 
 if __name__ == "__main__":
