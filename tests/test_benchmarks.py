@@ -288,3 +288,120 @@ def test_torchdistill_needs_uv_and_a_network_once(tmp_path, monkeypatch):
     assert script.prepare(environment) == environment / "bin" / "python"
     uv.unlink()
     script.prepare(environment)  # installed already
+
+
+def made_up_graph(*chains):
+    """Runs that build on each other, by the seconds of each: two a chain, or one."""
+    from schedule import Graph
+    from small_runs import kd_student, mll_teacher
+
+    runs, seconds = [], {}
+    for number, chain in enumerate(chains):
+        teacher = mll_teacher(seed=number)
+        runs += [teacher, kd_student(teacher)][: len(chain)]
+        seconds |= {run.key: each for run, each in zip(runs[-len(chain) :], chain, strict=True)}
+    return Graph("made up", runs, seconds)
+
+
+def test_a_schedule_is_as_by_hand():
+    from schedule import simulate
+
+    graph = made_up_graph((4, 2), (1, 3), (5,))
+    assert (graph.work(), graph.longest_chain()) == (15, 6)
+    assert simulate(graph, 1) == graph.bound(1) == 15
+    # One worker: 4, then its student 2, then 3. The other: 1, then 5, as it was asked for first.
+    assert simulate(graph, 2) == 9
+    assert graph.bound(2) == 7.5
+    assert simulate(graph, 3) == simulate(graph, 64) == graph.bound(3) == 6
+    # Two of the teachers side by side, 4 and 5 s, then all others one after the other.
+    pairs = graph._replace(
+        together=2, common=lambda run: run.stage, gain=lambda number: {1: 1.0, 2: 1.25}[number]
+    )
+    assert pairs.work() == 15 / 1.25
+    assert simulate(pairs, 1) == pytest.approx((4 + 5) / 1.25 + 2 + 1 + 3)
+
+
+def test_what_kills_cost_is_as_in_closed_form():
+    import math
+    import random
+
+    from schedule import DAY, Kills
+
+    kills, generator = Kills(per_day=24.0, restart=60.0), random.Random(0)
+    rate, seconds, draws = 24.0 / DAY, 3000.0, 20_000
+    # Without checkpoints, a run starts anew until it gets through without a kill.
+    expected = math.expm1(rate * seconds) * (1 / rate + kills.restart)
+    mean = sum(kills.stretch(seconds, 1, generator) for _ in range(draws)) / draws
+    assert mean == pytest.approx(expected, rel=0.03)
+    # With so many that nothing is lost, only the restarts.
+    mean = sum(kills.stretch(seconds, 10**6, generator) for _ in range(draws)) / draws
+    assert mean == pytest.approx(seconds * (1 + rate * kills.restart), rel=0.01)
+    assert Kills(1e-9, 60.0).stretch(5.0, 2, generator) == 5.0
+
+
+def test_the_papers_table_has_as_many_students_as_the_paper():
+    from schedule import papers_table
+
+    runs = papers_table()
+    students = [run for run in runs if run.stage == "student"]
+    assert len(students) == 13 * 11 * 2 * 5 == 1430  # pairs, frameworks, teachers, seeds
+    teachers = [run for run in runs if run.stage == "teacher"]
+    assert len(teachers) == (6 + 8) * 5  # MLL of six networks, two of which have two λ
+    assert {run.parent.key for run in runs if run.parent} < {run.key for run in runs}
+
+
+def test_seconds_of_runs_follow_from_measured_speed():
+    from _durations import DATA, computed, gain_on_h200, measured, on_h200, traffic
+
+    assert measured("training_step_cuda")["kd", "graph float32"] == 11_837
+    assert [gain_on_h200(number) for number in (1, 4, 6, 16, 99)] == pytest.approx(
+        [rate / 21_810 for rate in (21_810, 51_000, (51_000 + 63_660) / 2, 64_747, 64_747)]
+    )
+    speed = on_h200("graph bf16")
+    from mcmi_core.profiles.paper import CIFAR100
+
+    mll = CIFAR100.mll(seed=100)
+    student = CIFAR100.distill(mll, 100)
+    images = DATA["cifar100"]
+    found = computed([mll, student], speed)
+    forward, both = (traffic("resnet56", images, backward=b) for b in (False, True))
+    # 240 evaluations of the test images, 239 of 10,000 training images and one of all.
+    looked_at = 240 * 10_000 + 239 * 10_000 + 50_000
+    seconds = (240 * 50_000 + looked_at * forward / both) / measured("training_step_cuda")[
+        "mll", "graph bf16"
+    ]
+    assert found[mll.key] == pytest.approx(seconds)
+    assert found[student.key] > 240 * 50_000 / 21_810
+
+
+def test_schedule(tmp_path, monkeypatch):
+    import schedule as script
+
+    monkeypatch.setattr(script, "graphs", lambda: [made_up_graph((4, 2), (1, 3), (5,))])
+    monkeypatch.setattr(script, "papers_table", lambda seeds=(0, 1, 2): made_up_graph((1, 1)).runs)
+    monkeypatch.setattr(script, "count_the_storage", lambda output: None)  # of real runs only
+    monkeypatch.setattr(script, "ROUNDS", 1)
+    script.schedule(workers="1,2", output=tmp_path)
+    one, two = table(tmp_path / "schedule.md")
+    assert one[:3] == ["made up", "5", "1"]
+    assert two[7:9] == ["100.0", f"{100 * 15 / 18:.1f}"]
+    assert [row[0] for row in table(tmp_path / "schedule_driver.md")] == ["2", "2"]
+
+
+def test_storage_is_that_of_real_files():
+    from _durations import DATA
+    from _storage import logits_bytes, pixel_bytes, record_bytes, remembers, weight_bytes
+
+    from mcmi_core.profiles.paper import CIFAR100
+
+    # Ten classes there, and 64 weights and a bias for each of the other ninety.
+    file = PROJECT / "weights" / "cifar10_16px_resnet20_mll.safetensors"
+    rest = weight_bytes("resnet20", DATA["cifar100"]) - 4 * 90 * (64 + 1)
+    assert 0 < file.stat().st_size - rest < 25_000  # names and shapes
+    assert logits_bytes("cifar100") == 4 * 162 * 50_000 * 100
+    assert pixel_bytes("imagefolder") == (1_281_167 + 50_000) * 3 * 256**2
+    assert 10_000 < record_bytes() < 50_000
+    mll = CIFAR100.mll(seed=100)
+    kinds = (CIFAR100.distill(mll, 100, distiller=name) for name in ("kd", "dkd", "crd", "at"))
+    assert [remembers(run, "cifar100") for run in kinds] == [True, True, False, False]
+    assert not remembers(mll, "cifar100")
