@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
+from mcmi_core.base.errors import CompanionError, Damaged, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.paths import PROJECT, records_root, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
@@ -486,7 +486,10 @@ def _find_record(reference: str) -> Record:
         problem = "no run" if not matches else f"{len(matches)} runs"
         known = ", ".join((matches or store.find())[:10]) or "none"
         raise CompanionError(f"{problem} in {store.root} match {reference!r}; candidates: {known}")
-    return read_record(store.path(matches[0]))
+    try:
+        return read_record(store.path(matches[0]))
+    except Damaged as damage:
+        raise Damaged(f"{damage}; the command that made this run makes it again") from None
 
 
 def _find_run(reference: str) -> Run:

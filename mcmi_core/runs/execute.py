@@ -1,5 +1,6 @@
 """Many runs: in parallel processes on a CPU, on streams of one process on a GPU."""
 
+import logging
 import math
 import multiprocessing
 import os
@@ -53,8 +54,9 @@ def execute(
     (:mod:`~mcmi_core.training.lanes`).
 
     What becomes of a run depends neither on what else is asked for or missing, nor on the number of
-    workers. It starts when those it builds on are done. One that fails, has a damaged record or was
-    made with other data than there is now stops only those trained together with it; runs that
+    workers. It starts when those it builds on are done. One whose record is damaged, or whose weights
+    are when another one needs them, is made again. One that fails, has a record that was edited or
+    was made with other data than there is now stops only those trained together with it; runs that
     build on a failed or collapsed one are left out. Interrupted, or at the deadline, training stops
     within seconds: the next call goes on from the last checkpoints.
 
@@ -95,6 +97,7 @@ def _execute_in_processes(
     queue: Queue, store: Store, device: torch.device, workers: int, deadline: float
 ) -> None:
     number = min(workers, len(queue.waiting))
+    store.attach()
     active: dict[Future, Group] = {}
     try:
         with (
@@ -219,6 +222,7 @@ def _start_worker(environment: dict[str, str], messages: SimpleQueue, alive: Con
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the asking process decides
     threading.Thread(target=_exit_after, args=(alive,), daemon=True).start()
     send_bars_to(lambda note: messages.put((None, note)))
+    logging.basicConfig(format="mcmi: %(message)s")  # as the command line does
 
 
 def _exit_after(alive: Connection) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
-from mcmi_core.base.errors import RunsFailed, StoreError
+from mcmi_core.base.errors import ParentDamaged, RunsFailed, StoreError
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.records import Record
 from mcmi_core.runs.stacking import axis
@@ -41,15 +41,19 @@ class Queue:
         self._usable = {key for key, record in self._records.items() if record.status == "done"}
         self._under_way: set[str] = set()
         self._postponed: set[str] = set()
+        self._made_again: set[str] = set()
         self._axes = {key: axis(run) for key, run in self.waiting.items()}
         self._leave_out_impossible()
 
     def _read_records(self, store: Store) -> dict[str, Record]:
-        """Of all runs that have one, by key; a run whose record cannot be read has failed."""
+        """Of all runs that have one, by key; a run whose record cannot be read has failed.
+
+        One whose record is damaged has none, so it waits, and is made again.
+        """
         records = {}
         for key, run in self.wanted.items():
             try:
-                if record := store.record(run):
+                if record := store.finished(run):
                     records[key] = record
             except StoreError as error:
                 self._failures[run.id] = error
@@ -109,12 +113,32 @@ class Queue:
         keys = {run.key for run in group}
         self._under_way -= keys
         del self.epochs_left[group[0].key]
+        if isinstance(error, ParentDamaged) and self._put_back(group):
+            return
         if error:
             self._failures |= {run.id: error for run in group}
         else:
             self.finished |= keys
             self._usable |= set(outcome.result())
         self._leave_out_impossible()
+
+    def _put_back(self, group: Group) -> bool:
+        """Let runs wait until those that they build on are made again; once, then it is a failure.
+
+        Of those, the ones with a record cost nothing.
+        """
+        parents = {run.parent.key for run in group} & self.finished
+        if parents & self._made_again:
+            return False
+        self._made_again |= parents
+        self.finished -= parents
+        self._usable -= parents
+        for key in parents | {run.key for run in group}:
+            self.waiting[key] = self.wanted[key]
+            self.epochs_left[key] = self.wanted[key].epochs
+            self._axes[key] = axis(self.wanted[key])
+        self.waiting = {key: self.wanted[key] for key in self.wanted if key in self.waiting}
+        return True
 
     def under_way(self) -> list[str]:
         """The ids of the runs that were started and are not finished."""

@@ -240,7 +240,7 @@ def _results(chosen: list[Experiment], store: Store) -> str:
     """The findings of each experiment, over the seeds whose runs are all there."""
     lab, lines = Lab("sprint", store), []
     for experiment in chosen:
-        missing = {_seed(run) for run in experiment.runs() if store.record(run) is None}
+        missing = {_seed(run) for run in experiment.runs() if store.finished(run) is None}
         complete = [seed for seed in experiment.seeds if seed not in missing]
         asked = len(experiment.seeds)
         lines.append(f"### {experiment.figure_name()}, n = {len(complete)} of {asked} seeds\n")
