@@ -50,9 +50,9 @@ def _download(name: str, root: Path, factory: type) -> list:
     except (OSError, RuntimeError, StoreError) as error:
         if damaged := _damaged(root, factory):
             raise DataError(
-                f"{name} in {root} is damaged and cannot be downloaded again ({error}): the "
-                f"checksums of {', '.join(damaged)} are others. Delete these, and those of a whole "
-                f"{factory.filename} are unpacked or downloaded"
+                f"{name} in {root} is damaged and cannot be downloaded again ({error}): "
+                f"{', '.join(damaged)}. Delete the folder {factory.base_folder}, and put a whole "
+                f"{factory.filename} beside it: that is unpacked"
             ) from error
         raise DataError(
             f"{name} is not in {root} and cannot be downloaded ({error}). On a machine with a "

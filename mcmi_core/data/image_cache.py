@@ -5,9 +5,9 @@ time, all processes share them, and they may be larger than the memory. Their fi
 computed meanwhile and stored with them: otherwise every training would first read all of them.
 
 So is a CRC-32 of each image. Whoever loads them compares: all, where they take at most
-:data:`CHECKED_WHOLE`, which costs about a second for that much, else :data:`CHECKED` of them, chosen
-anew each time. With 1,000, that finds a cache of which 0.5 % is damaged with 99 %, but hardly ever a
-single image among a million: to be sure of those, delete the cache. Damaged images are decoded anew.
+:data:`CHECKED_WHOLE`, which costs about a second for that much, else :data:`CHECKED` of them,
+chosen anew each time. That finds a cache of which 0.5 % is damaged in 99 of 100 loads, but hardly
+ever one image among a million: who doubts those deletes the cache. A damaged cache is made again.
 """
 
 import errno

@@ -54,11 +54,11 @@ def execute(
     (:mod:`~mcmi_core.training.lanes`).
 
     What becomes of a run depends neither on what else is asked for or missing, nor on the number of
-    workers. It starts when those it builds on are done. One whose record is damaged, or whose weights
-    are when another one needs them, is made again. One that fails, has a record that was edited or
-    was made with other data than there is now stops only those trained together with it; runs that
-    build on a failed or collapsed one are left out. Interrupted, or at the deadline, training stops
-    within seconds: the next call goes on from the last checkpoints.
+    workers. It starts when those it builds on are done. One whose record is damaged is made again,
+    and so is one whose weights are, when another run needs them. One that fails, has a record that
+    was edited or was made with other data than there is now stops only those trained together with
+    it; runs that build on a failed or collapsed one are left out. Interrupted, or at the deadline,
+    training stops within seconds: the next call goes on from the last checkpoints.
 
     Args:
         runs: what to do; runs that are finished cost nothing.

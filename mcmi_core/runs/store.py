@@ -15,12 +15,14 @@ disk fails or is not there, is an error, and so is one that belongs to something
 
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import Timeout
 from torch import Tensor
 
 from mcmi_core.base.errors import Damaged, StoreError
@@ -134,17 +136,23 @@ class Store(Records):
         goes first: if this process is killed in between, the run counts as unfinished already.
 
         Raises:
-            filelock.Timeout: another process holds the run's lock, and so makes it.
             StoreError: as :meth:`lock`; or nothing can be renamed.
         """
-        with self.lock(run, wait=False):
-            try:
-                self.weights(run)
-            except Damaged as damage:
-                if exists(self.path(run.id)):
-                    set_aside(self.path(run.id))
-                reason = "so is its record, and the run is made again"
-                self._set_aside(self._weights(run), damage, reason)
+        while self.finished(run):
+            # Whoever has the lock of a finished run has it for a moment.
+            with suppress(Timeout), self.lock(run, wait=False):
+                self._reopen(run)
+                return
+            time.sleep(0.05)
+
+    def _reopen(self, run: Run) -> None:
+        try:
+            self.weights(run)
+        except Damaged as damage:
+            if exists(self.path(run.id)):
+                set_aside(self.path(run.id))
+            reason = "so is its record, and the run is made again"
+            self._set_aside(self._weights(run), damage, reason)
 
     def _damage(self, run: Run) -> Damaged | None:
         """Of its record."""

@@ -13,8 +13,8 @@ limit (:data:`SHARE_OF_DISK`) the files that were not used for the longest time 
 computed again when a student needs them.
 
 Each student that begins compares all of them with their checksums, half a second for a gigabyte and
-what the disk takes to read it. That is little, as it will look at each of them. From the first
-variant on that is damaged, they are computed again.
+what the disk takes to read it. That is little, as it will look at each of them. Damaged ones are
+computed again.
 """
 
 import logging
@@ -161,16 +161,15 @@ def _missing_variants(path: Path, shape: tuple[int, ...], store: Store) -> range
         there = path.stat().st_size if exists(path) else 0
         sums = np.fromfile(checksums, "<u4") if exists(checksums) else np.empty(0, "<u4")
         sound = _sound_variants(path, one, sums[: shape[0]]) if there else 0
-        if there > sound * one or len(sums) > sound:
-            # Whoever was killed has left at most one variant without its checksum.
-            if sound < len(sums) or there > min(whole, (sound + 1) * one):
-                logger.warning(
-                    "%s is damaged or of an earlier version (%d of %d variants are whole); the "
-                    "rest is computed again",
-                    *(path, sound, shape[0]),
-                )
-            os.truncate(path, sound * one)
-            os.truncate(checksums, sound * sums.itemsize)
+        # Whoever was killed has left at most one variant without its checksum.
+        if there and (sound < len(sums) or there > min(whole, (sound + 1) * one)):
+            logger.warning("%s is damaged, or of an earlier version; it is computed again", path)
+            if there >= whole:  # others may have mapped it, and go on with what they have
+                path.unlink()
+                sound = 0
+        for file, length in ((path, sound * one), (checksums, sound * sums.itemsize)):
+            if exists(file) and file.stat().st_size > length:
+                os.truncate(file, length)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     if sound < shape[0]:

@@ -10,7 +10,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
-from filelock import Timeout
 from torch import Tensor, nn
 
 from mcmi_core.base.device import default_device, make_reproducible, own_arithmetic, place
@@ -192,8 +191,7 @@ def _load_parent(parent: Run, store: Store, device: torch.device) -> nn.Module:
     try:
         return load_model(parent, store, device)
     except Damaged as damage:
-        with suppress(Timeout):  # whoever holds the lock makes it again
-            store.reopen(parent)
+        store.reopen(parent)
         raise ParentDamaged(str(damage)) from None
     except StoreError as error:
         if store.finished(parent):

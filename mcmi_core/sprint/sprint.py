@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import torch
 
-from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
+from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.files import make_folder, write_atomically
 from mcmi_core.base.paths import PROJECT, store_root
 from mcmi_core.data import load_dataset
@@ -233,7 +234,8 @@ class _Packer:
 
     def _pack_now_and_then(self) -> None:
         while not self.over.wait(PACK_EVERY):
-            pack(*self.arguments)
+            with suppress(StoreError):  # there may be room again in the end, else it is said then
+                pack(*self.arguments)
 
 
 def _results(chosen: list[Experiment], store: Store) -> str:

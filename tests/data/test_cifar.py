@@ -26,6 +26,9 @@ def torchvision(monkeypatch, name):
 
     class Stub:
         filename = f"{name}-python.tar.gz"
+        base_folder, tgz_md5 = f"{name}-batches-py", "0"
+        train_list, test_list = [("data_batch_1", "0")], [("test_batch", "0")]
+        meta = {"filename": "batches.meta", "md5": "0"}  # noqa: RUF012
         calls = ()
         present = True
         failure = None
