@@ -42,6 +42,8 @@ class Queue:
         self._under_way: set[str] = set()
         self._postponed: set[str] = set()
         self._made_again: set[str] = set()
+        self._made_again_before: dict[str, set[str]] = {}
+        """Of each group, what had been made again when it started, by its first run's key."""
         self._axes = {key: axis(run) for key, run in self.waiting.items()}
         self._leave_out_impossible()
 
@@ -86,6 +88,7 @@ class Queue:
             del self.waiting[run.key]
             self._under_way.add(run.key)
         self.epochs_left[group[0].key] = sum(self.epochs_left.pop(run.key) for run in group)
+        self._made_again_before[group[0].key] = set(self._made_again)
 
     def postpone(self, run: Run) -> None:
         """Put a run that was started alone back, as another process is making it.
@@ -123,13 +126,14 @@ class Queue:
         self._leave_out_impossible()
 
     def _put_back(self, group: Group) -> bool:
-        """Let runs wait until those that they build on are made again; once, then it is a failure.
+        """Let runs wait until those that they build on are made again; not if they were already.
 
         Of those, the ones with a record cost nothing.
         """
-        parents = {run.parent.key for run in group} & self.finished
-        if parents & self._made_again:
+        parents = {run.parent.key for run in group} - self._made_again_before[group[0].key]
+        if not parents:
             return False
+        parents -= self._made_again  # since the group started
         self._made_again |= parents
         self.finished -= parents
         self._usable -= parents

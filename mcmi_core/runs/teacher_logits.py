@@ -158,11 +158,12 @@ def _missing_variants(path: Path, shape: tuple[int, ...], store: Store) -> range
     whole, one = (np.float32().itemsize * math.prod(sizes) for sizes in (shape, shape[1:]))
     checksums = _checksums_of(path)
     try:
-        there = path.stat().st_size if exists(path) else 0
+        was_there = exists(path)
+        there = path.stat().st_size if was_there else 0
         sums = np.fromfile(checksums, "<u4") if exists(checksums) else np.empty(0, "<u4")
         sound = _sound_variants(path, one, sums[: shape[0]]) if there else 0
         # Whoever was killed has left at most one variant without its checksum.
-        if there and (sound < len(sums) or there > min(whole, (sound + 1) * one)):
+        if was_there and (sound < len(sums) or there > min(whole, (sound + 1) * one)):
             logger.warning("%s is damaged, or of an earlier version; it is computed again", path)
             if there >= whole:  # others may have mapped it, and go on with what they have
                 path.unlink()

@@ -102,7 +102,7 @@ DAMAGE = {
     "empty": lambda path: cut(path, 0),
     "cut in its header": lambda path: cut(path, 20),
     "half": lambda path: cut(path, path.stat().st_size // 2),
-    "cut by a byte": lambda path: cut(path, path.stat().st_size - 1),
+    "cut at its end": lambda path: cut(path, path.stat().st_size - 2),
     "zeros": zero,
     "a bit": lambda path: flip(path, 8 * path.stat().st_size - 77),
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"more"),

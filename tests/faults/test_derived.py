@@ -65,8 +65,10 @@ def test_damaged_logits_are_computed_again(ask, which, caplog):
     for done in damages(path, 60):
         caplog.clear()
         assert torch.equal(ask(), expected), done
-        [line] = caplog.messages
-        assert line == f"{ask.logits} is damaged, or of an earlier version; it is computed again"
+        lines = [f"{ask.logits} is damaged, or of an earlier version; it is computed again"]
+        # Without its last checksum alone, a file is as a killed process leaves it.
+        unfinished = which == "checksums" and done in [f"cut to {n}" for n in range(32, 36)]
+        assert caplog.messages == ([] if unfinished else lines), done
         assert contents(ask.logits.parent) == files
 
 
@@ -85,8 +87,7 @@ def test_a_student_of_damaged_logits_is_the_same_and_its_teacher_stays(tmp_path,
     for each in (whole, store):
         trained(TEACHER, each)
     trained(STUDENT, whole)
-    first = kd_student(TEACHER, **{**dict(STUDENT), "seed": 1})
-    trained(first, store)
+    trained(STUDENT.model_copy(update={"seed": 1}), store)
     [path] = store.root.glob("*/logits-*.float32")
     DAMAGE["a bit"](path)
     assert trained(STUDENT, store) == STUDENT.epochs
@@ -112,17 +113,16 @@ def test_damaged_images_are_decoded_again(which, caplog):
     draw_images(data_root() / "pets")
     expected = look_at(load())
     [path] = (cache_root() / "imagefolder").glob(f"*.{which}")
-    files = contents(cache_root())
+    names = contents(cache_root()).keys()
     for done in damages(path, 30):
         caplog.clear()
+        damaged = path.read_bytes()
         assert look_at(load()) == expected, done
+        assert contents(cache_root()).keys() == names
         lines = [line for line in caplog.messages if "damaged" in line]
-        if done.startswith("bit"):
-            assert len(lines) == (path.read_bytes() == files[path])
-        assert len(lines) <= 1  # files of a wrong size are taken for those of a killed process
-        after = contents(cache_root())
-        after.pop(path), files.pop(path, None)
-        assert after == files
+        # Pixels of a wrong size are taken for those of a killed process, without a line.
+        said = which == "safetensors" or not done.startswith("cut")
+        assert len(lines) == (said and path.read_bytes() != damaged), done
 
 
 def test_of_too_many_images_some_are_compared(monkeypatch):
@@ -200,8 +200,8 @@ def test_a_damaged_archive_is_named(archive):
             cifar10()
         assert str(refused.value) == (
             f"cifar10 in {data_root()} is damaged and cannot be downloaded again (<urlopen error "
-            "no network>): cifar-10-python.tar.gz. Delete the folder cifar-10-batches-py, and put a "
-            "whole cifar-10-python.tar.gz beside it: that is unpacked"
+            "no network>): cifar-10-python.tar.gz. Delete the folder cifar-10-batches-py, and put "
+            "a whole cifar-10-python.tar.gz beside it: that is unpacked"
         ), done
         assert not (archive.parent / datasets.CIFAR10.base_folder).exists()
     assert len(pixels_and_labels()[1]) == 20
@@ -237,7 +237,7 @@ def test_damaged_parts_without_a_whole_archive_are_named(archive, name):
 def test_a_disk_that_does_not_answer_is_said(archive, monkeypatch):
     pixels_and_labels()
 
-    def refuse(*arguments):
+    def refuse(*arguments, **settings):
         raise OSError(errno.EIO, os.strerror(errno.EIO), "data_batch_1")
 
     monkeypatch.setattr(pickle, "load", refuse)

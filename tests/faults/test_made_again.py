@@ -110,7 +110,7 @@ def damage_weights(store, *runs):
 
 
 @pytest.mark.parametrize("make", [in_lanes, execute], ids=["lanes", "processes"])
-def test_in_a_sweep_what_is_damaged_is_made_again_and_the_rest_stays(store, whole, make, capfd):
+def test_in_a_sweep_what_is_damaged_is_made_again_and_the_rest_stays(store, make, capfd):
     """Two generations of weights, a record and a checkpoint; four new students find out."""
     new = [kd_student(FINE_TUNED, seed=seed) for seed in range(1, 4)]
     wanted = [*new, NEW, BEGUN, OF_FINE_TUNED]
@@ -118,14 +118,13 @@ def test_in_a_sweep_what_is_damaged_is_made_again_and_the_rest_stays(store, whol
     DAMAGE["half"](record(STUDENT, store))
     DAMAGE["zeros"](checkpoint(BEGUN, store))
     before = others(store, TEACHER, FINE_TUNED, STUDENT, BEGUN)
-    make([*wanted, STUDENT], store, workers=2, device=CPU)
+    one_by_one = {"together": 1} if make is execute else {}  # last digits depend on company
+    make([*wanted, STUDENT], store, workers=2, device=CPU, **one_by_one)
     now = contents(store.root)
     assert {path: now[path] for path in before} == before
-    assert_same(FINISHED, store, whole)
-    other = Store(store.root.with_name("anew"))
-    for run in wanted:
-        ensure(run, other, CPU)
-    assert_same([NEW, BEGUN], store, other)
+    anew = Store(store.root.with_name("anew"))
+    make([*wanted, STUDENT], anew, workers=2, device=CPU, **one_by_one)
+    assert_same([TEACHER, FINE_TUNED, STUDENT, *new, NEW, BEGUN], store, anew)
     assert len(list(store.root.rglob("*.damaged"))) == 2 + 2 + 1 + 1
     if make is execute:
         lines = capfd.readouterr().err.splitlines()
@@ -141,10 +140,11 @@ def test_students_that_are_trained_together_wait_for_their_teacher(store, whole)
     assert_same([TEACHER], store, whole)
 
 
-def test_a_measurement_of_damaged_weights_makes_them_again(store, whole):
+def test_a_measurement_of_damaged_weights_makes_them_again(store):
     look = Measurement(of=STUDENT, what="temperature_sweep:temperatures=1.0")
-    expected = ensure(look, whole, CPU).result
-    shutil.rmtree(whole.folder(look))
+    ensure(look, store, CPU)
+    expected = store.record(look).result
+    shutil.rmtree(store.folder(look))
     damage_weights(store, STUDENT)
     assert trained(look, store) == STUDENT.epochs
     assert store.record(look).result == expected

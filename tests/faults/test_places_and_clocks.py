@@ -1,4 +1,4 @@
-"""Folders of any name, clocks that disagree, and a computer that sleeps: no result depends on it."""
+"""Folders of any name, clocks that disagree, a computer that sleeps: no result depends on them."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def test_times_of_files_say_nothing(store, whole, seconds, caplog):
     assert [trained(run, store) for run in [*FINISHED, OF_LOGITS]] == [0] * 5
     assert contents(store.root) == before
     assert trained(BEGUN, store) == 2
-    second = kd_student(WITH_LOGITS, **{**dict(OF_LOGITS), "seed": 1})
+    second = OF_LOGITS.model_copy(update={"seed": 1})
     assert trained(second, store) == second.epochs
     now = contents(store.root)
     assert all(now[path] == before[path] for path in before if ".float32" in path.name)
