@@ -113,7 +113,7 @@ def test_damaged_images_are_decoded_again(which, caplog):
     expected = look_at(load())
     [path] = (cache_root() / "imagefolder").glob(f"*.{which}")
     names = contents(cache_root()).keys()
-    for done in damages(path, 30):
+    for done in damages(path, 20):
         caplog.clear()
         damaged = path.read_bytes()
         assert look_at(load()) == expected, done
