@@ -18,7 +18,7 @@ import typer
 from pydantic import ValidationError
 
 from mcmi_core.base.errors import CompanionError, Damaged, OutOfTime, RunsFailed, StoreError
-from mcmi_core.base.paths import PROJECT, records_root, store_root
+from mcmi_core.base.paths import PROJECT, records_root, require_clone, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
 from mcmi_core.runs.config import BayesTeacher, Part, Run, Student, Teacher
@@ -117,6 +117,13 @@ ExperimentNames = Annotated[
 ]
 Minutes = Annotated[
     float, typer.Option(min=0, help="of training, then stop; the same command goes on")
+]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        envvar="MCMI_CLUSTER",
+        help="train on a Dask cluster: its scheduler's address, tcp://host:8786, or scheduler file",
+    ),
 ]
 
 
@@ -282,7 +289,10 @@ def evaluate(
 
 @app.command()
 def train(
-    experiments: ExperimentNames, profile: ProfileName = "smoke", minutes: Minutes = math.inf
+    experiments: ExperimentNames,
+    profile: ProfileName = "smoke",
+    minutes: Minutes = math.inf,
+    cluster: Cluster = "",
 ) -> None:
     """Train the runs of experiments that are missing, without their notebooks.
 
@@ -293,8 +303,9 @@ def train(
 
     deadline = time.time() + 60 * minutes
     settings = get_profile(profile)
-    _say_if_busy(settings.device())
-    settings.train(_chosen(settings, experiments), deadline, say=typer.echo)
+    if not cluster:
+        _say_if_busy(settings.device())
+    settings.train(_chosen(settings, experiments), deadline, say=typer.echo, cluster=cluster)
 
 
 @app.command()
@@ -359,7 +370,7 @@ def sprint(
 
 @runs_app.command("list")
 def list_runs() -> None:
-    """One line per finished run: id, status, test accuracy and training CMI."""
+    """One line per finished run: id, status, test accuracy and training CMI; then what failed."""
     import pandas as pd
 
     from mcmi_core.runs.store import Store
@@ -375,13 +386,24 @@ def list_runs() -> None:
     }
     table = pd.DataFrame(columns, [record.id for record in records])
     text = table.to_string(na_rep="-", float_format="%.4f")
-    typer.echo(text if records else f"no finished run in {store.root}")
+    typer.echo(text if records else f"no finished run in {store.root} (MCMI_STORE)")
+    for failure in store.failures():
+        typer.echo(f"failed: {failure.run_id} ({failure.date}, {failure.host}): {failure.reason}")
 
 
 @runs_app.command("show")
 def show_run(run: RunId) -> None:
-    """The whole record of a run: configuration, history, metrics, provenance."""
-    typer.echo(_find_record(run).to_json(), nl=False)
+    """The whole record of a run: configuration, history, metrics, provenance.
+
+    Of a run that failed: why, and the last lines that it wrote.
+    """
+    from mcmi_core.runs.store import Store
+
+    failed = [f for f in Store(store_root()).failures() if run and f.run_id.startswith(run)]
+    for failure in failed:
+        typer.echo("\n".join([f"{failure.run_id} failed: {failure.reason}", *failure.last_lines]))
+    if not failed:
+        typer.echo(_find_record(run).to_json(), nl=False)
 
 
 @notebook_app.command("run")
@@ -399,11 +421,13 @@ def run_notebooks(
     ] = "smoke",
     train: Annotated[bool, typer.Option(help="train what is missing, not only replay")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="notebooks at a time")] = 3,
+    cluster: Cluster = "",
 ) -> None:
     """Execute notebooks into OUTPUT, their figures into OUTPUT/figures.
 
     With --train, all that is missing is trained first, and records lie in OUTPUT/records.
     """
+    require_clone("`mcmi notebook run`")
     from mcmi_core.profiles import get_profile
     from mcmi_core.report.notebooks import execute_notebooks, notebook_path
 
@@ -417,9 +441,10 @@ def run_notebooks(
     settings, failure = get_profile(profile), None
     records = output / "records" if train else None
     if train and (experiments := settings.experiments_of(names)):
-        _say_if_busy(settings.device())
+        if not cluster:
+            _say_if_busy(settings.device())
         try:
-            settings.train(experiments, records=records)
+            settings.train(experiments, records=records, cluster=cluster)
         except RunsFailed as error:  # notebooks that do not need those runs can still be executed
             failure = error
             typer.echo(f"mcmi: {error}", err=True)
@@ -450,6 +475,7 @@ def evidence(
 
     Out of time, it changes nothing yet and exits with 75.
     """
+    require_clone("`mcmi evidence`")
     from mcmi_core.profiles import get_profile
     from mcmi_core.report.evidence import update_evidence
 
@@ -459,6 +485,7 @@ def evidence(
 @app.command()
 def publish() -> None:
     """Write the `cpu` profile's photograph teachers of one seed into weights/, with a card."""
+    require_clone("`mcmi publish`")
     from mcmi_core.experiments.small_pairs import PHOTOGRAPH_SEEDS, PHOTOGRAPHS
     from mcmi_core.models.pretrained import WEIGHTS
     from mcmi_core.report.published import publish_teachers
@@ -485,7 +512,8 @@ def _find_record(reference: str) -> Record:
     if len(matches) != 1:
         problem = "no run" if not matches else f"{len(matches)} runs"
         known = ", ".join((matches or store.find())[:10]) or "none"
-        raise CompanionError(f"{problem} in {store.root} match {reference!r}; candidates: {known}")
+        where = f"{store.root} (MCMI_STORE)"
+        raise CompanionError(f"{problem} in {where} match {reference!r}; candidates: {known}")
     try:
         return read_record(store.path(matches[0]))
     except Damaged as damage:

@@ -15,12 +15,13 @@ from small_runs import DATA, PAIR, QUICKSTART, draw_images, mll_teacher, profile
 
 from mcmi_core import cli
 from mcmi_core.base.device import default_device
-from mcmi_core.base.errors import OutOfTime, RunsFailed, TrainingCollapsed
+from mcmi_core.base.errors import DataError, OutOfTime, RunsFailed, TrainingCollapsed
 from mcmi_core.base.paths import data_root
 from mcmi_core.components import MODELS
 from mcmi_core.data import _load
 from mcmi_core.profiles import PROFILES, Profile
 from mcmi_core.runs.config import Measurement
+from mcmi_core.runs.failures import Failure
 from mcmi_core.runs.records import read_record
 from mcmi_core.runs.trainer import ensure
 
@@ -248,7 +249,7 @@ def test_notebooks_can_be_executed_as_they_are_stored(mcmi, monkeypatch, tmp_pat
 def test_notebooks_are_executed_though_a_run_failed(mcmi, tiny_profile, monkeypatch, tmp_path):
     executed = []
 
-    def fail(profile, experiments, records):
+    def fail(*arguments, **settings):
         raise RunsFailed("1 of 4 runs failed")
 
     monkeypatch.setattr(Profile, "train", fail)
@@ -417,6 +418,27 @@ def test_a_bad_record_that_is_asked_for_is_a_line(mcmi, bad_records):
     assert message.strip().endswith("; the command that made this run makes it again")
     assert "x1/record.json is not a record" in mcmi("runs", "show", "x1", fails=True)
     assert "unknown objective 'newer'" in mcmi("evaluate", "0123456789abcdef", fails=True)
+
+
+def test_what_failed_is_listed_with_its_reason(mcmi, store):
+    run = mll_teacher()
+    lines = ("Traceback (most recent call last):", "ArithmeticError: a bug")
+    failure = Failure.of(run, DataError("no such folder")).model_copy(update={"last_lines": lines})
+    store.keep_failure(run, failure)
+    listed = mcmi("runs", "list")
+    assert f"failed: {run.id} ({failure.date}, {failure.host}): no such folder\n" in listed
+    shown = mcmi("runs", "show", run.id)
+    assert shown.splitlines() == [f"{run.id} failed: no such folder", *lines]
+    ensure(run, store, torch.device("cpu"))
+    assert "failed" not in mcmi("runs", "list")
+
+
+def test_a_cluster_that_is_not_there_is_a_line(mcmi, tiny_profile, monkeypatch):
+    train = ("train", "00b_quickstart", "--profile", "tiny")
+    message = "no cluster at 'nowhere.json'; give the address of a Dask scheduler"
+    assert message in mcmi(*train, "--cluster", "nowhere.json", fails=True)
+    monkeypatch.setenv("MCMI_CLUSTER", "nowhere.json")
+    assert message in mcmi(*train, fails=True)
 
 
 def test_one_record_of_another_run_stops_only_what_builds_on_it(mcmi, store, tiny_profile):

@@ -1,7 +1,12 @@
 """environment.yml, pyproject.toml and requirements.lock describe one environment."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
 
 import yaml
 from packaging.requirements import Requirement
@@ -93,3 +98,44 @@ def test_conda_environment_holds_nothing_that_could_drift():
 
 def test_the_lock_is_made_for_the_oldest_python():
     assert f"--python-version {OLDEST_PYTHON} " in (PROJECT / "Makefile").read_text()
+
+
+def imported(files: Iterable[Path]) -> set[str]:
+    """Distributions whose modules some files import, wherever the import stands."""
+    modules = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                modules.add(node.module)
+    modules = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
+    known = packages_distributions()
+    return {canonicalize_name(known[name][0]) for name in modules - {"mcmi_core"}}
+
+
+def test_the_core_imports_just_what_it_depends_on():
+    """And what it imports for a cluster, if it is asked for one; only report needs other extras."""
+    package = PROJECT / "mcmi_core"
+    core = [path for path in package.rglob("*.py") if not path.is_relative_to(package / "report")]
+    for_clusters = {"dask", *PYPROJECT["project"]["optional-dependencies"]["cluster"]}
+    wanted = {canonicalize_name(Requirement(text).name) for text in DEPENDENCIES}
+    assert imported(core) - for_clusters == wanted
+
+
+def test_on_a_bare_machine_only_what_the_gpu_page_names_has_to_be_there():
+    page = (PROJECT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    [there, brought] = re.search(
+        r"On a machine that has (.*?), but no network, only (.*?) has", page, re.DOTALL
+    ).groups()
+    named = {canonicalize_name(word.lower()) for word in re.findall(r"[A-Za-z][\w-]+", there)}
+    named = {{"pytorch": "torch"}.get(name, name) for name in named - {"and"}} | {brought}
+    comes_with = {"filelock": "torch", "numpy": "torchvision", "pillow": "torchvision"}
+    comes_with["scipy"] = "scikit-learn"
+    for text in DEPENDENCIES:
+        name = canonicalize_name(Requirement(text).name)
+        source = comes_with.get(name, name)
+        assert source in named, f"docs/gpu.md does not say that {name} is needed"
+        if source != name:
+            needed = {canonicalize_name(Requirement(each).name) for each in requires(source)}
+            assert name in needed

@@ -21,6 +21,10 @@ class ParentDamaged(StoreError):
     """The run that this one builds on was finished, and has to be made again first."""
 
 
+class MissingExtra(CompanionError, ImportError):
+    """A part that was not installed; the message says how to install it."""
+
+
 class NotMeasured(CompanionError):
     """A result was asked for that has no record, where training was not allowed."""
 

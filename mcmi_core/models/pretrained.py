@@ -5,7 +5,7 @@ What they are, how they were trained and what they are not good for: ``weights/R
 
 from torch import nn
 
-from mcmi_core.base.paths import PROJECT
+from mcmi_core.base.paths import PROJECT, require_clone
 from mcmi_core.base.tensor_files import read_metadata, read_tensors
 from mcmi_core.models import create_model
 
@@ -28,6 +28,7 @@ def describe_pretrained(name: str) -> dict:
         ``run``, the id of its record.
 
     Raises:
+        CompanionError: this is no clone, which has the weights.
         ValueError: there is no such network.
         StoreError: its file is damaged.
     """
@@ -42,6 +43,7 @@ def load_pretrained(name: str) -> nn.Module:
         name: ``"cifar10_16px_resnet20_mcmi_fixed"``; :func:`list_pretrained` has all.
 
     Raises:
+        CompanionError: this is no clone, which has the weights.
         ValueError: there is no such network.
         StoreError: its file is damaged.
     """
@@ -54,6 +56,7 @@ def load_pretrained(name: str) -> nn.Module:
 
 
 def _check(name: str) -> None:
+    require_clone("a published network")
     if name not in list_pretrained():
         known = ", ".join(list_pretrained()) or "none: " + str(WEIGHTS) + " has no weights"
         raise ValueError(f"no published network {name!r}; choose from {known}")

@@ -5,15 +5,16 @@ What trains or needs data is imported where it is used: to replay records takes 
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcmi_core import experiments
 from mcmi_core.base.errors import CompanionError, RunsFailed, StoreError
 from mcmi_core.base.files import write_atomically
-from mcmi_core.base.paths import records_root, store_root
+from mcmi_core.base.paths import cluster_scheduler, records_root, store_root
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.lab import Lab
 from mcmi_core.runs.config import Run
@@ -73,8 +74,9 @@ class Profile:
         """Access to its runs.
 
         Args:
-            train: whether to train what is missing, into the store; if not, only the records in
-                ``MCMI_RECORDS``, by default the committed ones, answer.
+            train: whether to train what is missing, into the store, on this machine or on the
+                cluster that ``MCMI_CLUSTER`` names; if not, only the records in ``MCMI_RECORDS``,
+                by default the committed ones, answer.
         """
         if not train:
             return Lab(self.name, Records(records_root() / self.name))
@@ -84,9 +86,23 @@ class Profile:
         store = Store(store_root())
 
         def train_missing(runs: list[Run], workers: int | None) -> None:
-            execute(runs, store, workers=workers or self.workers, device=self.device())
+            with self._place(cluster_scheduler()) as place:
+                execute(runs, store, workers=workers or self.workers, **place)
 
         return Lab(self.name, store, train_missing)
+
+    @contextmanager
+    def _place(self, scheduler: str) -> Iterator[dict[str, Any]]:
+        """Where :func:`~mcmi_core.runs.execute.execute` trains: here, or on a cluster."""
+        if not scheduler:
+            yield {"device": self.device()}
+            return
+        import torch
+
+        from mcmi_core.runs.on_cluster import connected
+
+        with connected(scheduler) as cluster:
+            yield {"device": torch.device("cuda" if self.needs_gpu else "cpu"), "cluster": cluster}
 
     def train(
         self,
@@ -94,6 +110,7 @@ class Profile:
         deadline: float = math.inf,
         records: Path | None = None,
         say: Callable[[str], None] = print,
+        cluster: str = "",
     ) -> None:
         """Train what is missing of some experiments, all at once, into the store.
 
@@ -102,10 +119,12 @@ class Profile:
             deadline: when to stop, in seconds since 1970.
             records: a folder for the records of all their runs; None: they are in the store only.
             say: told what became of an experiment's runs: ``04_zero_shot: 57 done, 1 collapsed``.
+            cluster: address or file of the scheduler of a cluster to train on; by default the one
+                that ``MCMI_CLUSTER`` names, if any.
 
         Raises:
             CompanionError, DataError: as :meth:`check` of experiments that are not all trained,
-                before anything is.
+                before anything is; or the cluster lacks what they need.
             RunsFailed: some runs failed; all that could be trained without them are trained.
             OutOfTime: the deadline came first.
         """
@@ -113,17 +132,19 @@ class Profile:
         from mcmi_core.runs.queue import Queue
         from mcmi_core.runs.store import Store
 
+        cluster = cluster or cluster_scheduler()
         store, failures, runs_by_workers = Store(store_root()), [], defaultdict(list)
         # What was trained elsewhere, as by a sprint, needs no GPU any more.
         if unfinished := [each for each in experiments if Queue(each.runs(), store).waiting]:
-            self.check(unfinished)
+            self.check(unfinished, here=not cluster)
         for experiment in experiments:
             runs_by_workers[experiment.workers or self.workers] += experiment.runs()
-        for workers, runs in runs_by_workers.items():
-            try:
-                execute(runs, store, workers=workers, device=self.device(), deadline=deadline)
-            except RunsFailed as error:
-                failures.append(str(error))
+        with self._place(cluster) as place:
+            for workers, runs in runs_by_workers.items():
+                try:
+                    execute(runs, store, workers=workers, deadline=deadline, **place)
+                except RunsFailed as error:
+                    failures.append(str(error))
         for experiment in experiments:
             found, unreadable = _records(experiment, store)
             statuses = Counter(record.status if record else "not run" for record in found.values())
@@ -137,11 +158,15 @@ class Profile:
         if failures:
             raise RunsFailed("\n".join(failures))
 
-    def check(self, experiments: Collection[Experiment]) -> None:
+    def check(self, experiments: Collection[Experiment], here: bool = True) -> None:
         """Fail now, not after hours, if a GPU or a data set is missing.
 
         ImageNet, which few have at hand and which takes long to decode, is left to the runs that
         need it.
+
+        Args:
+            experiments: of this profile.
+            here: whether this machine trains them, and so needs the GPU.
 
         Raises:
             CompanionError: the profile needs a GPU and there is none.
@@ -149,7 +174,7 @@ class Profile:
         """
         from mcmi_core.data import load_dataset
 
-        if self.needs_gpu and self.device().type != "cuda":
+        if here and self.needs_gpu and self.device().type != "cuda":
             raise CompanionError(
                 f"profile {self.name!r} needs a CUDA GPU and torch finds none; PROFILE=smoke runs "
                 "the same notebooks on a CPU"

@@ -1,8 +1,7 @@
 """Many runs on one GPU, in this process: each in a lane of its own."""
 
+import math
 import time
-import traceback
-from concurrent.futures import Future
 
 import torch
 from filelock import Timeout
@@ -10,6 +9,8 @@ from filelock import Timeout
 from mcmi_core.base.device import own_arithmetic
 from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.base.progress import progress_bar
+from mcmi_core.runs.config import Run
+from mcmi_core.runs.failures import Failure, Outcome
 from mcmi_core.runs.queue import Queue
 from mcmi_core.runs.records import Record
 from mcmi_core.runs.store import Store
@@ -26,8 +27,8 @@ def execute_on_card(
     device: torch.device,
     *,
     streams: int,
-    engine: Engine,
-    deadline: float,
+    engine: Engine = "graph",
+    deadline: float = math.inf,
 ) -> None:
     """Make the records of the runs of a queue, several at a time, with a progress bar.
 
@@ -64,15 +65,17 @@ def execute_on_card(
                 for key, lane in list(lanes.items()):
                     if time.time() >= deadline:
                         raise OutOfTime(str(queue))
-                    outcome = _advance(lane)
-                    if outcome is None:
-                        continue
-                    lanes.pop(key).close()
-                    if outcome.cancelled():
-                        queue.postpone(queue.wanted[key])
+                    run = queue.wanted[key]
+                    try:
+                        outcome = _advance(run, lane)
+                    except Timeout:  # another process has it
+                        lanes.pop(key).close()
+                        queue.postpone(run)
                         under_way -= 1
-                    else:
-                        queue.finish((queue.wanted[key],), outcome)
+                        continue
+                    if outcome:
+                        lanes.pop(key).close()
+                        queue.finish((run,), [outcome])
                 bar.total = bar.n + sum(queue.epochs_left.values())  # less after a collapse
                 if not under_way:
                     time.sleep(POLL_SECONDS)
@@ -81,23 +84,21 @@ def execute_on_card(
             lane.close()
 
 
-def _advance(lane: Lane[Record]) -> Future | None:
-    """Serve a lane; what became of its run, if that is over. Cancelled: another process has it."""
-    outcome = Future()
+def _advance(run: Run, lane: Lane[Record]) -> Outcome | None:
+    """Serve a lane; what became of its run, if that is over.
+
+    Raises:
+        filelock.Timeout: another process is making it.
+    """
     try:
         if lane.advance():
             return None
-        done = lane.result.status == "done"
-        outcome.set_result([lane.result.key] if done else [])
+        return Outcome(run.key, usable=lane.result.status == "done")
     except Timeout:
-        outcome.cancel()
+        raise
     except torch.OutOfMemoryError as error:
         reason = str(error).partition(". ")[0]
-        failure = CompanionError(f"{reason}; run again with fewer at a time, and it goes on")
-        outcome.set_exception(failure)
-    except Exception as error:  # of this run alone; raised at the end, with the others'
-        # Its frames would keep what the run had on the card, so they are kept as text.
-        error.add_note("".join(traceback.format_exception(error)))
-        error.__context__ = error.__cause__ = None
-        outcome.set_exception(error.with_traceback(None))
-    return outcome
+        error = CompanionError(f"{reason}; run again with fewer at a time, and it goes on")
+        return Outcome(run.key, failure=Failure.of(run, error))
+    except Exception as error:  # of this run alone; kept, and said at the end
+        return Outcome(run.key, failure=Failure.of(run, error))

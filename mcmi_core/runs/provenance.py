@@ -86,6 +86,8 @@ def _processor() -> str:
 @cache
 def commit() -> str:
     """Short commit of the project, ``+`` appended when files differ from it; or ``unknown``."""
+    if not (PROJECT / ".git").exists():  # git would take the commit of whatever repository is above
+        return "unknown"
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--", "mcmi_core") else "")

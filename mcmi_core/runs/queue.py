@@ -2,12 +2,12 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
-from mcmi_core.base.errors import ParentDamaged, RunsFailed, StoreError
+from mcmi_core.base.errors import RunsFailed, StoreError
 from mcmi_core.runs.config import Run
+from mcmi_core.runs.failures import Failure, Outcome
 from mcmi_core.runs.records import Record
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
@@ -23,13 +23,21 @@ class Queue:
         runs: what is wanted; what they build on is added.
         store: where records and checkpoints are.
         together: the most runs of a group.
+        common: what runs of a group have in common; None: a run is trained alone.
     """
 
-    def __init__(self, runs: Iterable[Run], store: Store, together: int = 1) -> None:
+    def __init__(
+        self,
+        runs: Iterable[Run],
+        store: Store,
+        together: int = 1,
+        common: Callable[[Run], str | None] = axis,
+    ) -> None:
+        self.store = store
         self.together = together
         self.wanted = {link.key: link for run in runs for link in run.chain()}
-        self._failures: dict[str, BaseException] = {}  # by id
-        self._records = self._read_records(store)
+        self._failures: dict[str, Failure] = {}  # by id
+        self._records = self._read_records()
         self.finished = set(self._records)
         self.waiting = {
             key: run
@@ -44,10 +52,11 @@ class Queue:
         self._made_again: set[str] = set()
         self._made_again_before: dict[str, set[str]] = {}
         """Of each group, what had been made again when it started, by its first run's key."""
-        self._axes = {key: axis(run) for key, run in self.waiting.items()}
+        self._common = common
+        self._axes = {key: common(run) for key, run in self.waiting.items()}
         self._leave_out_impossible()
 
-    def _read_records(self, store: Store) -> dict[str, Record]:
+    def _read_records(self) -> dict[str, Record]:
         """Of all runs that have one, by key; a run whose record cannot be read has failed.
 
         One whose record is damaged has none, so it waits, and is made again.
@@ -55,10 +64,10 @@ class Queue:
         records = {}
         for key, run in self.wanted.items():
             try:
-                if record := store.finished(run):
+                if record := self.store.finished(run):
                     records[key] = record
             except StoreError as error:
-                self._failures[run.id] = error
+                self._failures[run.id] = Failure.of(run, error)
         return records
 
     def finished_runs(self) -> list[tuple[Run, Record]]:
@@ -67,7 +76,7 @@ class Queue:
 
     def fail(self, run: Run, error: BaseException) -> None:
         """Count a finished run as failed, for its result cannot be used."""
-        self._failures[run.id] = error
+        self._failures[run.id] = Failure.of(run, error)
         self._usable.discard(run.key)
         self.finished.discard(run.key)
         self._leave_out_impossible()
@@ -87,8 +96,9 @@ class Queue:
         for run in group:
             del self.waiting[run.key]
             self._under_way.add(run.key)
-        self.epochs_left[group[0].key] = sum(self.epochs_left.pop(run.key) for run in group)
+            self.store.forget_failure(run)
         self._made_again_before[group[0].key] = set(self._made_again)
+        self.epochs_left[group[0].key] = sum(self.epochs_left.pop(run.key) for run in group)
 
     def postpone(self, run: Run) -> None:
         """Put a run that was started alone back, as another process is making it.
@@ -97,56 +107,55 @@ class Queue:
         """
         self._under_way.discard(run.key)
         self._postponed.add(run.key)
-        waiting = {*self.waiting, run.key}
-        self.waiting = {key: self.wanted[key] for key in self.wanted if key in waiting}
+        self._wait_again(run)
 
     def count_epoch(self, key: str) -> None:
         """Note that one run of the group under way with that first key has trained an epoch."""
         self.epochs_left[key] = max(0, self.epochs_left[key] - 1)
 
-    def finish(self, group: Group, outcome: Future) -> None:
-        """Note what became of a group: keys of usable runs, or an error.
+    def finish(self, group: Group, outcomes: Iterable[Outcome]) -> None:
+        """Note what became of a group, and keep why runs of it failed.
 
-        Raises:
-            BrokenProcessPool: its process was killed.
+        Those that were trained together when their process was killed are tried again one by one.
         """
-        error = outcome.exception()
-        if isinstance(error, BrokenProcessPool):
-            raise error
-        keys = {run.key for run in group}
-        self._under_way -= keys
         del self.epochs_left[group[0].key]
-        if isinstance(error, ParentDamaged) and self._put_back(group):
-            return
-        if error:
-            self._failures |= {run.id: error for run in group}
-        else:
-            self.finished |= keys
-            self._usable |= set(outcome.result())
+        for outcome in outcomes:
+            run = self.wanted[outcome.key]
+            self._under_way.discard(run.key)
+            if outcome.failure is None:
+                self.finished.add(run.key)
+                if outcome.usable:
+                    self._usable.add(run.key)
+            elif outcome.failure.killed and len(group) > 1:
+                self._axes[run.key] = None
+                self._wait_again(run)
+            elif outcome.failure.parent_damaged and self._make_parent_again(run, group):
+                self._wait_again(run)
+            else:
+                self._failures[run.id] = outcome.failure
+                with suppress(StoreError):  # the disk may be full, and that is what is said
+                    self.store.keep_failure(run, outcome.failure)
         self._leave_out_impossible()
 
-    def _put_back(self, group: Group) -> bool:
-        """Let runs wait until those that they build on are made again; not if they were already.
+    def _make_parent_again(self, run: Run, group: Group) -> bool:
+        """Let what a run builds on wait, to be made again; not if it was, before its group began.
 
-        Of those, the ones with a record cost nothing.
+        If its record is there after all, as another process made it, that costs nothing.
         """
-        parents = {run.parent.key for run in group} - self._made_again_before[group[0].key]
-        if not parents:
+        parent = run.parent
+        if parent.key in self._made_again_before[group[0].key]:
             return False
-        parents -= self._made_again  # since the group started
-        self._made_again |= parents
-        self.finished -= parents
-        self._usable -= parents
-        for key in parents | {run.key for run in group}:
-            self.waiting[key] = self.wanted[key]
-            self.epochs_left[key] = self.wanted[key].epochs
-            self._axes[key] = axis(self.wanted[key])
-        self.waiting = {key: self.wanted[key] for key in self.wanted if key in self.waiting}
+        if parent.key not in self._made_again:
+            self._made_again.add(parent.key)
+            self.finished.discard(parent.key)
+            self._usable.discard(parent.key)
+            self._axes[parent.key] = self._common(parent)
+            self._wait_again(parent)
         return True
 
-    def under_way(self) -> list[str]:
-        """The ids of the runs that were started and are not finished."""
-        return [run.id for key, run in self.wanted.items() if key in self._under_way]
+    def outcome(self, run: Run) -> Outcome:
+        """What became of a run that is neither waiting nor under way."""
+        return Outcome(run.key, run.key in self._usable, self._failures.get(run.id))
 
     def __str__(self) -> str:
         return f"{len(self.finished)} of {len(self.wanted)} runs done"
@@ -154,11 +163,17 @@ class Queue:
     def check_failures(self) -> None:
         """Raise RunsFailed if any run failed."""
         if self._failures:
-            first, error = next(iter(self._failures.items()))
+            first, failure = next(iter(self._failures.items()))
             raise RunsFailed(
                 f"{len(self._failures)} of {len(self.wanted)} runs failed: "
-                f"{', '.join(self._failures)}. First error, in {first}: {error}"
-            ) from error
+                f"{', '.join(self._failures)}. First error, in {first}: {failure.reason}"
+            )
+
+    def _wait_again(self, run: Run) -> None:
+        """Put a run that was started back to where it was."""
+        waiting = {*self.waiting, run.key}
+        self.waiting = {key: self.wanted[key] for key in self.wanted if key in waiting}
+        self.epochs_left.setdefault(run.key, self.store.epochs_left(run))
 
     def _leave_out_impossible(self) -> None:
         """Forget runs that wait for one that collapsed or failed, and so will never start."""

@@ -1,4 +1,4 @@
-"""Which runs can be trained as one; see :mod:`mcmi_core.training.stacked`."""
+"""Which runs are trained at once by one process; see :mod:`mcmi_core.training.stacked`."""
 
 from mcmi_core.components import DISTILLERS
 from mcmi_core.runs.config import BayesTeacher, Run, Student
@@ -30,3 +30,9 @@ def axis(run: Run) -> str | None:
     # The true posterior's logits are float64; a stack would convert all others to that.
     exact = isinstance(run.teacher, BayesTeacher)
     return f"{run.model_dump_json(exclude=varied)} {exact=}"
+
+
+def side_by_side(run: Run) -> str:
+    """What runs share that take about as long, so that one GPU trains them side by side."""
+    varied = {"seed", "teacher", "start", "of", "objective"}
+    return run.model_dump_json(exclude=dict.fromkeys(varied, True) | {"part": {"seed"}})

@@ -5,6 +5,7 @@
     store/ID/record.json          written last: a run with a record is finished
     store/ID/weights.safetensors  the trained network
     store/ID/checkpoint.safetensors  the last whole epoch that was saved, while the run is under way
+    store/ID/failure.json         why it was not finished, when somebody asked for it last
     store/ID/lock                 held by the process that trains it
     store/ID/logits-*.float32     what a teacher tells its students; see teacher_logits
     store/ID/*.damaged            what its checksum, or its size, gave away; the run is made again
@@ -23,6 +24,7 @@ from typing import Any
 
 import torch
 from filelock import Timeout
+from pydantic import ValidationError
 from torch import Tensor
 
 from mcmi_core.base.errors import Damaged, StoreError
@@ -36,6 +38,7 @@ from mcmi_core.base.files import (
 )
 from mcmi_core.base.tensor_files import read_metadata, read_tensors, write_tensors
 from mcmi_core.runs.config import Run
+from mcmi_core.runs.failures import Failure
 from mcmi_core.runs.records import Record, Records, read_records
 from mcmi_core.training.loop import Checkpoint
 
@@ -203,6 +206,38 @@ class Store(Records):
         write_atomically(self.path(run.id), record.to_json(checksum=True))
         self._checkpoint(run).unlink(missing_ok=True)
         delete_leftovers(self._checkpoint(run))
+        self.forget_failure(run)
+
+    def keep_failure(self, run: Run, failure: Failure) -> None:
+        """Keep why a run was not finished, until it is started again.
+
+        Raises:
+            StoreError: the store cannot be written, or is gone.
+        """
+        self._check_disk()
+        write_atomically(self._failure(run.id), failure.model_dump_json(indent=1), durable=False)
+
+    def forget_failure(self, run: Run) -> None:
+        """Delete what is kept of an earlier failure, as the run is started again."""
+        with suppress(OSError):  # a store that cannot be written is reported by what is to be kept
+            self._failure(run.id).unlink(missing_ok=True)
+
+    def failures(self) -> list[Failure]:
+        """Why runs without a record were not finished, by name.
+
+        Raises:
+            StoreError: one cannot be read.
+        """
+        found = []
+        for path in sorted(self.root.glob("*/failure.json")):
+            try:
+                found.append(Failure.model_validate_json(path.read_bytes()))
+            except FileNotFoundError:  # the run was started again just now
+                continue
+            except (OSError, ValidationError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+                raise StoreError(f"cannot read {path}: {reason}") from None
+        return found
 
     def weights(self, run: Run) -> dict[str, Tensor]:
         """The trained weights of a finished run.
@@ -288,6 +323,9 @@ class Store(Records):
         checkpoint = Checkpoint(metadata["epoch"], metadata["history"], tensors)
         # Those of earlier versions have the seconds only.
         return checkpoint, metadata.get("provenance", {"seconds": metadata.get("seconds", 0.0)})
+
+    def _failure(self, run_id: str) -> Path:
+        return self.root / run_id / "failure.json"
 
     def _weights(self, run: Run) -> Path:
         return self.folder(run) / "weights.safetensors"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mcmi_core.base import paths
+from mcmi_core.base.errors import CompanionError
 
 ROOTS = {
     "MCMI_DATA": (paths.data_root, "data"),
@@ -39,6 +40,29 @@ def test_defaults_are_in_the_project(value, variable, monkeypatch, tmp_path):
     assert root() == paths.PROJECT / default
     for name, (other, _) in ROOTS.items():
         assert name == variable or other() == tmp_path / name
+
+
+def test_outside_a_clone_defaults_are_in_the_working_directory(variable, monkeypatch, tmp_path):
+    """Not where the package is installed: in site-packages."""
+    monkeypatch.setattr(paths, "IN_CLONE", False)
+    monkeypatch.delenv(variable, raising=False)
+    root, default = ROOTS[variable]
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert root() == tmp_path / name / default
+
+
+def test_outside_a_clone_what_needs_one_says_so(monkeypatch):
+    paths.require_clone("the site")
+    monkeypatch.setattr(paths, "IN_CLONE", False)
+    monkeypatch.setattr(paths, "PROJECT", "/site-packages")
+    with pytest.raises(
+        CompanionError,
+        match="^the site needs a clone of the repository, and mcmi_core is installed without one, "
+        "in /site-packages: pip install --editable CLONE$",
+    ):
+        paths.require_clone("the site")
 
 
 def test_the_environment_is_read_at_every_call(variable, monkeypatch, tmp_path):

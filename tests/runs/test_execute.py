@@ -4,12 +4,12 @@ import math
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -23,13 +23,14 @@ from mcmi_core.base.errors import (
     StoreError,
     TrainingCollapsed,
 )
-from mcmi_core.base.tensor_files import write_tensors
 from mcmi_core.data import load_dataset
 from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.runs.config import BayesTeacher, Measurement, Part
-from mcmi_core.runs.execute import WARM, _processes, default_workers, execute
+from mcmi_core.runs.execute import default_workers, execute
+from mcmi_core.runs.failures import Outcome
+from mcmi_core.runs.processes import WARM
 from mcmi_core.runs.queue import Queue, group_runs
-from mcmi_core.runs.stacking import axis
+from mcmi_core.runs.stacking import axis, side_by_side
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, load_model
 from mcmi_core.training.recipe import Recipe
@@ -188,6 +189,15 @@ def test_runs_that_others_may_build_on_come_first_then_the_largest_group():
     axes = {run.key: axis(run) for run in [*wide, *narrow, teacher]}
     groups = group_runs([*wide, *narrow, teacher], axes, 1, 16)
     assert groups == [(teacher,), tuple(narrow), tuple(wide)]
+
+
+def test_a_gpu_of_a_cluster_gets_runs_that_take_as_long_side_by_side(store):
+    students = [kd_student(mcmi_teacher(lam=lam), seed=s) for lam in (0.1, 0.2) for s in range(3)]
+    longer = [kd_student(seed=seed, epochs=9) for seed in range(2)]
+    queue = Queue([mll_teacher(seed=seed) for seed in range(5)], store, 8, side_by_side)
+    assert [len(group) for group in queue.groups(workers=2)] == [3, 2]
+    assert len({side_by_side(run) for run in students}) == 1
+    assert side_by_side(longer[0]) == side_by_side(longer[1]) != side_by_side(students[0])
 
 
 def test_cores_that_others_use_are_left_to_them(store, monkeypatch):
@@ -370,20 +380,21 @@ def test_a_plan_counts_epochs_and_leaves_out_what_cannot_start(store):
     plan.count_epoch(collapsing.key)
     assert sum(plan.epochs_left.values()) == 3 + 4 + 3
     assert plan.groups(workers=2) == [(stopped,)]
-    outcome = Future()
-    outcome.set_result([])  # it has a record, which says that it collapsed
-    plan.finish((collapsing,), outcome)
+    plan.finish((collapsing,), [Outcome(collapsing.key)])  # its record says that it collapsed
     assert str(plan) == "2 of 4 runs done"
     assert plan.epochs_left == {stopped.key: 3}
     assert list(plan.waiting.values()) == [stopped]
     plan.check_failures()
 
 
-def test_workers_have_the_environment_of_who_asks(monkeypatch):
-    for value in ("one", "two"):
-        monkeypatch.setenv("MCMI_CACHE", value)
-        with _processes(1) as (pool, _):
-            assert pool.submit(os.getenv, "MCMI_CACHE").result() == value
+def test_workers_have_the_environment_of_who_asks(tmp_path, monkeypatch):
+    """A worker of one call is no copy of another call's."""
+    measured = mll_teacher(data="digits", model="mlp:width=8", recipe=Recipe(epochs=1))
+    for name in ("one", "two"):
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", name)  # which provenance states
+        store = Store(tmp_path / name)
+        execute([measured], store, workers=1, device=CPU)
+        assert store.record(measured).provenance["settings"] == f"NVIDIA_TF32_OVERRIDE={name}"
 
 
 def test_collapse_is_a_recorded_result_and_stops_what_builds_on_it(store):
@@ -415,34 +426,68 @@ def test_failed_runs_are_listed_and_do_not_stop_the_others(store):
     assert store.record(mll_teacher()).status == "done"
 
 
-def test_a_failure_names_all_that_were_trained_together(store):
-    runs = [kd_student(seed=seed) for seed in range(2)]
+def test_what_fails_together_is_tried_again_one_by_one(store):
+    runs = [kd_student(seed=seed) for seed in range(3)]
     ensure(mll_teacher(), store, CPU)
-    write_tensors(store.folder(runs[0]) / "checkpoint.safetensors", {}, {"key": "another"})
-    with pytest.raises(RunsFailed, match="2 of 3 runs failed.*is no checkpoint of") as failed:
+    store.folder(runs[0]).mkdir()
+    store.folder(runs[0]).joinpath("lock").mkdir()  # so that it cannot be locked
+    with pytest.raises(RunsFailed, match=f"1 of 4 runs failed: {runs[0].id}.*cannot lock"):
         execute(runs, store, workers=1, device=CPU)
-    assert all(run.id in str(failed.value) for run in runs)
-    (store.folder(runs[0]) / "checkpoint.safetensors").unlink()
+    assert [bool(store.record(run)) for run in runs] == [False, True, True]
+    [failure] = store.failures()
+    assert failure.run_id == runs[0].id
+    assert failure.reason.startswith("cannot lock")
+    assert failure.last_lines == ()  # the reason says it all
+    store.folder(runs[0]).joinpath("lock").rmdir()
     execute(runs, store, workers=1, device=CPU)
-    assert all(store.record(run).status == "done" for run in runs)
+    assert store.record(runs[0]).status == "done"
+    assert store.failures() == []
 
 
 def _kill_workers(store):
-    while not list(store.root.glob("*/checkpoint.safetensors")):
+    """As soon as something is under way."""
+    while not list(store.root.glob("student*/checkpoint.safetensors")):
         time.sleep(0.01)
     for process in multiprocessing.active_children():
         process.kill()
 
 
-def test_a_killed_process_is_reported_though_runs_still_wait(store):
-    runs = [mll_teacher(epochs=2000, seed=seed) for seed in range(3)]
-    killer = threading.Thread(target=_kill_workers, args=(store,))
-    killer.start()
-    with pytest.raises(
-        RunsFailed, match="was killed .* 0 of 3 .* under way: teacher-.*; run again"
-    ):
+@pytest.fixture
+def killer(store):
+    ensure(mll_teacher(), store, CPU)
+    thread = threading.Thread(target=_kill_workers, args=(store,))
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_a_killed_process_stops_no_other_run_and_is_kept_as_a_failure(store, killer):
+    runs = [kd_student(model="mlp:width=8", epochs=60, seed=seed) for seed in range(3)]
+    with pytest.raises(RunsFailed, match="1 of 4 runs failed: student-.*was killed") as failed:
         execute(runs, store, workers=1, device=CPU)
-    killer.join()
+    killed, *others = runs
+    assert killed.id in str(failed.value)
+    assert all(store.record(run).status == "done" for run in others)
+    [failure] = store.failures()
+    assert re.fullmatch(
+        r"its process was killed \(out of memory\?\) after epoch \d+ of 60; run again to go on",
+        failure.reason,
+    )
+    before = store.epochs_left(killed)
+    assert before < 60
+    execute(runs, store, workers=1, device=CPU)
+    assert store.record(killed).status == "done"
+    assert store.failures() == []
+
+
+def test_runs_whose_process_was_killed_together_are_tried_again_one_by_one(store, killer):
+    runs = [kd_student(epochs=60, seed=seed) for seed in range(3)]
+    execute(runs, store, workers=1, device=CPU)
+    for run in runs:
+        record = store.record(run)
+        assert record.status == "done"
+        assert record.history.get("trained_together", [None])[-1] is None
+    assert store.failures() == []
 
 
 def test_few_shot_epochs_make_as_many_updates(store, monkeypatch):

@@ -111,6 +111,15 @@ def test_commit_outside_a_repository_is_unknown(tmp_path, monkeypatch):
     assert provenance.commit() == "unknown"
 
 
+@needs_git
+def test_the_commit_of_a_repository_around_an_installed_package_is_not_taken(project, monkeypatch):
+    installed = project / ".venv" / "site-packages"
+    (installed / "mcmi_core").mkdir(parents=True)
+    monkeypatch.setattr(provenance, "PROJECT", installed)
+    monkeypatch.chdir(project)
+    assert provenance.commit() == "unknown"
+
+
 def test_commit_without_git_is_unknown(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance.commit() == "unknown"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from sphinx.cmd.build import build_main
 
-from mcmi_core.base.paths import PROJECT
+from mcmi_core.base.paths import PROJECT, require_clone
 from mcmi_core.report.documents import FIGURES, SHOWN
 from mcmi_core.report.notebooks import list_notebooks
 from mcmi_core.report.site.api_pages import api_pages
@@ -38,7 +38,12 @@ def build_site(target: Path) -> int:
 
     Returns:
         Exit code of Sphinx; not 0, and ``target`` as it was, if there was any warning.
+
+    Raises:
+        CompanionError: there is no clone to make it of, or a link leads nowhere.
+        StoreError: a record is damaged.
     """
+    require_clone("the site")
     started = time.time()
     target = target.resolve()
     work = target.with_name(f"{target.name}.work")

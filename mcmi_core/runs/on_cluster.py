@@ -1,0 +1,256 @@
+"""Many runs on the workers of a Dask cluster, whatever it runs on: a batch system, SSH, Kubernetes.
+
+Dask says which workers there are and brings them their work; the store, a folder that all of them
+share, is the only way by which results and progress come back. A run's lock makes sure that two
+workers never train it at once, should Dask give it to a second one because it has lost sight of the
+first. The process that asks, a worker and its training may die at any moment: nothing is lost.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from tqdm import tqdm
+
+from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.extras import require_extra
+from mcmi_core.runs.config import Run
+from mcmi_core.runs.failures import Failure, Outcome
+from mcmi_core.runs.preflight import check_answers, check_here, held_file
+from mcmi_core.runs.queue import Group, Queue
+from mcmi_core.runs.store import Store
+from mcmi_core.runs.training_process import ProcessDied, TrainingProcess
+
+require_extra("cluster", "--cluster", "distributed")
+from distributed import Client, KilledWorker, get_worker  # noqa: E402
+
+CONNECT_SECONDS = 30
+"""To wait for a scheduler to answer."""
+
+WORKER_SECONDS = 300
+"""To wait for the first worker, which a batch system may start only after a while."""
+
+POLL_SECONDS = 0.2
+"""Between looks at what workers there are, and at what they answered."""
+
+REPORT_SECONDS = 5
+"""Between looks at the checkpoints of runs under way."""
+
+CARD = "GPU"
+"""The resource that workers announce which have a GPU: ``dask worker --resources GPU=1``."""
+
+
+@contextmanager
+def connected(scheduler: str) -> Iterator[Client]:
+    """A client of a running cluster.
+
+    Args:
+        scheduler: its address, ``tcp://host:8786``, or the path of the file that
+            ``dask scheduler --scheduler-file`` writes.
+
+    Raises:
+        CompanionError: it is neither, or nobody answers there.
+    """
+    try:
+        address = scheduler if "://" in scheduler else _address_in(Path(scheduler))
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise CompanionError(f"no Dask scheduler answers at {scheduler!r}: {reason}") from None
+    with client:
+        yield client
+
+
+def _address_in(file: Path) -> str:
+    if not file.is_file():
+        raise CompanionError(
+            f"no cluster at {str(file)!r}; give the address of a Dask scheduler, such as "
+            "tcp://host:8786, or the file that `dask scheduler --scheduler-file` writes"
+        )
+    try:
+        return json.loads(file.read_text())["address"]
+    except (KeyError, TypeError):
+        raise ValueError("the file names no address") from None
+
+
+class ClusterWorkers:
+    """The workers of a cluster that train groups of runs; a context manager.
+
+    On entering, every worker is asked whether it could (:mod:`mcmi_core.runs.preflight`). On
+    leaving, what is under way stops within seconds, as it does when this process dies.
+
+    Args:
+        client: of the cluster.
+        queue: what they will train.
+        store: where results are kept, at this path for all.
+        device: where to train; a GPU needs workers that announce :data:`CARD`.
+    """
+
+    def __init__(self, client: Client, queue: Queue, store: Store, device: torch.device) -> None:
+        self._client, self._queue, self._store = client, queue, store
+        self._device = device.type
+        needs = {"resources": {CARD: 1}} if self._device == "cuda" else {}
+        # Dask's own names for tasks: one of the run's would return a failed task's result for ever.
+        self._executor = client.get_executor(pure=False, **needs)
+        self._under_way: dict[Future, tuple[Group, int]] = {}  # and its epochs left when last seen
+        self._next_report = 0.0
+
+    def __enter__(self) -> Self:
+        self._wait_for_a_worker()
+        self._check()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown(wait=False)
+
+    @property
+    def number(self) -> int:
+        """Groups at a time: one for each GPU, or for each of the workers' threads."""
+        found = self._workers().values()
+        if self._device == "cuda":
+            return int(sum(worker["resources"].get(CARD, 0) for worker in found))
+        return sum(worker["nthreads"] for worker in found)
+
+    def submit(self, group: Group) -> Future:
+        """Let a free worker train a group."""
+        runs = [run.model_dump(mode="json") for run in group]
+        question = {"runs": runs, "store": str(self._store.root.absolute()), "device": self._device}
+        future = self._executor.submit(_train, question)
+        self._under_way[future] = group, sum(map(self._store.epochs_left, group))
+        return future
+
+    def outcomes(self, future: Future, group: Group) -> list[Outcome]:
+        """What became of the runs of a group that is no longer trained.
+
+        Raises:
+            CompanionError: the scheduler was lost.
+        """
+        del self._under_way[future]
+        if future.cancelled():
+            raise CompanionError(f"lost the cluster's scheduler, {self._queue}; run again to go on")
+        try:
+            answer = future.result()
+        except KilledWorker as error:
+            how = f"its worker died, {error.allowed_failures + 1} times in turn (out of memory?)"
+            return [self._killed(run, how) for run in group]
+        if "died" in answer:
+            return [self._killed(run, *answer["died"]) for run in group]
+        return [
+            Outcome(key, usable, failure and Failure.model_validate(failure))
+            for key, usable, failure in answer["outcomes"]
+        ]
+
+    def report(self, queue: Queue, bar: tqdm) -> None:
+        """Put the epochs that were saved since the last time on the bar."""
+        if time.monotonic() < self._next_report:
+            return
+        epochs = 0
+        for future, (group, before) in self._under_way.items():
+            left = sum(map(self._store.epochs_left, group))
+            for _ in range(before - left):
+                queue.count_epoch(group[0].key)
+            epochs += max(0, before - left)
+            self._under_way[future] = group, left
+        bar.update(epochs)
+        bar.set_postfix_str("" if self.number else "no worker is left", refresh=False)
+        self._next_report = time.monotonic() + REPORT_SECONDS
+
+    def _workers(self) -> dict[str, dict[str, Any]]:
+        """Those that could train, by address."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        if self._device != "cuda":
+            return workers
+        return {address: w for address, w in workers.items() if w["resources"].get(CARD)}
+
+    def _wait_for_a_worker(self) -> None:
+        end = time.monotonic() + WORKER_SECONDS
+        while not self._workers():
+            if time.monotonic() > end:
+                card = f" --resources {CARD}=1" if self._device == "cuda" else ""
+                kind = "worker that announces a GPU" if card else "worker"
+                raise CompanionError(
+                    f"the cluster has no {kind}; start some, with the scheduler's address: "
+                    f"dask worker ADDRESS --nthreads 1{card}"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _check(self) -> None:
+        """Ask every worker whether it could train what waits.
+
+        Raises:
+            CompanionError: one could not, or is not like this process.
+        """
+        datasets = sorted({str(run.data) for run in self._queue.waiting.values()})
+        with held_file(self._store.root.absolute()) as held:
+            question = {"held": str(held), "device": self._device, "datasets": datasets}
+            answers = {}
+            while not answers:
+                self._wait_for_a_worker()
+                answers = self._ask_all(question)
+            here = check_here(str(held), "cpu", []) | {"problem": ""}
+        check_answers({"this process": here} | answers)
+
+    def _ask_all(self, question: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """The answer of each worker, but for those that die meanwhile."""
+        asked = {
+            address: self._client.submit(_check, question, workers=[address], pure=False)
+            for address in self._workers()
+        }
+        waiting = asked
+        while waiting:
+            time.sleep(POLL_SECONDS)
+            alive = self._workers()
+            waiting = {a: future for a, future in asked.items() if a in alive and not future.done()}
+        return {a: future.result() for a, future in asked.items() if future.status == "finished"}
+
+    def _killed(self, run: Run, how: str, lines: list[str] | None = None) -> Outcome:
+        done = run.epochs - self._store.epochs_left(run)
+        how = f"{how} after epoch {done} of {run.epochs}"
+        return Outcome(run.key, failure=Failure.of_killed(run, how, lines))
+
+
+_own = threading.local()
+"""Of each thread of a worker: the process that trains for it."""
+
+
+def _train(question: dict[str, Any]) -> dict[str, Any]:
+    """On a worker: let its process make the records of some runs; see :func:`TrainingProcess`."""
+    try:
+        return {"outcomes": _ask(question)}
+    except ProcessDied as death:
+        return {"died": (death.how, death.lines)}
+
+
+def _check(question: dict[str, Any]) -> dict[str, Any]:
+    """On a worker: whether its process could make records."""
+    try:
+        return _ask({"check": question})
+    except ProcessDied as death:
+        told = " ".join(death.lines[-1:])
+        return {"problem": f"{death.how}. {told}"}
+
+
+def _ask(question: dict[str, Any]) -> Any:
+    worker = get_worker()
+    task = worker.get_current_task()
+
+    def wanted() -> bool:
+        """Whether whoever asked still waits: neither the sweep nor this worker has ended."""
+        found = worker.state.tasks.get(task)
+        return found is not None and found.state in ("executing", "long-running")
+
+    process = getattr(_own, "process", None)
+    try:
+        if process and process.lives:
+            return process.ask(question, wanted)
+    except ProcessDied as death:
+        if not death.was_idle:
+            raise
+    process = _own.process = TrainingProcess()
+    return process.ask(question, wanted)
