@@ -147,4 +147,4 @@ def _write(target: Path, paths: list[Path], root: Path, mode: str) -> None:
     except OSError as error:
         with suppress(OSError):
             half.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {target}: {error.strerror}") from error
+        raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
