@@ -185,8 +185,8 @@ def _load_parent(parent: Run, store: Store, device: torch.device) -> nn.Module:
     """The network that a run builds on; if its files are damaged, they are set aside.
 
     Raises:
-        ParentDamaged: it is to be made again first.
-        DataError, StoreError: as :func:`load_model`.
+        ParentDamaged: it is to be made again first; if it was already, it cannot be used.
+        DataError: as :func:`load_model`.
     """
     try:
         return load_model(parent, store, device)
@@ -194,9 +194,9 @@ def _load_parent(parent: Run, store: Store, device: torch.device) -> nn.Module:
         store.reopen(parent)
         raise ParentDamaged(str(damage)) from None
     except StoreError as error:
-        if store.finished(parent):
-            raise
-        raise ParentDamaged(str(error)) from None  # another process has set it aside
+        # Another process may have set it aside, and even made it again. The run begins anew, as
+        # what was drawn for a network that was not loaded would change its random numbers.
+        raise ParentDamaged(str(error)) from None
 
 
 def create_untrained(run: Teacher | TeacherHeads | Student, dataset: Dataset) -> nn.Module:
