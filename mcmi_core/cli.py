@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
+from mcmi_core.base.errors import CompanionError, Damaged, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.paths import PROJECT, records_root, require_clone, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.base.terminal import visible
@@ -389,7 +389,9 @@ def list_runs() -> None:
     table = pd.DataFrame(columns, [record.id for record in records])
     text = table.to_string(na_rep="-", float_format="%.4f")
     typer.echo(visible(text) if records else f"no finished run in {store.root} (MCMI_STORE)")
-    for failure in store.failures():
+    failures, damaged = store.failures()
+    _say_skipped(damaged)
+    for failure in failures:
         about = f"{failure.run_id} ({failure.date}, {failure.host}): {failure.reason}"
         typer.echo(visible(f"failed: {about}"))
 
@@ -402,7 +404,8 @@ def show_run(run: RunId) -> None:
     """
     from mcmi_core.runs.store import Store
 
-    failed = [f for f in Store(store_root()).failures() if run and f.run_id.startswith(run)]
+    failures, _ = Store(store_root()).failures()
+    failed = [failure for failure in failures if run and failure.run_id.startswith(run)]
     for failure in failed:
         typer.echo(visible(f"{failure.run_id} failed: {failure.reason}"))
         typer.echo("\n".join(map(visible, failure.last_lines)))
@@ -537,7 +540,10 @@ def _find_record(reference: str) -> Record:
         known = ", ".join((matches or store.find())[:10]) or "none"
         where = f"{store.root} (MCMI_STORE)"
         raise CompanionError(f"{problem} in {where} match {reference!r}; candidates: {known}")
-    return read_record(store.path(matches[0]))
+    try:
+        return read_record(store.path(matches[0]))
+    except Damaged as damage:
+        raise Damaged(f"{damage}; the command that made this run makes it again") from None
 
 
 def _find_run(reference: str) -> Run:

@@ -1,5 +1,6 @@
 """The command line: the whole chain, and one line for every mistake."""
 
+import json
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from mcmi_core.data import _load
 from mcmi_core.profiles import PROFILES, Profile
 from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.failures import Failure
+from mcmi_core.runs.records import read_record
 from mcmi_core.runs.trainer import ensure
 
 TINY_IMAGES = "oracle:images=True,dimension=64,train_size=40,test_size=20,classes=4"
@@ -364,7 +366,10 @@ def test_an_ambiguous_run_lists_the_candidates(mcmi):
     assert all(run_id in message for run_id in ids)
 
 
-BAD_RECORDS = {"": "Invalid JSON", '{"key": 1}': "key: Input should be a valid string"}
+BAD_RECORDS = {
+    "": "is damaged (no JSON: Expecting value",
+    '{"key": 1}': "is not a record: key: Input should be a valid string",
+}
 
 
 @pytest.fixture
@@ -378,14 +383,16 @@ def bad_records(store):
     text = store.path(ensure(run, store, torch.device("cpu")).id).read_text()
     path = store.path("teacher-of-tomorrow-0123456789abcdef")
     path.parent.mkdir()
-    path.write_text(text.replace('"name": "mll"', '"name": "newer"'))
+    fields = json.loads(text.replace('"name": "mll"', '"name": "newer"'))
+    del fields["checksum"]
+    path.write_text(json.dumps(fields))
     return run
 
 
 def test_bad_records_are_named_and_the_rest_is_served(mcmi, bad_records, store, capsys):
     good = bad_records.id
     assert f"{good} " in mcmi("runs", "list")
-    assert mcmi("runs", "show", good) == store.path(good).read_text()
+    assert mcmi("runs", "show", good) == read_record(store.path(good)).to_json()
     assert "cmi_nats" in mcmi("evaluate", good)
     student = mcmi("distill", good, "--student", "mlp:width=8", "--epochs", "1").split()[0]
     assert student in mcmi("runs", "list")
@@ -401,12 +408,15 @@ def test_each_bad_record_is_a_line(mcmi_errors, bad_records):
             ["unknown objective 'newer'; choose from mll,", *BAD_RECORDS.values()],
             strict=True,
         ):
-            assert re.match(r"mcmi: skipped: /.*/record.json is not a record: .*", line)
+            assert re.match(r"mcmi: skipped: /.*/record.json is .*", line)
             assert reason in line
 
 
 def test_a_bad_record_that_is_asked_for_is_a_line(mcmi, bad_records):
-    assert "x0/record.json is not a record" in mcmi("runs", "show", "x0", fails=True)
+    message = mcmi("runs", "show", "x0", fails=True)
+    assert "x0/record.json is damaged (no JSON: " in message
+    assert message.strip().endswith("; the command that made this run makes it again")
+    assert "x1/record.json is not a record" in mcmi("runs", "show", "x1", fails=True)
     assert "unknown objective 'newer'" in mcmi("evaluate", "0123456789abcdef", fails=True)
 
 
@@ -431,13 +441,14 @@ def test_a_cluster_that_is_not_there_is_a_line(mcmi, tiny_profile, monkeypatch):
     assert message in mcmi(*train, fails=True)
 
 
-def test_one_damaged_record_stops_only_what_builds_on_it(mcmi, store, tiny_profile):
+def test_one_record_of_another_run_stops_only_what_builds_on_it(mcmi, store, tiny_profile):
     runs = [link for run in QUICKSTART.runs() for link in run.chain()]
     teacher = next(run for run in runs if run.stage == "teacher" and run.start)
     store.path(teacher.id).parent.mkdir(parents=True)
-    store.path(teacher.id).write_text("")
+    store.path(teacher.id).write_text("{}")
     message = mcmi("train", "00b_quickstart", "--profile", "tiny", fails=True)
     assert f"runs failed: {teacher.id}. First error" in message
+    assert store.path(teacher.id).read_text() == "{}"
     for run in runs:
         builds_on_it = teacher in run.chain()
         assert (run.id in store.find()) == (not builds_on_it or run == teacher)

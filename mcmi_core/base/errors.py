@@ -10,7 +10,15 @@ class DataError(CompanionError):
 
 
 class StoreError(CompanionError):
-    """A damaged checkpoint or record, or a store that cannot be written."""
+    """A file that cannot be read or written, or that belongs to something else."""
+
+
+class Damaged(StoreError):
+    """A file that was cut off or altered since it was written. What it held is made again."""
+
+
+class ParentDamaged(StoreError):
+    """The run that this one builds on was finished, and has to be made again first."""
 
 
 class MissingExtra(CompanionError, ImportError):

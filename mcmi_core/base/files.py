@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and locks."""
+"""Files that are either whole or absent, damaged ones set aside, and locks."""
 
 import fcntl
 import os
@@ -68,6 +68,38 @@ def _unfinished_file(path: Path) -> tuple[int, str]:
         if os.fstat(handle).st_nlink:
             return handle, name
         os.close(handle)  # another writer took it for a leftover before it was locked
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something at ``path``; that a disk does not answer is no "no".
+
+    Raises:
+        StoreError: nobody can tell, as a folder may not be read or a disk fails.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    return True
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file to ``NAME.damaged``, in the place of an earlier one of that name.
+
+    Returns:
+        Its new path.
+
+    Raises:
+        StoreError: that is impossible.
+    """
+    aside = Path(f"{path}.damaged")
+    try:
+        os.replace(path, aside)
+    except OSError as error:
+        raise StoreError(f"cannot rename {path}, which is damaged: {error.strerror}") from error
+    return aside
 
 
 def delete_leftovers(path: Path) -> None:

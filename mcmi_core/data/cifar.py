@@ -71,7 +71,28 @@ def _download(name: str, root: Path, factory: type) -> list:
                 write_atomically(root / file, content, durable=False)
             return _read(root, factory)
     except (OSError, RuntimeError, StoreError) as error:
+        if damaged := _damaged(root, factory):
+            raise DataError(
+                f"{name} in {root} is damaged and cannot be downloaded again ({error}): "
+                f"{', '.join(damaged)}. Delete the folder {factory.base_folder}, and put a whole "
+                f"{factory.filename} beside it: that is unpacked"
+            ) from error
         raise DataError(
             f"{name} is not in {root} and cannot be downloaded ({error}). On a machine with a "
             f"network, fetch {factory.filename}, then put it there or name its folder in MCMI_DATA"
         ) from error
+
+
+def _damaged(root: Path, factory: type) -> list[str]:
+    """Files of a data set that are there and have another checksum than they should, by name."""
+    from torchvision.datasets.utils import check_integrity
+
+    listed = [*factory.train_list, *factory.test_list]
+    listed.append((factory.meta["filename"], factory.meta["md5"]))
+    checksums = {f"{factory.base_folder}/{name}": md5 for name, md5 in listed}
+    checksums[factory.filename] = factory.tgz_md5
+    return [
+        name
+        for name, md5 in checksums.items()
+        if (root / name).exists() and not check_integrity(root / name, md5)
+    ]

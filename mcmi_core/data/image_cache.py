@@ -3,13 +3,20 @@
 Images are decoded once, into files of the cache, which are mapped from then on: they load in no
 time, all processes share them, and they may be larger than the memory. Their fingerprint is
 computed meanwhile and stored with them: otherwise every training would first read all of them.
+
+So is a CRC-32 of each image. Whoever loads them compares: all, where they take at most
+:data:`CHECKED_WHOLE`, which costs about a second for that much, else :data:`CHECKED` of them,
+chosen anew each time. That finds a cache of which 0.5 % is damaged in 99 of 100 loads, but hardly
+ever one image among a million: who doubts those deletes the cache. A damaged cache is made again.
 """
 
 import errno
 import hashlib
+import logging
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,7 +27,7 @@ import torch
 from filelock import Timeout
 from torch import Tensor
 
-from mcmi_core.base.errors import DataError, StoreError
+from mcmi_core.base.errors import Damaged, DataError, StoreError
 from mcmi_core.base.files import locked
 from mcmi_core.base.paths import cache_root
 from mcmi_core.base.progress import progress_bar
@@ -33,7 +40,15 @@ from mcmi_core.data.split import Fingerprint, Split
 CHUNK = 512
 """Images that are decoded before more are asked for: those of 256 pixels take 100 MB together."""
 
+CHECKED_WHOLE = 2**30
+"""Bytes of images of which each is compared with its checksum when they are loaded."""
+
+CHECKED = 1000
+"""Images of a split that are compared where there are more bytes."""
+
 SPLITS = ("train", "test")
+
+logger = logging.getLogger(__name__)
 
 Listings = dict[str, Listing]
 """By split."""
@@ -58,14 +73,46 @@ def decoded(
         StoreError: the cache cannot be read or written.
     """
     path = cache_root() / "imagefolder" / _file_name(root, listings, size)
-    if not _is_whole(path, listings, size):
-        _decode_once(path, root, listings, size, announce)
+    try:
+        if _is_whole(path, listings, size):
+            return _read(path, listings, size)
+    except Damaged as damage:
+        logger.warning("%s; the images are decoded again", damage)
+    _decode_once(path, root, listings, size, announce)
+    return _read(path, listings, size)
+
+
+def _read(path: Path, listings: Listings, size: int) -> tuple[Split, Split, dict]:
+    """What is in the cache.
+
+    Raises:
+        Damaged: it is not what was written.
+        StoreError: it cannot be read.
+    """
     tensors, about = read_tensors(path)
-    train, test = (
-        Split(_mapped(_pixels_of(path, name), len(listing.files), size), tensors[name])
-        for name, listing in listings.items()
-    )
-    return train, test, about
+    splits = []
+    for name, listing in listings.items():
+        pixels = _pixels_of(path, name)
+        images = _mapped(pixels, len(listing.files), size)
+        if (expected := tensors.get(_checksums(name))) is not None:  # earlier versions had none
+            _check(pixels, images.numpy(), expected.numpy())
+        splits.append(Split(images, tensors[name]))
+    return *splits, about
+
+
+def _checksums(split: str) -> str:
+    """The name of the tensor (N,) with a CRC-32 of each image."""
+    return f"{split}_crc32"
+
+
+def _check(path: Path, images: np.ndarray, expected: np.ndarray) -> None:
+    """Compare images with their checksums; of too many, some."""
+    numbers = np.arange(len(images))
+    if images.nbytes > CHECKED_WHOLE:
+        numbers = np.random.default_rng().choice(numbers, min(CHECKED, len(numbers)), replace=False)
+    for number in numbers:
+        if zlib.crc32(images[number]) != expected[number]:
+            raise Damaged(f"{path} is damaged (image {number + 1} of {len(images)})")
 
 
 def _file_name(root: Path, listings: Listings, size: int) -> str:
@@ -99,6 +146,14 @@ def _is_whole(path: Path, listings: Listings, size: int) -> bool:
     )
 
 
+def _is_sound(path: Path, listings: Listings, size: int) -> bool:
+    """As another process may just have made it."""
+    try:
+        return _is_whole(path, listings, size) and bool(_read(path, listings, size))
+    except Damaged:
+        return False
+
+
 def _mapped(path: Path, number: int, size: int) -> Tensor:
     """Images (number, 3, size, size) that are read from the disk as they are needed."""
     try:
@@ -113,7 +168,7 @@ def _decode_once(
     """Write the files of the cache; if several processes ask at once, one does."""
     try:
         with locked(Path(f"{path}.lock")):
-            if not _is_whole(path, listings, size):
+            if not _is_sound(path, listings, size):
                 _delete_leftovers(path)
                 _check_room(path.parent, root, listings, size)
                 announce()
@@ -158,6 +213,7 @@ def _decode_into(path: Path, listings: Listings, size: int) -> None:
         name: torch.tensor([file.label for file in listing.files])
         for name, listing in listings.items()
     }
+    checksums = {name: [] for name in listings}
     fingerprint, damaged = Fingerprint(), []
     total = sum(len(listing.files) for listing in listings.values())
     try:
@@ -170,6 +226,7 @@ def _decode_into(path: Path, listings: Listings, size: int) -> None:
                         damaged.append(str(image))
                     else:
                         fingerprint.add(image)
+                        checksums[name].append(zlib.crc32(image))
                     bar.update()
                 fingerprint.begin(labels[name].dtype, tuple(labels[name].shape))
                 fingerprint.add(labels[name])
@@ -180,7 +237,8 @@ def _decode_into(path: Path, listings: Listings, size: int) -> None:
         except ValueError as error:
             raise DataError(f"{printable(str(train.root / train.folder))}: {error}") from None
         about = {"mean": mean, "std": std, "fingerprint": fingerprint.digits()}
-        write_tensors(path, labels, about, durable=False)
+        sums = {_checksums(name): torch.tensor(values) for name, values in checksums.items()}
+        write_tensors(path, labels | sums, about)
     except OSError as error:
         raise StoreError(
             f"cannot write decoded images to {path.parent}: {error.strerror}"
@@ -215,3 +273,4 @@ def _decode_all(files: list[str], path: Path, size: int) -> Iterator[np.ndarray 
     with open(path, "wb") as file, ThreadPoolExecutor() as pool:
         for start in range(0, len(files), CHUNK):
             yield from pool.map(decode_to, range(start, min(start + CHUNK, len(files))))
+        os.fsync(file.fileno())  # before the description says that they are whole

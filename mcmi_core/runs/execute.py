@@ -49,11 +49,12 @@ def execute(
     same (:mod:`~mcmi_core.runs.on_cluster`).
 
     What becomes of a run depends neither on what else is asked for or missing, nor on the number of
-    workers. It starts when those it builds on are done. One that fails, has a damaged record or was
-    made with other data than there is now stops no other, but those that build on a failed or
-    collapsed one are left out. Why it failed is kept in the store until it is asked for again.
-    Interrupted, or at the deadline, training stops within seconds: the next call goes on from the
-    last checkpoints.
+    workers. It starts when those it builds on are done. One whose record is damaged is made again,
+    and so is one whose weights are, when another run needs them. One that fails, has a record that
+    was edited or was made with other data than there is now stops no other, but those that build on
+    a failed or collapsed one are left out. Why it failed is kept in the store until it is asked for
+    again. Interrupted, or at the deadline, training stops within seconds: the next call goes on
+    from the last checkpoints.
 
     Args:
         runs: what to do; runs that are finished cost nothing.
@@ -84,6 +85,8 @@ def execute(
     for run, _ in queue.finished_runs():
         store.tidy(run)
     _refuse_other_data(queue, store)
+    if queue.waiting:
+        store.attach()
     if queue.waiting and cluster:
         from mcmi_core.runs.on_cluster import ClusterWorkers  # here, as Dask is an extra
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.errors import CompanionError, ParentDamaged
 from mcmi_core.runs.config import Run
 
 LAST_LINES = 20
@@ -26,6 +26,8 @@ class Failure(BaseModel):
     """Of the traceback, or of what a killed process wrote; empty where the reason says it all."""
     killed: bool = False
     """Whether its process died, so that the run itself may have done nothing wrong."""
+    parent_damaged: bool = False
+    """Whether the run that it builds on is to be made again first."""
     host: str
     date: str
 
@@ -38,7 +40,7 @@ class Failure(BaseModel):
         reason = " ".join(str(error).split()) or type(error).__name__
         if lines:
             reason = f"{type(error).__name__}: {reason}"
-        return cls._now(run, reason, lines)
+        return cls._now(run, reason, lines, parent_damaged=isinstance(error, ParentDamaged))
 
     @classmethod
     def of_killed(cls, run: Run, how: str, lines: list[str] | None = None) -> "Failure":
@@ -52,12 +54,12 @@ class Failure(BaseModel):
         return cls._now(run, f"{how}; run again to go on", lines or [], killed=True)
 
     @classmethod
-    def _now(cls, run: Run, reason: str, lines: list[str], killed: bool = False) -> "Failure":
+    def _now(cls, run: Run, reason: str, lines: list[str], **why: bool) -> "Failure":
         return cls(
             run_id=run.id,
             reason=reason,
             last_lines=tuple(line for line in lines if line.strip())[-LAST_LINES:],
-            killed=killed,
+            **why,
             host=platform.node(),
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         )

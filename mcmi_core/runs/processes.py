@@ -1,5 +1,6 @@
 """Processes of this machine that train, one group of runs at a time each."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -139,6 +140,7 @@ def _start_worker(environment: dict[str, str], told: Connection, alive: Connecti
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the asking process decides
     threading.Thread(target=_exit_after, args=(alive,), daemon=True).start()
     send_bars_to(lambda note: told.send((None, note)))
+    logging.basicConfig(format="mcmi: %(message)s")  # as the command line does
 
 
 def _exit_after(alive: Connection) -> None:

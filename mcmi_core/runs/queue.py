@@ -51,15 +51,22 @@ class Queue:
         self._usable = {key for key, record in self._records.items() if record.status == "done"}
         self._under_way: set[str] = set()
         self._postponed: set[str] = set()
+        self._made_again: set[str] = set()
+        self._made_again_before: dict[str, set[str]] = {}
+        """Of each group, what had been made again when it started, by its first run's key."""
+        self._common = common
         self._axes = {key: common(run) for key, run in self.waiting.items()}
         self._leave_out_impossible()
 
     def _read_records(self) -> dict[str, Record]:
-        """Of all runs that have one, by key; a run whose record cannot be read has failed."""
+        """Of all runs that have one, by key; a run whose record cannot be read has failed.
+
+        One whose record is damaged has none, so it waits, and is made again.
+        """
         records = {}
         for key, run in self.wanted.items():
             try:
-                if record := self.store.record(run):
+                if record := self.store.finished(run):
                     records[key] = record
             except StoreError as error:
                 self._failures[run.id] = Failure.of(run, error)
@@ -92,6 +99,7 @@ class Queue:
             del self.waiting[run.key]
             self._under_way.add(run.key)
             self.store.forget_failure(run)
+        self._made_again_before[group[0].key] = set(self._made_again)
         self.epochs_left[group[0].key] = sum(self.epochs_left.pop(run.key) for run in group)
 
     def postpone(self, run: Run) -> None:
@@ -124,6 +132,8 @@ class Queue:
             elif outcome.failure.killed and len(group) > 1:
                 self._axes[run.key] = None
                 self._wait_again(run)
+            elif outcome.failure.parent_damaged and self._make_parent_again(run, group):
+                self._wait_again(run)
             else:
                 self._failures[run.id] = outcome.failure
                 with suppress(StoreError):  # the disk may be full, and that is what is said
@@ -138,6 +148,22 @@ class Queue:
                     self.store.tidy(run)
                     return Outcome(run.key, record.status == "done")
         return outcome
+
+    def _make_parent_again(self, run: Run, group: Group) -> bool:
+        """Let what a run builds on wait, to be made again; not if it was, before its group began.
+
+        If its record is there after all, as another process made it, that costs nothing.
+        """
+        parent = run.parent
+        if parent.key in self._made_again_before[group[0].key]:
+            return False
+        if parent.key not in self._made_again:
+            self._made_again.add(parent.key)
+            self.finished.discard(parent.key)
+            self._usable.discard(parent.key)
+            self._axes[parent.key] = self._common(parent)
+            self._wait_again(parent)
+        return True
 
     def outcome(self, run: Run) -> Outcome:
         """What became of a run that is neither waiting nor under way."""

@@ -1,7 +1,7 @@
 """What is kept of a run, and the folders of records that a replay reads. Needs no torch."""
 
+import hashlib
 import json
-import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -9,11 +9,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from mcmi_core.base.errors import StoreError
+from mcmi_core.base.errors import Damaged, StoreError
+from mcmi_core.base.files import exists
 from mcmi_core.runs.config import Run, parse_run
 
 SIGNIFICANT_DIGITS = 8
 """Of numbers in records: far below any effect, and half the size of full floats."""
+
+CHECKSUM = "checksum"
+"""The last field of a record's file in a store. Committed files have none: git has its own."""
 
 
 class Record(BaseModel):
@@ -49,8 +53,12 @@ class Record(BaseModel):
         """The run's readable name."""
         return self.parsed_run.id
 
-    def to_json(self) -> str:
-        """One line per top-level field and per history column, for readable diffs."""
+    def to_json(self, *, checksum: bool = False) -> str:
+        """One line per top-level field and per history column, for readable diffs.
+
+        Args:
+            checksum: of all other fields, as the last one.
+        """
 
         def written(value: Any) -> str:
             if not value or not isinstance(value, dict):
@@ -58,8 +66,16 @@ class Record(BaseModel):
             lines = (f"  {json.dumps(key)}: {json.dumps(item)}" for key, item in value.items())
             return "{\n" + ",\n".join(lines) + "\n }"
 
-        fields = _rounded(self.model_dump(mode="json")).items()
-        return "{\n" + ",\n".join(f' "{name}": {written(v)}' for name, v in fields) + "\n}\n"
+        fields = _rounded(self.model_dump(mode="json"))
+        if checksum:
+            fields[CHECKSUM] = _checksum(fields)
+        lines = (f' "{name}": {written(value)}' for name, value in fields.items())
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _checksum(fields: dict) -> str:
+    """SHA-256 of what the fields say, however it is written."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def _rounded(value: dict) -> dict:
@@ -70,23 +86,38 @@ def _rounded(value: dict) -> dict:
 
 
 def read_record(path: Path) -> Record:
-    """The record in a file, checked against its own configuration.
+    """The record in a file, checked against its checksum, if any, and its own configuration.
 
     Raises:
-        StoreError: the file is no record, or its key is not that of its configuration.
+        Damaged: the file is no JSON, or its content is not that of its checksum.
+        StoreError: it cannot be read, is no record of this version, or its key is not that of its
+            configuration.
     """
     try:
-        record = Record.model_validate_json(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"no JSON: {error}") from None
+    if isinstance(fields, dict) and CHECKSUM in fields:
+        checksum = fields.pop(CHECKSUM)
+        if checksum != _checksum(fields):
+            raise _damaged(path, "its checksum is another")
+    try:
+        record = Record.model_validate(fields)
         key = record.parsed_run.key
-    except (ValidationError, OSError, UnicodeDecodeError) as error:
-        reason = _in_a_line(error) if isinstance(error, ValidationError) else error
-        raise StoreError(f"{path} is not a record: {reason}") from None
+    except ValidationError as error:
+        raise StoreError(f"{path} is not a record: {_in_a_line(error)}") from None
     if key != record.key:
         raise StoreError(
             f"{path} says key {record.key}, but its configuration has key {key}: it was edited, or "
             "written by another version"
         )
     return record
+
+
+def _damaged(path: Path, reason: str) -> Damaged:
+    return Damaged(f"{path} is damaged ({reason})")
 
 
 def _in_a_line(error: ValidationError) -> str:
@@ -125,10 +156,11 @@ class Records:
         """The record of a finished run, or None.
 
         Raises:
-            StoreError: the record is damaged, was edited, or is that of another run.
+            Damaged, StoreError: as :func:`read_record`.
+            StoreError: the record is that of another run.
         """
         path = self.path(run.id)
-        if not os.path.exists(path):
+        if not exists(path):
             return None
         record = read_record(path)
         if record.key != run.key:

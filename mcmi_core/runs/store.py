@@ -8,25 +8,41 @@
     store/ID/failure.json         why it was not finished, when somebody asked for it last
     store/ID/lock                 held by the process that trains it
     store/ID/logits-*.float32     what a teacher tells its students; see teacher_logits
+    store/ID/*.damaged            what its checksum, or its size, gave away; the run is made again
+
+Only who holds the lock of a run sets its damaged files aside. A file that cannot be read, as its
+disk fails or is not there, is an error, and so is one that belongs to something else.
 """
 
+import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import Timeout
 from pydantic import ValidationError
 from torch import Tensor
 
-from mcmi_core.base.errors import StoreError
-from mcmi_core.base.files import delete_leftovers, locked, write_atomically
+from mcmi_core.base.errors import Damaged, StoreError
+from mcmi_core.base.files import (
+    delete_leftovers,
+    exists,
+    locked,
+    make_folder,
+    set_aside,
+    write_atomically,
+)
 from mcmi_core.base.tensor_files import read_metadata, read_tensors, write_tensors
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.failures import Failure
 from mcmi_core.runs.records import Record, Records, read_records
 from mcmi_core.training.loop import Checkpoint
+
+logger = logging.getLogger(__name__)
 
 
 class Store(Records):
@@ -35,6 +51,17 @@ class Store(Records):
     Args:
         root: made when the first run is written.
     """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._disk: int | None = None
+        self._held: set[str] = set()
+        """The ids of runs whose locks this object holds."""
+
+    def attach(self) -> None:
+        """Make the folder, and note its disk: if that goes, no new store begins in its place."""
+        make_folder(self.root)
+        self._disk = self.root.stat().st_dev
 
     def path(self, run_id: str) -> Path:
         """Where the record of a run is, or would be."""
@@ -63,37 +90,120 @@ class Store(Records):
         """Where everything about a run lies."""
         return self.root / run.id
 
+    def finished(self, run: Run) -> Record | None:
+        """The record of a run; None also where it is damaged, since that run is to be made again.
+
+        Raises:
+            StoreError: the record cannot be read, was edited, or is of another version.
+        """
+        try:
+            return self.record(run)
+        except Damaged:
+            return None
+
     @contextmanager
     def lock(self, run: Run, wait: bool = True) -> Iterator[None]:
         """Held while a run is made; the system frees it when its process dies.
 
-        What earlier processes that were killed have left half-written in its folder is deleted.
+        What earlier processes that were killed have left half-written in its folder is deleted, and
+        a damaged record is set aside.
 
         Args:
             run: whose folder is made, if need be.
             wait: until whoever holds it is done.
 
         Raises:
-            StoreError: the folder cannot be made or written to.
+            StoreError: the folder cannot be made or written to, or the store is gone.
             filelock.Timeout: another process holds it, and this one is not to wait.
         """
+        self._check_disk()
         remedy = "; MCMI_STORE names another place"
+        if damage := self._damage(run):
+            remedy += f". {damage}"
         with locked(self.folder(run) / "lock", wait=wait, remedy=remedy):
+            self.attach()
             for file in (self.path(run.id), self._weights(run), self._checkpoint(run)):
                 delete_leftovers(file)
-            yield
+            if damage := self._damage(run):
+                self._set_aside(self.path(run.id), damage, "the run is made again")
+            self._held.add(run.id)
+            try:
+                yield
+            finally:
+                self._held.discard(run.id)
+
+    def reopen(self, run: Run) -> None:
+        """Let a finished run whose weights are damaged be made again.
+
+        They are looked at anew, as another process may have made them again meanwhile. The record
+        goes first: if this process is killed in between, the run counts as unfinished already.
+
+        Raises:
+            StoreError: as :meth:`lock`; or nothing can be renamed.
+        """
+        while self.finished(run):
+            # Whoever has the lock of a finished run has it for a moment.
+            with suppress(Timeout), self.lock(run, wait=False):
+                self._reopen(run)
+                return
+            time.sleep(0.05)
+
+    def _reopen(self, run: Run) -> None:
+        try:
+            self.weights(run)
+        except Damaged as damage:
+            if exists(self.path(run.id)):
+                set_aside(self.path(run.id))
+            reason = "so is its record, and the run is made again"
+            self._set_aside(self._weights(run), damage, reason)
+
+    def _damage(self, run: Run) -> Damaged | None:
+        """Of its record."""
+        try:
+            self.record(run)
+        except Damaged as damage:
+            return damage
+        return None
+
+    def _set_aside(self, path: Path, damage: Damaged, consequence: str) -> None:
+        aside = set_aside(path)
+        logger.warning("%s; it is kept as %s, %s", damage, aside.name, consequence)
+
+    def _check_disk(self) -> None:
+        try:
+            there = self._disk in (None, self.root.stat().st_dev)
+        except OSError:
+            there = self._disk is None
+        if not there:
+            raise StoreError(
+                f"{self.root} was there and is gone, as with a disk that was unplugged; once it is "
+                "back, the same command goes on"
+            )
+
+    def _check_folder(self, run: Run) -> None:
+        """Of a run that is made; it must not be made anew in the place of what is gone."""
+        if run.id in self._held and not exists(self.folder(run) / "lock"):
+            self._check_disk()
+            raise StoreError(
+                f"{self.folder(run)} was deleted while the run was made; the same command goes on"
+            )
 
     def records(self) -> tuple[list[Record], list[StoreError]]:
         """The records of all finished runs, by name, and an error for each that cannot be read."""
         return read_records(self.path(run_id) for run_id in self.find())
 
     def finish(self, run: Run, record: Record, weights: dict[str, Tensor] | None) -> None:
-        """Keep the result of a run; from here on it counts as finished."""
+        """Keep the result of a run; from here on it counts as finished.
+
+        Raises:
+            StoreError: the disk is full or gone; the last checkpoint is still there.
+        """
+        self._check_folder(run)
         for logits in self.folder(run).glob("logits-*.float32"):  # of a teacher that was deleted
             logits.unlink()
         if weights is not None:
             write_tensors(self._weights(run), weights, {"run": record.run})
-        write_atomically(self.path(run.id), record.to_json())
+        write_atomically(self.path(run.id), record.to_json(checksum=True))
         delete_leftovers(self._checkpoint(run))
         self.tidy(run)
 
@@ -101,8 +211,9 @@ class Store(Records):
         """Keep why a run was not finished, until it is started again.
 
         Raises:
-            StoreError: the store cannot be written.
+            StoreError: the store cannot be written, or is gone.
         """
+        self._check_disk()
         write_atomically(self._failure(run.id), failure.model_dump_json(indent=1), durable=False)
 
     def forget_failure(self, run: Run) -> None:
@@ -110,22 +221,19 @@ class Store(Records):
         with suppress(OSError):  # a store that cannot be written is reported by what is to be kept
             self._failure(run.id).unlink(missing_ok=True)
 
-    def failures(self) -> list[Failure]:
-        """Why runs without a record were not finished, by name.
-
-        Raises:
-            StoreError: one cannot be read.
-        """
-        found = []
+    def failures(self) -> tuple[list[Failure], list[StoreError]]:
+        """Why runs were not finished, by name, and an error for each file that cannot be read."""
+        found, errors = [], []
         for path in sorted(self.root.glob("*/failure.json")):
             try:
                 found.append(Failure.model_validate_json(path.read_bytes()))
             except FileNotFoundError:  # the run was started again just now
                 continue
-            except (OSError, ValidationError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "it is damaged"
-                raise StoreError(f"cannot read {path}: {reason}") from None
-        return found
+            except OSError as error:
+                errors.append(StoreError(f"cannot read {path}: {error.strerror}"))
+            except ValidationError:
+                errors.append(StoreError(f"{path} is damaged"))
+        return found, errors
 
     def tidy(self, run: Run) -> None:
         """Delete the checkpoint and the failure of a finished run.
@@ -141,7 +249,8 @@ class Store(Records):
         """The trained weights of a finished run.
 
         Raises:
-            StoreError: they are missing, damaged, or those of another run.
+            Damaged: they are not what was written.
+            StoreError: they are missing, or those of another run.
         """
         path = self._weights(run)
         tensors, metadata = read_tensors(path)
@@ -161,8 +270,9 @@ class Store(Records):
             provenance: software, hardware, data, and the ``seconds`` it took so far.
 
         Raises:
-            StoreError: the disk is full; the checkpoint before it is still there.
+            StoreError: the disk is full or gone; the checkpoint before it is still there.
         """
+        self._check_folder(run)
         write_tensors(
             self._checkpoint(run),
             checkpoint.tensors,
@@ -177,7 +287,10 @@ class Store(Records):
 
     def epochs_left(self, run: Run) -> int:
         """Epochs that a run still has to be trained: 0 if it is finished, even by a collapse."""
-        if os.path.exists(self.path(run.id)):
+        try:
+            if self.finished(run):
+                return 0
+        except StoreError:  # it is not trained, as its record is in the way
             return 0
         try:
             done = int(read_metadata(self._checkpoint(run))["epoch"])
@@ -190,13 +303,23 @@ class Store(Records):
     ) -> tuple[Checkpoint | None, dict[str, Any]]:
         """The last saved epoch of an interrupted run, and its provenance; None and {} without one.
 
+        A damaged one is set aside.
+
+        Args:
+            run: whose lock this process holds.
+            device: for the tensors.
+
         Raises:
-            StoreError: it is damaged, or belongs to another run.
+            StoreError: it cannot be read, or belongs to another run.
         """
         path = self._checkpoint(run)
-        if not os.path.exists(path):
+        if not exists(path):
             return None, {}
-        tensors, metadata = read_tensors(path)
+        try:
+            tensors, metadata = read_tensors(path)
+        except Damaged as damage:
+            self._set_aside(path, damage, "the run is trained from the start")
+            return None, {}
         if metadata.get("key") != run.key:
             raise StoreError(
                 f"{path} is no checkpoint of {run.key}, but of {metadata.get('key')}; delete it to "

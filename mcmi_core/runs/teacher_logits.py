@@ -3,18 +3,26 @@
 Small images have V variants (:mod:`mcmi_core.data.augmentation`), so of N images a teacher computes
 logits for at most V · N inputs, however many epochs and students ask. They lie beside its weights:
 
-store/ID/logits-FINGERPRINT-DEVICE.float32   (V, N, C) for the split with that fingerprint
+store/ID/logits-FINGERPRINT-DEVICE.float32         (V, N, C) for the split with that fingerprint
+store/ID/logits-FINGERPRINT-DEVICE.float32.crc32   a checksum of each variant, 4 bytes
 
 where DEVICE says what last digits depend on: ``cuda``, or ``cpu`` and the number of threads.
 
 That is 4 · V · N · C bytes: 3.2 GB for CIFAR-100, a twentieth of it for a student of 5 %. Beyond a
 limit (:data:`SHARE_OF_DISK`) the files that were not used for the longest time are deleted, and
 computed again when a student needs them.
+
+Each student that begins compares all of them with their checksums, half a second for a gigabyte and
+what the disk takes to read it. That is little, as it will look at each of them. Damaged ones are
+computed again.
 """
 
+import logging
 import math
 import os
 import shutil
+import time
+import zlib
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -25,7 +33,7 @@ from torch import Tensor, nn
 
 from mcmi_core.base.device import free_memory
 from mcmi_core.base.errors import StoreError
-from mcmi_core.base.files import locked
+from mcmi_core.base.files import exists, locked
 from mcmi_core.base.progress import progress_bar
 from mcmi_core.base.tensor_files import map_tensor
 from mcmi_core.components import DISTILLERS
@@ -37,6 +45,12 @@ from mcmi_core.runs.store import Store
 
 SHARE_OF_DISK = 0.5
 """The most that all teachers' logits may take of the disk space that is free without them."""
+
+MOST_AHEAD = 86_400
+"""Seconds that a file's time may be ahead of the clock: beyond, it was set wrongly and says
+nothing."""
+
+logger = logging.getLogger(__name__)
 
 _on_device: WeakValueDictionary[tuple[Path, torch.device], Tensor] = WeakValueDictionary()
 """Logits on a GPU that runs under way hold: students of one teacher share them."""
@@ -105,7 +119,7 @@ def teacher_logits(
         compute them takes no longer than to find them.
 
     Raises:
-        StoreError: they are too large for the disk, or the file is damaged.
+        StoreError: they are too large for the disk, or cannot be read or written.
     """
     variants = num_variants(dataset.augmentation, dataset.stored_size)
     if variants == 1:
@@ -137,23 +151,47 @@ def _shared(path: Path, logits: Tensor, device: torch.device) -> Tensor:
 
 
 def _missing_variants(path: Path, shape: tuple[int, ...], store: Store) -> range:
-    """The variants that the file lacks; a variant that was written in part is cut off.
+    """The variants that the file lacks; what was written in part, or is damaged, is cut off.
 
-    The file is only appended to, so its length says which variants it holds.
+    The file is only appended to, and so are its checksums, each after its variant.
     """
     whole, one = (np.float32().itemsize * math.prod(sizes) for sizes in (shape, shape[1:]))
-    there = path.stat().st_size if path.exists() else 0
-    if there > whole:
-        raise StoreError(
-            f"{path} is damaged ({there:,} bytes, and {whole:,} were to be written); delete it, "
-            "and what it held is computed again"
-        )
-    if there < whole:
-        _make_room(store, whole - there)
-    if there % one:
-        with open(path, "ab") as file:
-            file.truncate(there - there % one)
-    return range(there // one, shape[0])
+    checksums = _checksums_of(path)
+    try:
+        was_there = exists(path)
+        there = path.stat().st_size if was_there else 0
+        sums = np.fromfile(checksums, "<u4") if exists(checksums) else np.empty(0, "<u4")
+        sound = _sound_variants(path, one, sums[: shape[0]]) if there else 0
+        # Whoever was killed has left at most one variant without its checksum.
+        if was_there and (sound < len(sums) or there > min(whole, (sound + 1) * one)):
+            logger.warning("%s is damaged, or of an earlier version; it is computed again", path)
+            if there >= whole:  # others may have mapped it, and go on with what they have
+                path.unlink()
+                sound = 0
+        for file, length in ((path, sound * one), (checksums, sound * sums.itemsize)):
+            if exists(file) and file.stat().st_size > length:
+                os.truncate(file, length)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    if sound < shape[0]:
+        _make_room(store, whole - sound * one)
+    return range(sound, shape[0])
+
+
+def _sound_variants(path: Path, size: int, checksums: np.ndarray) -> int:
+    """How many variants from the first on are what was written.
+
+    Args:
+        path: of the file.
+        size: bytes of a variant.
+        checksums: of the variants.
+    """
+    with open(path, "rb") as file:
+        for number, checksum in enumerate(checksums):
+            variant = file.read(size)
+            if len(variant) < size or zlib.crc32(variant) != checksum:
+                return number
+    return len(checksums)
 
 
 def _make_room(store: Store, needed: int) -> None:
@@ -162,7 +200,7 @@ def _make_room(store: Store, needed: int) -> None:
     A process that has mapped a deleted file keeps its numbers as long as it lives.
     """
     with locked(store.root / "logits.lock"):
-        files = sorted(store.root.glob("*/logits-*.float32"), key=lambda file: file.stat().st_mtime)
+        files = sorted(store.root.glob("*/logits-*.float32"), key=_last_use)
         taken = sum(file.stat().st_size for file in files)
         allowed = int(SHARE_OF_DISK * (shutil.disk_usage(store.root).free + taken))
         for file in files:
@@ -172,6 +210,7 @@ def _make_room(store: Store, needed: int) -> None:
             try:
                 with locked(_lock_of(file), wait=False):
                     file.unlink()
+                    _checksums_of(file).unlink(missing_ok=True)
             except Timeout:  # it is just being computed
                 continue
             taken -= size
@@ -183,13 +222,26 @@ def _make_room(store: Store, needed: int) -> None:
         )
 
 
+def _last_use(path: Path) -> float:
+    """Seconds since 1970; 0 if that is far ahead, so that such a file is the first to go."""
+    used = path.stat().st_mtime
+    return used if used < time.time() + MOST_AHEAD else 0
+
+
+def _checksums_of(path: Path) -> Path:
+    return Path(f"{path}.crc32")
+
+
 def _lock_of(path: Path) -> Path:
     return Path(f"{path}.lock")
 
 
 def _append(path: Path, logits: Tensor) -> None:
+    variant = logits.float().cpu().numpy().data
+    checksum = np.array(zlib.crc32(variant), "<u4").tobytes()
     try:
-        with open(path, "ab") as file:
-            file.write(logits.float().cpu().numpy().data)
+        for target, content in ((path, variant), (_checksums_of(path), checksum)):
+            with open(target, "ab") as file:
+                file.write(content)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from mcmi_core.base.device import default_device, make_reproducible, own_arithmetic, place
 from mcmi_core.base.errors import (
+    Damaged,
     DataError,
     IncompatibleNetworks,
     NonFiniteLogits,
+    ParentDamaged,
     StoreError,
     TrainingCollapsed,
 )
@@ -58,6 +60,9 @@ TIME_FOR_CHECKPOINTS = 0.05
 """Of a process's time, at most, that goes into checkpoints. There is one after every epoch, fewer
 where they would take more. The first epoch always has one."""
 
+LONGEST_WITHOUT_CHECKPOINT = 3600
+"""Seconds, however long the last one took: the computer may have slept meanwhile."""
+
 
 def ensure(
     run: Run,
@@ -86,8 +91,18 @@ def ensure(
         DataError: the data set is missing.
         StoreError: the store cannot be read or written.
     """
-    for link in run.chain():
-        [record] = ensure_together([link], store, device, on_epoch)
+    links, position, sent_back = list(run.chain()), 0, set()
+    while position < len(links):
+        link = links[position]
+        try:
+            [record] = ensure_together([link], store, device, on_epoch)
+        except ParentDamaged:
+            if link.key in sent_back:
+                raise
+            sent_back.add(link.key)
+            position -= 1  # to the run that it builds on
+            continue
+        position += 1
         if record.status != "done" and link is not run:
             kind = TrainingCollapsed if record.status == "collapsed" else IncompatibleNetworks
             raise kind(f"{run.id} builds on {link.id}, which is {record.status}. {record.message}")
@@ -114,6 +129,7 @@ def ensure_together(
 
     Raises:
         DataError: a data set is missing.
+        ParentDamaged: what they build on is to be made again first.
         StoreError: the store cannot be read or written.
     """
     # In an order that all processes agree on, so that no two wait for each other's locks; runs on
@@ -137,8 +153,9 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
     """The network of a finished run, in eval mode; for a Bayes teacher, the exact posterior.
 
     Raises:
-        StoreError: the run has no network or is not finished, or its weights are missing, damaged
-            or those of another run.
+        StoreError: the run has no network or is not finished, or its weights are missing or
+            those of another run.
+        Damaged: its record or its weights are not what was written.
         DataError: the data set is missing or was another when the run was made, or its posterior is
             not known.
     """
@@ -162,6 +179,24 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
         reason = " ".join(str(error).split())
         raise StoreError(f"the weights of {run.id} do not fit its network: {reason}") from error
     return place(model, device).eval()
+
+
+def _load_parent(parent: Run, store: Store, device: torch.device) -> nn.Module:
+    """The network that a run builds on; if its files are damaged, they are set aside.
+
+    Raises:
+        ParentDamaged: it is to be made again first; if it was already, it cannot be used.
+        DataError: as :func:`load_model`.
+    """
+    try:
+        return load_model(parent, store, device)
+    except Damaged as damage:
+        store.reopen(parent)
+        raise ParentDamaged(str(damage)) from None
+    except StoreError as error:
+        # Another process may have set it aside, and even made it again. The run begins anew, as
+        # what was drawn for a network that was not loaded would change its random numbers.
+        raise ParentDamaged(str(error)) from None
 
 
 def create_untrained(run: Teacher | TeacherHeads | Student, dataset: Dataset) -> nn.Module:
@@ -201,7 +236,7 @@ def make(
         filelock.Timeout: another process is making it, and this one is not to wait.
     """
     make_reproducible(device)
-    record = store.record(run)
+    record = store.finished(run)
     if record is None:
         with store.lock(run, wait):  # another process may have made it, while this one waited
             record = store.record(run)
@@ -229,7 +264,7 @@ def _execute(
         case Measurement():
             result = MEASUREMENTS.build(
                 run.what,
-                model=load_model(run.of, store, device),
+                model=_load_parent(run.of, store, device),
                 dataset=dataset,
                 split=getattr(dataset, run.split).to(device),
                 device=device,
@@ -318,19 +353,19 @@ class _Job:
         if self.run.start is None:
             model = create_untrained(self.run, self.dataset)
         else:
-            model = load_model(self.run.start, self.store, self.device)
+            model = _load_parent(self.run.start, self.store, self.device)
         objective = OBJECTIVES.build(self.run.objective, num_classes=self.dataset.num_classes)
         return self._place(model), self._place(objective)
 
     def _heads(self) -> tuple[nn.Module, Criterion]:
-        model = HeadedNetwork(load_model(self.run.teacher, self.store, self.device))
+        model = HeadedNetwork(_load_parent(self.run.teacher, self.store, self.device))
         return self._place(model), self._place(HeadsLoss())
 
     def _student(self) -> tuple[nn.Module, Criterion]:
         run, dataset, split = self.run, self.dataset, self.splits["train"]
         # In this order, since both draw: a loaded network has random weights at first.
         student = self._place(create_untrained(run, dataset))
-        teacher = self._place(load_model(run.teacher, self.store, self.device))
+        teacher = self._place(_load_parent(run.teacher, self.store, self.device))
         remembering = remembers(run, dataset, split, self.epoch_length)
         reads_features = DISTILLERS.load(run.distiller.name).uses_features
         if run.recipe.precision == "bf16" and not (remembering or reads_features):
@@ -425,7 +460,8 @@ class _Job:
             about = self.about | {"seconds": self.seconds}
             self.store.save_checkpoint(self.run, checkpoint, about)
             taken = time.monotonic() - begun
-            self.next_save = begun + taken * self.streams / TIME_FOR_CHECKPOINTS
+            pause = taken * self.streams / TIME_FOR_CHECKPOINTS
+            self.next_save = begun + min(pause, LONGEST_WITHOUT_CHECKPOINT)
         self.on_epoch()
 
     @property

@@ -6,6 +6,7 @@ does: whatever it is doing, the store stays whole.
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -149,6 +150,7 @@ def main() -> None:
     """Answer, line by line, until nobody asks any more."""
     from mcmi_core.base.progress import send_bars_to
 
+    logging.basicConfig(format="mcmi: %(message)s")  # as the command line does
     send_bars_to(lambda note: None)  # bars are the business of whoever watches the whole sweep
     questions: SimpleQueue[str] = SimpleQueue()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from mcmi_core.base.errors import ParentDamaged
 from mcmi_core.runs.failures import Failure, Outcome
 from mcmi_core.runs.on_card import execute_on_card
 from mcmi_core.runs.queue import Group, Queue
@@ -36,6 +37,6 @@ def work(
         records = ensure_together(list(group), store, device, on_epoch)
         return [Outcome(record.key, record.status == "done") for record in records]
     except Exception as error:  # of these runs alone; kept, and said at the end
-        if len(group) == 1:
-            return [Outcome(group[0].key, failure=Failure.of(group[0], error))]
+        if len(group) == 1 or isinstance(error, ParentDamaged):
+            return [Outcome(run.key, failure=Failure.of(run, error)) for run in group]
     return [outcome for run in group for outcome in work((run,), store, device, on_epoch)]

@@ -40,6 +40,9 @@ def pack(runs: list[Run], store: Store, out: Path) -> None:
         runs: in the order in which they are wanted, each after what it builds on.
         store: where they are trained.
         out: a folder, made if need be.
+
+    Raises:
+        StoreError: a file cannot be written; what was packed before is still there.
     """
     make_folder(out)
     finished = {run.key for run in runs if store.path(run.id).exists()}
@@ -120,10 +123,15 @@ def _by_need(
 def _write(target: Path, paths: list[Path], root: Path, mode: str) -> None:
     """An archive of files, each under its place in ``root``; all or nothing."""
     half = target.with_name(f".{target.name}")
-    with tarfile.open(half, mode) as archive:
-        for path in paths:
-            # Opened first: training replaces checkpoints meanwhile, and removes them in the end.
-            with suppress(FileNotFoundError), path.open("rb") as file:
-                name = str(path.relative_to(root))
-                archive.addfile(archive.gettarinfo(arcname=name, fileobj=file), file)
-    half.replace(target)
+    try:
+        with tarfile.open(half, mode) as archive:
+            for path in paths:
+                # Opened first: training replaces checkpoints meanwhile, and removes them at last.
+                with suppress(FileNotFoundError), path.open("rb") as file:
+                    name = str(path.relative_to(root))
+                    archive.addfile(archive.gettarinfo(arcname=name, fileobj=file), file)
+        half.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {target}: {error.strerror or error}") from error

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import torch
 
-from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
+from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.files import make_folder, write_atomically
 from mcmi_core.base.paths import PROJECT, store_root
 from mcmi_core.data import load_dataset
@@ -233,14 +234,15 @@ class _Packer:
 
     def _pack_now_and_then(self) -> None:
         while not self.over.wait(PACK_EVERY):
-            pack(*self.arguments)
+            with suppress(StoreError):  # there may be room again in the end, else it is said then
+                pack(*self.arguments)
 
 
 def _results(chosen: list[Experiment], store: Store) -> str:
     """The findings of each experiment, over the seeds whose runs are all there."""
     lab, lines = Lab("sprint", store), []
     for experiment in chosen:
-        missing = {_seed(run) for run in experiment.runs() if store.record(run) is None}
+        missing = {_seed(run) for run in experiment.runs() if store.finished(run) is None}
         complete = [seed for seed in experiment.seeds if seed not in missing]
         asked = len(experiment.seeds)
         lines.append(f"### {experiment.figure_name()}, n = {len(complete)} of {asked} seeds\n")

@@ -32,6 +32,8 @@ def torchvision(monkeypatch, name):
     class Stub:
         url, filename, tgz_md5 = "https://example.org", f"{name}-python.tar.gz", "checksum"
         base_folder = f"{name}-batches-py"
+        train_list, test_list = [("data_batch_1", "0")], [("test_batch", "0")]
+        meta = {"filename": "batches.meta", "md5": "0"}  # noqa: RUF012
         calls = ()
         present = True
         failure = None

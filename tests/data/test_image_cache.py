@@ -171,10 +171,6 @@ def test_an_incomplete_cache_does_not_count(damage, which, no_decoding):
     expected, about = first.fingerprint(), (first.mean, first.std)
     [path] = cache_folder().glob(f"*.{which}")
     damage(path)
-    if which == "safetensors" and damage is cut_pixels:
-        with pytest.raises(StoreError, match="is damaged .*; delete it, and what it held is"):
-            load()
-        path.unlink()
     again = load()
     assert (again.fingerprint(), (again.mean, again.std)) == (expected, about)
     no_decoding()

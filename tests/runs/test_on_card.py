@@ -244,7 +244,7 @@ def test_a_step_that_fails_ends_its_training_and_says_where(store, monkeypatch):
     message = f"1 of 2 runs failed: {runs[0].id}.*a bad step"
     with pytest.raises(RunsFailed, match=message):
         queue.check_failures()
-    [failure] = store.failures()
+    [[failure], _] = store.failures()
     assert failure.reason == "ValueError: a bad step"
     assert failure.last_lines[0].startswith("Traceback")
     assert failure.last_lines[-1] == "ValueError: a bad step"

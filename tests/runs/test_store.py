@@ -9,7 +9,8 @@ import pytest
 import torch
 from small_runs import kd_student, mll_teacher
 
-from mcmi_core.base.errors import StoreError
+from mcmi_core.base.errors import Damaged, StoreError
+from mcmi_core.base.paths import PROJECT
 from mcmi_core.base.tensor_files import read_tensors, write_tensors
 from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.execute import execute
@@ -73,12 +74,48 @@ def test_a_record_whose_configuration_was_edited_is_refused(tmp_path):
         Records(tmp_path).record(run)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"key": 1}', "[]"])
+@pytest.mark.parametrize("text", ["", "{", '{"key": 1', "\x00" * 100, "[" * 100_000])
 def test_damaged_records_are_refused(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text)
-    with pytest.raises(StoreError, match="record.json is not a record"):
+    with pytest.raises(Damaged, match=r"record.json is damaged \(no JSON: .*\)$"):
         read_record(path)
+
+
+@pytest.mark.parametrize("text", ['{"key": 1}', "[]", "3"])
+def test_what_is_no_record_is_refused_but_not_taken_for_damage(tmp_path, text):
+    path = tmp_path / "record.json"
+    path.write_text(text)
+    with pytest.raises(StoreError, match="record.json is not a record") as refused:
+        read_record(path)
+    assert not isinstance(refused.value, Damaged)
+
+
+def test_a_number_that_was_changed_is_found_in_a_store(store):
+    run = mll_teacher()
+    store.finish(run, record_of(run, metrics={"test": {"cmi_nats": 0.25}}), weights=None)
+    path = store.path(run.id)
+    path.write_text(path.read_text().replace("0.25", "0.75"))
+    with pytest.raises(Damaged, match=r"record.json is damaged \(its checksum is another\)$"):
+        store.record(run)
+    assert store.finished(run) is None
+
+
+def test_a_checksum_is_of_what_a_record_says_not_of_how_it_is_written(store):
+    run = mll_teacher()
+    record = record_of(run, metrics={"test": {"cmi_nats": 1e-7}}, history={"loss": [1, 2.0, None]})
+    store.finish(run, record, weights=None)
+    path = store.path(run.id)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=4, sort_keys=True))
+    assert store.record(run) == record
+    assert "checksum" not in record.to_json()
+
+
+def test_every_committed_record_stays_as_it_is_when_it_is_read_and_written():
+    paths = sorted((PROJECT / "records").glob("*/*.json"))[::50]
+    assert len(paths) > 50
+    for path in paths:
+        assert read_record(path).to_json() == path.read_text(encoding="utf-8")
 
 
 def test_absent_runs_have_no_record(store, tmp_path):

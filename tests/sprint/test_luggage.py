@@ -146,7 +146,7 @@ def test_an_archive_is_replaced_at_once_or_not_at_all(trained, out, tmp_path, mo
         raise OSError("no space left")
 
     monkeypatch.setattr(tarfile.TarFile, "addfile", fail)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(StoreError, match="cannot write .*: no space left"):
         pack([NEEDED, DONE, BEGUN], trained, out)
     for name, content in before.items():
         assert (out / name).read_bytes() == content
@@ -188,7 +188,7 @@ def test_records_are_written_last(trained, out, monkeypatch):
         write(target, *arguments)
 
     monkeypatch.setattr(luggage, "_write", fail)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(StoreError, match="cannot write .*: no space left"):
         pack([NEEDED, DONE, BEGUN], trained, out)
     assert (out / luggage.RECORDS).read_bytes() == before
     assert name_of(DONE) in packed(out)

@@ -21,6 +21,7 @@ from tiny_sprint import CPU, PAIR, agreeing, in_lanes, skip_measuring, sprint, w
 
 from mcmi_core.base.errors import CompanionError, DataError, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.paths import data_root, store_root
+from mcmi_core.base.tensor_files import write_tensors
 from mcmi_core.experiments.pair import Pair
 from mcmi_core.objectives import MCMILoss
 from mcmi_core.runs import on_card
@@ -279,8 +280,7 @@ def test_it_packs_now_and_then_and_once_more_at_the_end(out, store, monkeypatch)
 
 def test_what_failed_is_said_after_all_is_packed(out, quick, monkeypatch, store):
     failing = WANTED[0]
-    store.folder(failing).mkdir(parents=True)
-    (store.folder(failing) / "checkpoint.safetensors").write_bytes(b"damaged")
+    write_tensors(store.folder(failing) / "checkpoint.safetensors", {}, {"key": "another"})
     said = []
     with pytest.raises(RunsFailed, match=f"1 of {len(WANTED)} runs failed: {failing.id}"):
         sprint(out, say=said.append)
