@@ -426,6 +426,7 @@ def test_one_damaged_record_stops_only_what_builds_on_it(mcmi, store, tiny_profi
 def test_places_that_are_no_folders_are_a_line(mcmi, monkeypatch, tmp_path, variable, place):
     (tmp_path / "a file").write_text("")
     draw_images(data_root() / "pets")
+    _load.cache_clear()
     monkeypatch.setenv(variable, str(tmp_path / place))
     command = ["train-teacher", "--data", "imagefolder:folder=pets,image_size=4", *SHORT]
     message = mcmi(*command, "--model", "mlp:width=8", "--recipe", "batch_size=4", fails=True)
@@ -498,7 +499,7 @@ def test_more_threads_than_cores_are_mentioned(mcmi_errors):
 
 
 def test_bugs_keep_their_traceback(monkeypatch):
-    def broken():
+    def broken(standalone_mode):
         raise TypeError("a bug")
 
     monkeypatch.setattr(cli, "app", broken)
@@ -507,7 +508,7 @@ def test_bugs_keep_their_traceback(monkeypatch):
 
 
 def test_errors_of_the_package_are_messages(monkeypatch):
-    def collapse():
+    def collapse(standalone_mode):
         raise TrainingCollapsed("too large a λ")
 
     monkeypatch.setattr(cli, "app", collapse)

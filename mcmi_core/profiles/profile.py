@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mcmi_core import experiments
 from mcmi_core.base.errors import CompanionError, RunsFailed, StoreError
 from mcmi_core.base.files import write_atomically
+from mcmi_core.base.messages import meant, quoted
 from mcmi_core.base.paths import records_root, store_root
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.lab import Lab
@@ -57,7 +58,10 @@ class Profile:
         """
         known = sorted(getattr(experiments, kind).name for kind in experiments.__all__)
         if name not in known:
-            raise CompanionError(f"unknown experiment {name!r}; choose from {', '.join(known)}")
+            raise CompanionError(
+                f"unknown experiment {quoted(name)}; choose from {', '.join(known)}"
+                f"{meant(name, known)}"
+            )
         return [experiment for experiment in self.experiments if experiment.name == name]
 
     def experiments_of(self, notebooks: Collection[str]) -> list[Experiment]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mcmi_core.base.errors import StoreError
+from mcmi_core.base.messages import in_a_line
 from mcmi_core.runs.config import Run, parse_run
 
 SIGNIFICANT_DIGITS = 8
@@ -79,7 +80,7 @@ def read_record(path: Path) -> Record:
         record = Record.model_validate_json(path.read_text(encoding="utf-8"))
         key = record.parsed_run.key
     except (ValidationError, OSError, UnicodeDecodeError) as error:
-        reason = _in_a_line(error) if isinstance(error, ValidationError) else error
+        reason = in_a_line(error) if isinstance(error, ValidationError) else error
         raise StoreError(f"{path} is not a record: {reason}") from None
     if key != record.key:
         raise StoreError(
@@ -87,13 +88,6 @@ def read_record(path: Path) -> Record:
             "written by another version"
         )
     return record
-
-
-def _in_a_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
 
 
 def read_records(paths: Iterable[Path]) -> tuple[list[Record], list[StoreError]]:
