@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.files import make_folder
-from mcmi_core.base.messages import in_a_line, meant, quoted
+from mcmi_core.base.messages import in_a_line, meant, quoted, shortened
 from mcmi_core.base.paths import PROJECT, records_root, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
@@ -425,7 +425,8 @@ def run_notebooks(
         return
     settings, failure = get_profile(profile), None
     records = output / "records" if train else None
-    make_folder(output)  # what cannot be made is said before hours of training
+    if os.path.lexists(output):
+        make_folder(output)  # says so if it is no folder, before hours of training
     if train and (experiments := settings.experiments_of(names)):
         _say_if_busy(settings.device())
         try:
@@ -569,7 +570,7 @@ def _described(split: str, metrics: dict[str, float]) -> str:
 
 def _misused(error: Exception) -> str:
     """What is wrong with the arguments, in a line."""
-    message = error.format_message().rstrip(".").replace("Value error, ", "")
+    message = shortened(error.format_message().rstrip(".").replace("Value error, ", ""))
     if commands := getattr(error.ctx and error.ctx.command, "commands", None):
         message += f"; choose from {', '.join(commands)}"
     if isinstance(error.__cause__, ValidationError):  # of a value, which the message lacks

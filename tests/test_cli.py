@@ -28,25 +28,6 @@ TEACHER = ["train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs"
 
 
 @pytest.fixture
-def mcmi(monkeypatch, capsys):
-    """Run ``mcmi`` with arguments: what it prints, or, if it is to fail, its message."""
-
-    def run(*arguments: str, fails: bool = False) -> str:
-        monkeypatch.setattr(sys, "argv", ["mcmi", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        printed = capsys.readouterr().out
-        if not fails:
-            assert stopped.value.code in (0, None), stopped.value.code
-            return printed
-        assert stopped.value.code.startswith("mcmi: ")
-        assert "\n" not in stopped.value.code
-        return stopped.value.code
-
-    return run
-
-
-@pytest.fixture
 def mcmi_errors():
     """Run ``mcmi`` in a process of its own: what it writes to standard error."""
 

@@ -21,6 +21,11 @@ def quoted(value: object) -> str:
     return _short.repr(value)
 
 
+def shortened(text: str) -> str:
+    """Text of others that may quote a long value: without its middle, if it is long."""
+    return text if len(text) <= 3 * LONGEST else f"{text[:LONGEST]}...{text[-LONGEST:]}"
+
+
 def meant(name: object, known: Iterable[str]) -> str:
     """``; did you mean vgg8?``, if one of the known names is like an unknown one; else nothing."""
     near = get_close_matches(str(name)[:LONGEST], known, n=1)

@@ -15,7 +15,7 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
-from mcmi_core.base.messages import LONGEST, meant, problems, quoted
+from mcmi_core.base.messages import meant, problems, quoted
 from mcmi_core.base.options import read_options
 
 ITEM = re.compile(r'\s*([^=,"]*?)\s*=\s*("(?:[^"]|"")*"|[^,"][^,]*|)\s*(?:,|$)')
@@ -51,7 +51,7 @@ class Component(BaseModel):
                 raise ValueError(
                     f"{quoted(value)}: {quoted(rest[place:])} is not of the form key=value; a "
                     "value with commas is quoted, and in a shell the whole once more: "
-                    f"'{name.strip()[:LONGEST]}:key=\"a,b\"'"
+                    + quoted(f'{name.strip()}:key="a,b"')
                 )
             key, text = item[1], item[2]
             if key == "name":
