@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from mcmi_core.base.checks import check_floating
 from mcmi_core.models._base import Classifier
 
 DEEPEST = 1000
@@ -56,6 +57,7 @@ class MLP(Classifier):
         Raises:
             ValueError: samples of another shape than the model was made for.
         """
+        check_floating(inputs, "inputs")
         if inputs.shape[1:] not in self.sample_shapes:
             expected = " or ".join(map(str, self.sample_shapes))
             raise ValueError(

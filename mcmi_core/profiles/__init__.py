@@ -25,7 +25,7 @@ def get_profile(name: str) -> Profile:
     Raises:
         CompanionError: there is none.
     """
-    if name not in PROFILES:
+    if not isinstance(name, str) or name not in PROFILES:
         known = ", ".join(PROFILES)
         raise CompanionError(
             f"unknown profile {quoted(name)}; choose from {known}{meant(name, PROFILES)}"

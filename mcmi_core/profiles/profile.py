@@ -80,6 +80,8 @@ class Profile:
             train: whether to train what is missing, into the store; if not, only the records in
                 ``MCMI_RECORDS``, by default the committed ones, answer.
         """
+        if not isinstance(train, bool):  # such as "False", which would train for hours
+            raise CompanionError(f"train must be True or False, got {quoted(train)}")
         if not train:
             return Lab(self.name, Records(records_root() / self.name))
         from mcmi_core.runs.execute import execute

@@ -148,6 +148,8 @@ def execute_notebooks(
         NotebookFailed: at least one failed; the message holds those of all.
     """
     names = list(names)
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     for name in names:
         _check(notebook_path(name), parameters)
 

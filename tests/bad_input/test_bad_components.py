@@ -21,7 +21,6 @@ MALFORMED = [
     "kd:,",
     "kd:,,",
     "kd:temperature=2,,weight=1",
-    "kd:temperature=2;weight",
     'kd:temperature="2',
     'kd:temperature="2"3',
     'kd:temp"erature=2',
@@ -83,7 +82,7 @@ REFUSED = [
     (DATASETS, "imagefolder", "option 'folder' of data set 'imagefolder': Field required"),
     (DATASETS, "imagefolder:folder=a,image_size=big", "'image_size'", "got 'big'"),
     (DATASETS, "imagefolder:folder=a,image_size=32px", "'image_size'", "got '32px'"),
-    (DATASETS, "imagefolder:folder=a,augmentation=flip", "'crop' or", "got 'flip'"),
+    (DATASETS, "imagefolder:folder=a,augmentation=flip", "or 'resized_crop', got 'flip'"),
     (DATASETS, "imagefolder:floder=a", "unknown option 'floder'", "did you mean folder?"),
     (DATASETS, "oracle:images=2", "valid boolean", "got '2'"),
     (DATASETS, "oracle:separation=2 sigma", "valid number", "got '2 sigma'"),
@@ -108,7 +107,11 @@ def one_line(error: Exception) -> str:
     return found
 
 
-@pytest.mark.parametrize("text", MALFORMED, ids=lambda text: repr(text)[:40])
+def shown(value: object) -> str:
+    return value.kind if isinstance(value, Registry) else repr(value)[:50]
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=shown)
 def test_what_is_no_option_is_quoted(text):
     with pytest.raises(ValidationError) as error:
         Component.model_validate(text)
@@ -186,7 +189,7 @@ def test_every_value_is_taken_and_comes_back_or_is_quoted(key, value):
         component = KINDS.complete(Component.model_validate(text))
     except ValueError as error:
         message = one_line(error)
-        assert repr(key) in message or "form key=value" in message or "twice" in message
+        assert f"'{key}" in message or "form key=value" in message or "twice" in message
     else:
         again = KINDS.complete(Component.model_validate(str(component)))
         assert again == component
