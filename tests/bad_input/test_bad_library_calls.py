@@ -87,7 +87,6 @@ NO_LOGITS = {
     "complex": (PROBS.to(torch.complex64), "floating-point tensor, got torch.complex64"),
     "bool": (PROBS > 0.5, "floating-point tensor, got torch.bool"),
     "sparse": (PROBS.to_sparse(), "must be a dense tensor, got torch.sparse_coo"),
-    "rows of sparse": (PROBS.to_sparse_csr(), "must be a dense tensor, got torch.sparse_csr"),
 }
 MAP_LOSSES = {
     "attention": losses.attention_loss,
