@@ -31,7 +31,6 @@ from mcmi_core.base.checks import (
     check_count,
     check_floating,
     check_labelled,
-    check_probabilities,
     check_same_device,
     is_number,
 )
@@ -114,8 +113,8 @@ class MCMILoss(Objective):
             if centroids.ndim != 2 or not 2 <= centroids.shape[0] == centroids.shape[1]:
                 raise ValueError(f"centroids must be (C, C), got {tuple(centroids.shape)}")
             check_floating(centroids, "centroids")
-            if at_hand(centroids):
-                check_probabilities(centroids.detach(), "centroids")
+            if at_hand(centroids) and len(wrong := centroids[~(centroids >= 0)]):
+                raise ValueError(f"centroids must hold probabilities, got {wrong[0].item()}")
             known = torch.ones_like(centroids[:, 0], dtype=torch.bool)
         elif isinstance(centroids, str) and centroids in ("fixed", "tracked"):
             self.policy = centroids

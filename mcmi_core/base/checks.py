@@ -132,7 +132,7 @@ def check_label_range(labels: Tensor, num_classes: int, name: str | None = None)
         raise ValueError(f"label {label} is outside 0..{num_classes - 1}{remedy}")
 
 
-def check_probabilities(probs: Tensor, name: str = "probs") -> None:
+def check_probabilities(probs: Tensor) -> None:
     """Require rows of ``probs`` (N, C) to be probability distributions, to 1e-3.
 
     To 4e-3 in bfloat16, whose rounding errs by up to half of that. Waits for a GPU.
@@ -142,14 +142,14 @@ def check_probabilities(probs: Tensor, name: str = "probs") -> None:
             A tensor without numbers, on the device meta.
     """
     if probs.is_meta:
-        raise ValueError(f"{name} must hold numbers, got a tensor on the device meta")
+        raise ValueError("probs must hold numbers, got a tensor on the device meta")
     tolerance = 4e-3 if probs.dtype == torch.bfloat16 else 1e-3
     totals = probs.sum(dim=1, dtype=torch.float64)
     valid = (probs >= 0).all(dim=1) & ((totals - 1).abs() < tolerance)
     if not valid.all():
         row = int((~valid).nonzero()[0])
         raise ValueError(
-            f"{name} must hold probability distributions, but row {row} has minimum "
+            f"probs must hold probability distributions, but row {row} has minimum "
             f"{probs[row].min().item():.4g} and sum {totals[row].item():.4g}; "
             "apply softmax to logits first"
         )

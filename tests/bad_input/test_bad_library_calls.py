@@ -196,9 +196,8 @@ def test_numbers_out_of_range_are_quoted(name, value):
         (torch.eye(1), "centroids must be (C, C), got (1, 1)"),
         (torch.zeros(0, 0), "centroids must be (C, C), got (0, 0)"),
         (torch.zeros(C), "centroids must be (C, C), got (3,)"),
-        (torch.zeros(C, C), "centroids must hold probability distributions, but row 0"),
-        (torch.full((C, C), math.nan), "centroids must hold probability distributions, but row 0"),
-        (-torch.eye(C), "centroids must hold probability distributions, but row 0"),
+        (torch.full((C, C), math.nan), "centroids must hold probabilities, got nan"),
+        (-torch.eye(C), "centroids must hold probabilities, got -1.0"),
     ],
     ids=lambda value: str(value)[:20].replace("\n", ""),
 )

@@ -140,7 +140,7 @@ def test_part_omits_classes(split):
             "unknown field 'sed' of Teacher; .* did you mean seed",
         ),
         (lambda: Recipe(epochs=0), "greater than or equal to 1"),
-        (lambda: Recipe(learning_rate=math.nan), "greater than 0"),
+        (lambda: Recipe(learning_rate=math.nan), "finite number"),
         (lambda: Recipe(schedule="linear"), "'step' or 'cosine'"),
         (lambda: Recipe(precision="fp8"), "'float32' or 'bf16'"),
         (lambda: Part(fraction=0), "greater than 0"),
