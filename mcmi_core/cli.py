@@ -7,9 +7,10 @@ seconds for it.
 import logging
 import math
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
@@ -19,6 +20,8 @@ import typer
 from pydantic import ValidationError
 
 from mcmi_core.base.errors import CompanionError, Damaged, OutOfTime, RunsFailed, StoreError
+from mcmi_core.base.files import make_folder
+from mcmi_core.base.messages import in_a_line, meant, quoted, shortened
 from mcmi_core.base.paths import PROJECT, records_root, require_clone, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.base.terminal import visible
@@ -44,6 +47,9 @@ notebook_app = typer.Typer(help="Execute notebooks through Papermill.", no_args_
 app.add_typer(runs_app, name="runs")
 app.add_typer(notebook_app, name="notebook")
 
+
+UsageError = typer.BadParameter.__base__
+"""Of all that is wrong with arguments; typer has no public name for it."""
 
 STORED = "stored"
 """Instead of a profile: that which a notebook shows as it is stored."""
@@ -136,9 +142,12 @@ def list_components(
     ] = None,
 ) -> None:
     """Names and options of components; models with parameters and multiply-adds."""
-    if kind and kind not in REGISTRIES:
-        raise CompanionError(f"unknown kind {kind!r}; choose from {', '.join(REGISTRIES)}")
-    for title in [kind] if kind else REGISTRIES:
+    if kind is not None and kind not in REGISTRIES:
+        raise CompanionError(
+            f"unknown kind {quoted(kind)}; choose from {', '.join(REGISTRIES)}"
+            f"{meant(kind, REGISTRIES)}"
+        )
+    for title in REGISTRIES if kind is None else [kind]:
         registry = REGISTRIES[title]
         typer.echo(f"{title}:")
         if title == "models":
@@ -447,6 +456,8 @@ def run_notebooks(
         return
     settings, failure = get_profile(profile), None
     records = output / "records" if train else None
+    if os.path.lexists(output):
+        make_folder(output)  # says so if it is no folder, before hours of training
     if train and (experiments := settings.experiments_of(names)):
         if not cluster:
             _say_if_busy(settings.device())
@@ -524,9 +535,10 @@ def publish() -> None:
 
 def _chosen(profile: "Profile", names: list[str]) -> "list[Experiment]":
     """Experiments of a profile by their names, on all their data sets; or all experiments."""
+    asked = [profile.named(name) for name in dict.fromkeys(names) if name != "all"]
     if "all" in names:
         return list(profile.experiments)
-    return [experiment for name in dict.fromkeys(names) for experiment in profile.named(name)]
+    return [experiment for experiments in asked for experiment in experiments]
 
 
 def _find_record(reference: str) -> Record:
@@ -534,12 +546,12 @@ def _find_record(reference: str) -> Record:
     from mcmi_core.runs.store import Store
 
     store = Store(store_root())
-    matches = store.find(reference)
+    matches = store.find(reference) if reference else []  # "" is no choice, though all begin so
     if len(matches) != 1:
         problem = "no run" if not matches else f"{len(matches)} runs"
         known = ", ".join((matches or store.find())[:10]) or "none"
         where = f"{store.root} (MCMI_STORE)"
-        raise CompanionError(f"{problem} in {where} match {reference!r}; candidates: {known}")
+        raise CompanionError(f"{problem} in {where} match {quoted(reference)}; candidates: {known}")
     try:
         return read_record(store.path(matches[0]))
     except Damaged as damage:
@@ -565,15 +577,19 @@ def _say_skipped(errors: list[StoreError]) -> None:
 def _train(run: Run) -> None:
     from mcmi_core.base.device import default_device
     from mcmi_core.base.progress import progress_bar
+    from mcmi_core.runs.rehearsal import rehearse
     from mcmi_core.runs.store import Store
     from mcmi_core.runs.trainer import ensure
 
+    store = Store(store_root())
+    for link in run.chain():
+        if store.record(link) is None:
+            rehearse(link)
     device = default_device()
     _say_if_busy(device)
     if run.threads > (os.cpu_count() or 1):
         wasted = f"{run.threads} threads on {os.cpu_count()} cores wait for each other"
         typer.echo(f"mcmi: {wasted}, so training takes longer", err=True)
-    store = Store(store_root())
     remaining = sum(store.epochs_left(link) for link in run.chain())
     with progress_bar(total=remaining, unit="epoch") as bar:
         record = ensure(run, store, device, on_epoch=bar.update)
@@ -607,11 +623,15 @@ def _described(split: str, metrics: dict[str, float]) -> str:
     return f"{split:5}  {values}"
 
 
-def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        yield f"{where}: {message}" if where else message
+def _misused(error: Exception) -> str:
+    """What is wrong with the arguments, in a line."""
+    message = shortened(error.format_message().rstrip(".").replace("Value error, ", ""))
+    if commands := getattr(error.ctx and error.ctx.command, "commands", None):
+        message += f"; choose from {', '.join(commands)}"
+    if isinstance(error.__cause__, ValidationError):  # of a value, which the message lacks
+        message += f", got {quoted(error.__cause__.errors()[0]['input'])}"
+    command = error.ctx.command_path if error.ctx else "mcmi"
+    return f"{message}; `{command} --help` says more"
 
 
 class _VisibleLines(logging.Formatter):
@@ -642,9 +662,14 @@ def main() -> None:
     logging.basicConfig(handlers=[handler])
     logging.getLogger("mcmi_core").setLevel(logging.INFO)
     try:
-        app()
+        status = app(standalone_mode=False)
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group's help was asked for
+            error.show()
+            sys.exit(error.exit_code)
+        sys.exit(f"mcmi: {_misused(error)}")
     except ValidationError as error:
-        sys.exit(f"mcmi: {'; '.join(_problems(error))}")
+        sys.exit(f"mcmi: {in_a_line(error)}")
     except OutOfTime as error:
         print(f"mcmi: {error}; the same command goes on", file=sys.stderr)
         sys.exit(os.EX_TEMPFAIL)
@@ -654,12 +679,16 @@ def main() -> None:
         if error.filename is None:  # of no file or folder, so nothing that a user can see to
             raise
         sys.exit(f"mcmi: {error.filename}: {error.strerror}")
-    except SystemExit as stop:
-        if stop.code != 130:  # what typer makes of Ctrl-C
+    except (MemoryError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate", reason):
             raise
+        sys.exit(f"mcmi: too large for the memory of this machine: {reason or 'no more is free'}")
+    if status == 130:  # what typer makes of Ctrl-C
         message = "mcmi: interrupted; the same command goes on from the last checkpoint"
         print(message, file=sys.stderr, flush=True)
         os._exit(130)  # at once: notebooks are executed in threads, which would be waited for
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ import torch
 from torch import Tensor
 
 from mcmi_core.base.checks import (
+    check_count,
+    check_floating,
     check_label_range,
     check_outputs,
     check_pair,
@@ -75,6 +77,7 @@ def class_centroids(probs: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """
     labels = check_pair(probs, labels, "probs")
     check_probabilities(probs)
+    check_count(num_classes, "num_classes", 1)
     check_label_range(labels, num_classes, "probs")
     return _centroids(full_precision(probs), labels, num_classes)
 
@@ -150,6 +153,7 @@ def bayes_divergence(logits: Tensor, posterior: Tensor, temperature: float = 1.0
             the logits, wrong types or devices, or a temperature that is not positive.
     """
     check_outputs(logits, "logits")
+    check_floating(posterior, "posterior")
     check_positive(temperature, "temperature")
     if logits.shape != posterior.shape:
         raise ValueError(

@@ -26,7 +26,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcmi_core.base.checks import at_hand, check_floating, check_labelled, check_same_device
+from mcmi_core.base.checks import (
+    at_hand,
+    check_count,
+    check_floating,
+    check_labelled,
+    check_same_device,
+    is_number,
+)
 from mcmi_core.base.errors import TrainingCollapsed
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
@@ -95,22 +102,25 @@ class MCMILoss(Objective):
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= lam < math.inf:
-            raise ValueError(f"lam must be a finite number of at least 0, got {lam}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), got {momentum}")
+        if not (is_number(lam) and 0 <= lam < math.inf):
+            raise ValueError(f"lam must be a finite number of at least 0, got {lam!r}")
+        if not (is_number(momentum) and 0 <= momentum < 1):
+            raise ValueError(f"momentum must be in [0, 1), got {momentum!r}")
         self.lam = lam
         self.momentum = momentum
         if isinstance(centroids, Tensor):
             self.policy = "fixed"
-            if centroids.ndim != 2 or centroids.shape[0] != centroids.shape[1]:
+            if centroids.ndim != 2 or not 2 <= centroids.shape[0] == centroids.shape[1]:
                 raise ValueError(f"centroids must be (C, C), got {tuple(centroids.shape)}")
             check_floating(centroids, "centroids")
+            if at_hand(centroids) and len(wrong := centroids[~(centroids >= 0)]):
+                raise ValueError(f"centroids must hold probabilities, got {wrong[0].item()}")
             known = torch.ones_like(centroids[:, 0], dtype=torch.bool)
-        elif centroids in ("fixed", "tracked"):
+        elif isinstance(centroids, str) and centroids in ("fixed", "tracked"):
             self.policy = centroids
             if num_classes is None:
                 raise ValueError(f"centroids={centroids!r} needs num_classes")
+            check_count(num_classes, "num_classes", 2)
             centroids = torch.full((num_classes, num_classes), 1 / num_classes)
             known = torch.zeros(num_classes, dtype=torch.bool)
         else:
@@ -212,8 +222,8 @@ class LabelSmoothingLoss(Objective):
 
     def __init__(self, share: float) -> None:
         super().__init__()
-        if not 0 <= share < 1:
-            raise ValueError(f"share must be in [0, 1), got {share}")
+        if not (is_number(share) and 0 <= share < 1):
+            raise ValueError(f"share must be in [0, 1), got {share!r}")
         self.share = share
 
     def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -241,8 +251,8 @@ class EntropyBonusLoss(Objective):
 
     def __init__(self, weight: float) -> None:
         super().__init__()
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"weight must be a finite number of at least 0, got {weight}")
+        if not (is_number(weight) and 0 <= weight < math.inf):
+            raise ValueError(f"weight must be a finite number of at least 0, got {weight!r}")
         self.weight = weight
 
     def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:

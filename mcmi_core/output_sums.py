@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mcmi_core.base.checks import check_labelled, check_positive, check_same_device
+from mcmi_core.base.checks import check_count, check_labelled, check_positive, check_same_device
 from mcmi_core.base.errors import NonFiniteLogits
 from mcmi_core.losses import times_log
 
@@ -34,8 +34,7 @@ class OutputSums:
         Raises:
             ValueError: fewer than two classes.
         """
-        if num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {num_classes}")
+        check_count(num_classes, "num_classes", 2)
         shapes = ((num_classes,), (num_classes, num_classes), (), ())
         return cls(*(torch.zeros(s, dtype=torch.float64, device=device) for s in shapes))
 

@@ -1,10 +1,12 @@
 """Every test gets folders and one thread of its own."""
 
 import math
+import sys
 
 import pytest
 import torch
 
+from mcmi_core import cli
 from mcmi_core.runs import trainer
 from mcmi_core.runs.store import Store
 
@@ -33,3 +35,22 @@ def a_checkpoint_of_every_epoch(monkeypatch):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def mcmi(monkeypatch, capsys):
+    """Run ``mcmi`` with arguments: what it prints, or, if it is to fail, its message."""
+
+    def run(*arguments: str, fails: bool = False) -> str:
+        monkeypatch.setattr(sys, "argv", ["mcmi", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        printed = capsys.readouterr().out
+        if not fails:
+            assert stopped.value.code in (0, None), stopped.value.code
+            return printed
+        assert stopped.value.code.startswith("mcmi: ")
+        assert "\n" not in stopped.value.code
+        return stopped.value.code
+
+    return run

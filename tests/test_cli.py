@@ -31,25 +31,6 @@ TEACHER = ["train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs"
 
 
 @pytest.fixture
-def mcmi(monkeypatch, capsys):
-    """Run ``mcmi`` with arguments: what it prints, or, if it is to fail, its message."""
-
-    def run(*arguments: str, fails: bool = False) -> str:
-        monkeypatch.setattr(sys, "argv", ["mcmi", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        printed = capsys.readouterr().out
-        if not fails:
-            assert stopped.value.code in (0, None), stopped.value.code
-            return printed
-        assert stopped.value.code.startswith("mcmi: ")
-        assert "\n" not in stopped.value.code
-        return stopped.value.code
-
-    return run
-
-
-@pytest.fixture
 def mcmi_errors():
     """Run ``mcmi`` in a process of its own: what it writes to standard error."""
 
@@ -459,6 +440,7 @@ def test_one_record_of_another_run_stops_only_what_builds_on_it(mcmi, store, tin
 def test_places_that_are_no_folders_are_a_line(mcmi, monkeypatch, tmp_path, variable, place):
     (tmp_path / "a file").write_text("")
     draw_images(data_root() / "pets")
+    _load.cache_clear()
     monkeypatch.setenv(variable, str(tmp_path / place))
     command = ["train-teacher", "--data", "imagefolder:folder=pets,image_size=4", *SHORT]
     message = mcmi(*command, "--model", "mlp:width=8", "--recipe", "batch_size=4", fails=True)
@@ -531,7 +513,7 @@ def test_more_threads_than_cores_are_mentioned(mcmi_errors):
 
 
 def test_bugs_keep_their_traceback(monkeypatch):
-    def broken():
+    def broken(standalone_mode):
         raise TypeError("a bug")
 
     monkeypatch.setattr(cli, "app", broken)
@@ -540,7 +522,7 @@ def test_bugs_keep_their_traceback(monkeypatch):
 
 
 def test_errors_of_the_package_are_messages(monkeypatch):
-    def collapse():
+    def collapse(standalone_mode):
         raise TrainingCollapsed("too large a λ")
 
     monkeypatch.setattr(cli, "app", collapse)

@@ -139,7 +139,10 @@ def check_probabilities(probs: Tensor) -> None:
 
     Raises:
         ValueError: NaN, negative entries, or a row that does not sum to 1; quotes the first.
+            A tensor without numbers, on the device meta.
     """
+    if probs.is_meta:
+        raise ValueError("probs must hold numbers, got a tensor on the device meta")
     tolerance = 4e-3 if probs.dtype == torch.bfloat16 else 1e-3
     totals = probs.sum(dim=1, dtype=torch.float64)
     valid = (probs >= 0).all(dim=1) & ((totals - 1).abs() < tolerance)
@@ -183,12 +186,40 @@ def check_same_shape(first: Tensor, second: Tensor, names: str) -> None:
         )
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a single number, NumPy's and tensors of one included; text and None are not."""
+    return hasattr(type(value), "__float__") and getattr(value, "ndim", 0) == 0
+
+
+def check_number(value: float, name: str) -> None:
+    """Require a single number.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if not is_number(value):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+
+
+def check_count(value: int, name: str, least: int) -> None:
+    """Require a whole number ``value`` ≥ ``least``.
+
+    Raises:
+        ValueError: another number, or none.
+    """
+    if not hasattr(type(value), "__index__") or isinstance(value, bool | Tensor):
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
 def check_positive(value: float, name: str) -> None:
     """Require a finite ``value`` > 0.
 
     Raises:
-        ValueError: zero, negative, infinite or NaN.
+        ValueError: zero, negative, infinite, NaN or no number.
     """
+    check_number(value, name)
     if not 0 < value < math.inf:
         finite = " and finite" if value == math.inf else ""
         raise ValueError(f"{name} must be positive{finite}, got {value}")
@@ -198,8 +229,9 @@ def check_not_negative(value: float, name: str) -> None:
     """Require ``value`` ≥ 0.
 
     Raises:
-        ValueError: negative or NaN.
+        ValueError: negative, NaN or no number.
     """
+    check_number(value, name)
     if not value >= 0:
         raise ValueError(f"{name} must be ≥ 0, got {value}")
 
@@ -209,4 +241,8 @@ def _check_tensor(values: object, name: str) -> None:
         raise ValueError(
             f"{name} must be a tensor, got {type(values).__name__}; "
             f"torch.as_tensor({name}) would do"
+        )
+    if values.layout != torch.strided:
+        raise ValueError(
+            f"{name} must be a dense tensor, got {values.layout}; {name}.to_dense() would do"
         )

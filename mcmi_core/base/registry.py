@@ -15,10 +15,14 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
+from mcmi_core.base.messages import meant, problems, quoted
 from mcmi_core.base.options import read_options
 
 ITEM = re.compile(r'\s*([^=,"]*?)\s*=\s*("(?:[^"]|"")*"|[^,"][^,]*|)\s*(?:,|$)')
 """``key=value`` and what ends it; the value may be in quotes, with quotes inside doubled."""
+
+LARGEST = 2**63
+"""Whole numbers below it fit into 64 bits, as torch wants them."""
 
 
 class Component(BaseModel):
@@ -45,15 +49,17 @@ class Component(BaseModel):
             item = ITEM.match(rest, place)
             if not (item and item[1]):
                 raise ValueError(
-                    f"{value!r}: {rest[place:]!r} is not of the form key=value; a value with "
-                    "commas is quoted, and in a shell the whole once more: "
-                    f"'{name.strip()}:key=\"a,b\"'"
+                    f"{quoted(value)}: {quoted(rest[place:])} is not of the form key=value; a "
+                    "value with commas is quoted, and in a shell the whole once more: "
+                    + quoted(f'{name.strip()}:key="a,b"')
                 )
             key, text = item[1], item[2]
             if key == "name":
-                raise ValueError(f"{value!r}: the name comes first, and is no option")
-            quoted = text.startswith('"')
-            fields[key] = text[1:-1].replace('""', '"') if quoted else text.strip()
+                raise ValueError(f"{quoted(value)}: the name comes first, and is no option")
+            if key in fields:
+                raise ValueError(f"{quoted(value)}: option {quoted(key)} is given twice")
+            in_quotes = text.startswith('"')
+            fields[key] = text[1:-1].replace('""', '"') if in_quotes else text.strip()
             place = item.end()
         return fields
 
@@ -103,7 +109,9 @@ class Registry(dict[str, str]):
         self.context = context
 
     def __missing__(self, name: str) -> str:
-        raise ValueError(f"unknown {self.kind} {name!r}; choose from {', '.join(self)}")
+        raise ValueError(
+            f"unknown {self.kind} {quoted(name)}; choose from {', '.join(self)}{meant(name, self)}"
+        )
 
     def load(self, name: str) -> Callable:
         """The function or class of that name, imported now."""
@@ -136,7 +144,8 @@ class Registry(dict[str, str]):
             if key not in schema.model_fields:
                 accepted = ", ".join(schema.model_fields) or "no options"
                 raise ValueError(
-                    f"unknown option {key!r} of {self.kind} {name!r}; it takes {accepted}"
+                    f"unknown option {quoted(key)} of {self.kind} {name!r}; it takes {accepted}"
+                    f"{meant(key, schema.model_fields)}"
                 )
             several = get_origin(schema.model_fields[key].annotation) is tuple
             if several and isinstance(value, str):
@@ -145,11 +154,14 @@ class Registry(dict[str, str]):
         try:
             options = schema(**given).model_dump()
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ValueError(
-                f"option {where!r} of {self.kind} {name!r}: {first['msg']}, got {first['input']!r}"
-            ) from None
+            where, what = problems(error)[0]
+            raise ValueError(f"option {where!r} of {self.kind} {name!r}: {what}") from None
+        for key, value in options.items():
+            if isinstance(value, int) and not LARGEST > value >= -LARGEST:
+                raise ValueError(
+                    f"option {key!r} of {self.kind} {name!r}: Input should fit into 64 bits, got "
+                    f"{quoted(value)}"
+                )
         given = {key: value for key, value in options.items() if value is not None}
         return Component(name=name, **given)
 

@@ -1,5 +1,6 @@
 """One image file, of any format that Pillow decodes, as 8-bit RGB pixels of one size."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,8 +84,9 @@ def decode(path: str, size: int) -> np.ndarray:
 
 
 def printable(path: str) -> str:
-    """A path or name, with bytes that are no UTF-8 written as ``\\xe9``."""
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    """A path or name, with bytes that are no UTF-8 written as ``\\xe9``, so is what controls."""
+    text = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _turn_upright(image: Image.Image) -> None:

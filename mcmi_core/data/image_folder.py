@@ -113,6 +113,11 @@ def _one_in_the_other(first: Path, second: Path) -> bool:
 
 
 def _check_classes(root: Path, train: Listing, test: Listing) -> None:
+    if len(train.classes) < 2:
+        raise DataError(
+            f"{printable(str(root))}: {train.folder} has one class, {train.classes[0]}, and "
+            "networks tell two or more apart"
+        )
     difference = sorted(set(train.classes) ^ set(test.classes))
     if not difference:
         return

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mcmi_core.base.checks import check_not_negative
+from mcmi_core.base.checks import check_not_negative, check_positive
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.losses import full_precision
 from mcmi_core.models._base import features_and_logits
+
+GREEK_WEIGHTS = ("alpha", "beta", "gamma")
 
 
 class Output(NamedTuple):
@@ -67,7 +69,7 @@ class Distiller(Criterion):
 
     Raises:
         TypeError: an unknown option, or a required one that is missing.
-        ValueError: a negative weight.
+        ValueError: a negative weight, or a temperature that is not positive.
     """
 
     cross_entropy_weight: float = 1.0
@@ -91,7 +93,10 @@ class Distiller(Criterion):
         given.apply_defaults()
         for name, value in given.kwargs.items():
             setattr(self, name, value)
-        check_not_negative(self.cross_entropy_weight, "cross_entropy_weight")
+            if name == "temperature":
+                check_positive(value, name)
+            elif name.endswith("weight") or name in GREEK_WEIGHTS:
+                check_not_negative(value, name)
         # In a tuple, so that the teacher is no submodule: neither saved nor put into train mode.
         self._teacher = (given.arguments["teacher"].eval().requires_grad_(False),)
         self.register_buffer("_remembered", None, persistent=False)

@@ -28,6 +28,10 @@ NUMBERS_PER_SCORE = 15
 """That a step holds at once for each pair of a batch's and a training image, as measured."""
 
 
+MOST_NEGATIVES = 1_000_000
+"""Of a sample; each takes 8 bytes or more."""
+
+
 class OtherClasses(nn.Module):
     """Draws samples of other classes, uniformly and with replacement, without a loop.
 
@@ -175,8 +179,10 @@ class CRD(Distiller):
 
         The labels are in the order of the training split, of which ``batch.indices`` are places.
         """
-        check_positive(self.temperature, "temperature")
-        check_positive(self.num_negatives, "num_negatives")
+        if not 1 <= self.num_negatives <= MOST_NEGATIVES:
+            raise ValueError(
+                f"num_negatives must be in 1..{MOST_NEGATIVES:,}, got {self.num_negatives}"
+            )
         check_positive(self.embedding_dimension, "embedding_dimension")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")

@@ -59,6 +59,9 @@ def check_map_lists(
     Raises:
         ValueError: too few maps, lists of different lengths, or a pair that does not match.
     """
+    for maps, name in ((student_maps, "student_maps"), (teacher_maps, "teacher_maps")):
+        if not isinstance(maps, list | tuple):
+            raise ValueError(f"{name} must be a list of tensors, got {type(maps).__name__}")
     if len(student_maps) != len(teacher_maps) or len(student_maps) < at_least:
         raise ValueError(
             f"student_maps and teacher_maps must be lists of one length ≥ {at_least}, "

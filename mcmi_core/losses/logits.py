@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mcmi_core.base.checks import check_labelled, check_outputs, check_positive
+from mcmi_core.base.checks import check_labelled, check_number, check_outputs, check_positive
 from mcmi_core.losses._checks import check_logits
 from mcmi_core.losses._numerics import centred, common_precision, full_precision, times_log, unit
 
@@ -88,6 +88,8 @@ def dkd_loss(
     """
     check_logits(student_logits, teacher_logits)
     labels = check_labelled(student_logits, labels, "student_logits")
+    check_number(alpha, "alpha")
+    check_number(beta, "beta")
     check_positive(temperature, "temperature")
     student_logits, teacher_logits = common_precision(student_logits, teacher_logits)
     student_target, student_others = _split_off(student_logits / temperature, labels)
@@ -154,6 +156,8 @@ def dist_loss(
     """
     check_logits(student_logits, teacher_logits)
     check_positive(temperature, "temperature")
+    check_number(beta, "beta")
+    check_number(gamma, "gamma")
     student_logits, teacher_logits = common_precision(student_logits, teacher_logits)
     student_probs = F.softmax(student_logits / temperature, dim=1)
     teacher_probs = F.softmax(teacher_logits / temperature, dim=1)

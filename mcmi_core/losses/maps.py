@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mcmi_core.base.checks import check_same_shape
+from mcmi_core.base.checks import check_floating, check_number, check_same_shape
 from mcmi_core.losses._checks import check_map_lists, check_maps, check_same_batch
 from mcmi_core.losses._numerics import common_precision, exact_products, full_precision, unit
 
@@ -103,6 +103,7 @@ def attention_loss(student_maps: list[Tensor], teacher_maps: list[Tensor], p: fl
     Source: Zagoruyko and Komodakis, "Paying more attention to attention", ICLR 2017.
     """
     check_map_lists(student_maps, teacher_maps)
+    check_number(p, "p")
     if not p >= 1:
         raise ValueError(f"p must be ≥ 1, got {p}")
     layers = map(_to_common_size, student_maps, teacher_maps)
@@ -135,6 +136,7 @@ def vid_loss(predicted_mean: Tensor, teacher_map: Tensor, log_scale: Tensor) -> 
     Source: Ahn et al., "Variational information distillation for knowledge transfer", CVPR 2019.
     """
     check_maps(predicted_mean, teacher_map, "predicted_mean and teacher_map")
+    check_floating(log_scale, "log_scale")
     channels = teacher_map.shape[1]
     if predicted_mean.shape[1] != channels or log_scale.shape != (channels,):
         raise ValueError(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mcmi_core.base.checks import check_same_shape
+from mcmi_core.base.checks import check_number, check_same_shape
 from mcmi_core.losses._checks import check_same_batch
 from mcmi_core.losses._numerics import SHORTEST, common_precision, exact_products, unit
 
@@ -112,6 +112,8 @@ def rkd_loss(
     Source: Park et al., "Relational knowledge distillation", CVPR 2019.
     """
     check_same_batch(student_features, teacher_features, "student_features and teacher_features")
+    check_number(distance_weight, "distance_weight")
+    check_number(angle_weight, "angle_weight")
     features = common_precision(student_features, teacher_features)
     student, teacher = map(_distances_and_cosines, features)
     distances, angles = starmap(F.smooth_l1_loss, zip(student, teacher, strict=True))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mcmi_core.base.checks import check_count
 from mcmi_core.base.registry import Component
 from mcmi_core.components import MODELS
 
@@ -30,12 +31,9 @@ def create_model(
     Raises:
         ValueError: unknown name or option, a value out of range, images too small for the model.
     """
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be at least 2, got {num_classes}")
-    if in_channels < 1:
-        raise ValueError(f"in_channels must be at least 1, got {in_channels}")
-    if image_size < 1:
-        raise ValueError(f"image_size must be at least 1, got {image_size}")
+    check_count(num_classes, "num_classes", 2)
+    check_count(in_channels, "in_channels", 1)
+    check_count(image_size, "image_size", 1)
     model = MODELS.build(
         name, num_classes=num_classes, in_channels=in_channels, image_size=image_size
     )

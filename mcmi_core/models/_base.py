@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from mcmi_core.base.checks import check_floating
 from mcmi_core.base.errors import IncompatibleNetworks
 
 
@@ -81,6 +82,8 @@ class StagedClassifier(Classifier):
         neck: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        first = next(stem.parameters(), None)
+        self.in_channels = None if first is None else first.shape[1]
         self.stem = stem
         self.stages = nn.ModuleList(stages)
         self.neck = neck or nn.Identity()
@@ -91,7 +94,16 @@ class StagedClassifier(Classifier):
         """[stem, stage 1, ..., last stage, pooled] and the logits (N, C), for images (N, c, H, W).
 
         All are maps (N, D, H, W), but the pooled vector, which is (N, D).
+
+        Raises:
+            ValueError: images of another shape, or of whole numbers.
         """
+        check_floating(inputs, "inputs")
+        if inputs.ndim != 4 or self.in_channels not in (None, inputs.shape[1]):
+            raise ValueError(
+                f"inputs must be images (N, {self.in_channels or 'C'}, H, W), got "
+                f"{tuple(inputs.shape)}"
+            )
         maps = [self.stem(inputs)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))

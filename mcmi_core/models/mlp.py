@@ -2,7 +2,11 @@
 
 from torch import Tensor, nn
 
+from mcmi_core.base.checks import check_floating
 from mcmi_core.models._base import Classifier
+
+DEEPEST = 1000
+"""Hidden layers, at most: to build millions of them would take hours."""
 
 
 class MLP(Classifier):
@@ -18,7 +22,7 @@ class MLP(Classifier):
         depth: number of hidden layers.
 
     Raises:
-        ValueError: a width or depth below 1.
+        ValueError: a width below 1, or a depth out of range.
     """
 
     def __init__(
@@ -31,8 +35,10 @@ class MLP(Classifier):
         depth: int = 2,
     ) -> None:
         super().__init__()
-        if width < 1 or depth < 1:
-            raise ValueError(f"mlp needs width ≥ 1 and depth ≥ 1, got width={width}, depth={depth}")
+        if width < 1 or not 1 <= depth <= DEEPEST:
+            raise ValueError(
+                f"mlp needs width ≥ 1 and depth in 1..{DEEPEST}, got width={width}, depth={depth}"
+            )
         in_features = in_channels * image_size**2
         self.sample_shapes = ((in_channels, image_size, image_size), (in_features,))
         self.layers = nn.ModuleList(
@@ -51,6 +57,7 @@ class MLP(Classifier):
         Raises:
             ValueError: samples of another shape than the model was made for.
         """
+        check_floating(inputs, "inputs")
         if inputs.shape[1:] not in self.sample_shapes:
             expected = " or ".join(map(str, self.sample_shapes))
             raise ValueError(

@@ -4,6 +4,7 @@ A profile holds the settings of every experiment: pairs of networks, their data,
 """
 
 from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.messages import meant, quoted
 from mcmi_core.base.paths import records_root
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.finding import TIERS
@@ -24,8 +25,11 @@ def get_profile(name: str) -> Profile:
     Raises:
         CompanionError: there is none.
     """
-    if name not in PROFILES:
-        raise CompanionError(f"unknown profile {name!r}; choose from {', '.join(PROFILES)}")
+    if not isinstance(name, str) or name not in PROFILES:
+        known = ", ".join(PROFILES)
+        raise CompanionError(
+            f"unknown profile {quoted(name)}; choose from {known}{meant(name, PROFILES)}"
+        )
     return PROFILES[name]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mcmi_core import experiments
 from mcmi_core.base.errors import CompanionError, RunsFailed, StoreError
 from mcmi_core.base.files import write_atomically
+from mcmi_core.base.messages import meant, quoted
 from mcmi_core.base.paths import cluster_scheduler, records_root, store_root
 from mcmi_core.experiments.experiment import Experiment
 from mcmi_core.experiments.lab import Lab
@@ -58,7 +59,10 @@ class Profile:
         """
         known = sorted(getattr(experiments, kind).name for kind in experiments.__all__)
         if name not in known:
-            raise CompanionError(f"unknown experiment {name!r}; choose from {', '.join(known)}")
+            raise CompanionError(
+                f"unknown experiment {quoted(name)}; choose from {', '.join(known)}"
+                f"{meant(name, known)}"
+            )
         return [experiment for experiment in self.experiments if experiment.name == name]
 
     def experiments_of(self, notebooks: Collection[str]) -> list[Experiment]:
@@ -78,6 +82,8 @@ class Profile:
                 cluster that ``MCMI_CLUSTER`` names; if not, only the records in ``MCMI_RECORDS``,
                 by default the committed ones, answer.
         """
+        if not isinstance(train, bool):  # such as "False", which would train for hours
+            raise CompanionError(f"train must be True or False, got {quoted(train)}")
         if not train:
             return Lab(self.name, Records(records_root() / self.name))
         from mcmi_core.runs.execute import execute

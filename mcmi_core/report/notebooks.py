@@ -28,6 +28,7 @@ from traitlets import default
 from mcmi_core.base import paths
 from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.files import make_folder
+from mcmi_core.base.messages import meant, quoted
 
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -72,8 +73,11 @@ def notebook_path(name: str) -> Path:
     Raises:
         ValueError: there is none of this name.
     """
-    if name not in list_notebooks():
-        raise ValueError(f"unknown notebook {name!r}; choose from {', '.join(list_notebooks())}")
+    known = list_notebooks()
+    if name not in known:
+        raise ValueError(
+            f"unknown notebook {quoted(name)}; choose from {', '.join(known)}{meant(name, known)}"
+        )
     return paths.PROJECT / "notebooks" / f"{name}.ipynb"
 
 
@@ -144,6 +148,8 @@ def execute_notebooks(
         NotebookFailed: at least one failed; the message holds those of all.
     """
     names = list(names)
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     for name in names:
         _check(notebook_path(name), parameters)
 
@@ -205,8 +211,8 @@ def _check(path: Path, parameters: Mapping[str, Any]) -> None:
     defined = papermill.inspect_notebook(path)
     for key in parameters:
         if key not in defined:
-            accepted = ", ".join(defined) or "none"
-            raise ValueError(f"{path.name} has no parameter {key!r}; it has {accepted}")
+            accepted = (", ".join(defined) or "none") + meant(key, defined)
+            raise ValueError(f"{path.name} has no parameter {quoted(key)}; it has {accepted}")
 
 
 def _run(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mcmi_core.base.errors import Damaged, StoreError
 from mcmi_core.base.files import exists
+from mcmi_core.base.messages import in_a_line
 from mcmi_core.runs.config import Run, parse_run
 
 SIGNIFICANT_DIGITS = 8
@@ -107,7 +108,7 @@ def read_record(path: Path) -> Record:
         record = Record.model_validate(fields)
         key = record.parsed_run.key
     except ValidationError as error:
-        raise StoreError(f"{path} is not a record: {_in_a_line(error)}") from None
+        raise StoreError(f"{path} is not a record: {in_a_line(error)}") from None
     if key != record.key:
         raise StoreError(
             f"{path} says key {record.key}, but its configuration has key {key}: it was edited, or "
@@ -118,13 +119,6 @@ def read_record(path: Path) -> Record:
 
 def _damaged(path: Path, reason: str) -> Damaged:
     return Damaged(f"{path} is damaged ({reason})")
-
-
-def _in_a_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
 
 
 def read_records(paths: Iterable[Path]) -> tuple[list[Record], list[StoreError]]:

@@ -1,6 +1,7 @@
 """A GPU that is there for minutes: check it, measure it, train on it, pack up, in one command."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -80,7 +81,8 @@ def sprint(
     """
     begun = time.time()
     end = begun + 60 * minutes
-    make_folder(out)
+    if os.path.lexists(out):
+        make_folder(out)  # says so if it is no folder
     store = Store(store_root())
 
     def tell(text: str) -> None:
@@ -91,6 +93,7 @@ def sprint(
         tell(f"{unpack(resume, store)} records and their weights taken over from {resume}")
     load_dataset(pair.data)  # now, not after minutes
     tell("data is there")
+    make_folder(out)
     report = {"": f"# Sprint\n\n{_about(device)}\n"}
     checked = check(device)
     report["Check"] = _table(checked)

@@ -1,29 +1,44 @@
 """How a network is trained, as a configuration."""
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
+from mcmi_core.base.messages import meant, quoted
 from mcmi_core.base.registry import Component
 
 
 class Config(BaseModel):
-    """A frozen configuration that refuses unknown fields."""
+    """A frozen configuration that refuses unknown fields, and numbers that JSON cannot write."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_known(cls, fields: Any) -> Any:
+        for name in fields if isinstance(fields, Mapping) else ():
+            if name not in cls.model_fields:
+                raise ValueError(
+                    f"unknown field {quoted(name)} of {cls.__name__}; choose from "
+                    f"{', '.join(cls.model_fields)}{meant(name, cls.model_fields)}"
+                )
+        return fields
 
 
 class Recipe(Config):
     """How a network is trained: SGD with a learning-rate schedule. Defaults: the paper's."""
 
-    epochs: int = Field(240, ge=1)
+    epochs: int = Field(240, ge=1, le=1_000_000)
     batch_size: int = Field(64, ge=2)
     learning_rate: float = Field(0.05, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(5e-4, ge=0)
     schedule: Literal["step", "cosine"] = "step"
-    milestones: tuple[int, ...] = (150, 180, 210)
+    milestones: tuple[NonNegativeInt, ...] = (150, 180, 210)
     """Epochs after which ``step`` multiplies the learning rate by ``decay``."""
     decay: float = Field(0.1, gt=0)
     evaluate_every: int = Field(1, ge=0)
@@ -38,7 +53,7 @@ class Recipe(Config):
     """Of training steps: ``bf16`` runs networks under autocast. Weights, momentum, batch
     statistics, losses and every evaluation are float32: IEEE's, on a GPU too, not TF32, which is
     PyTorch's default for convolutions there."""
-    threads: int = Field(1, ge=1, exclude_if=lambda threads: threads == 1)
+    threads: int = Field(1, ge=1, le=1024, exclude_if=lambda threads: threads == 1)
     """On a CPU. Their number changes the order of sums, and so last digits: it is part of what a
     run is, and never a matter of the machine."""
 
@@ -57,8 +72,9 @@ class Recipe(Config):
 
     def shortened(self, epochs: int) -> "Recipe":
         """The same recipe in fewer epochs, milestones scaled with them."""
+        checked = Recipe(**self.model_dump() | {"epochs": epochs})
         milestones = tuple(round(m * epochs / self.epochs) for m in self.milestones)
-        return Recipe(**self.model_dump() | {"epochs": epochs, "milestones": milestones})
+        return Recipe(**checked.model_dump() | {"milestones": milestones})
 
     def changed(self, options: str) -> "Recipe":
         """The same recipe with some fields changed, written as a component's options are.
@@ -75,7 +91,8 @@ class Recipe(Config):
         fields = [name for name in Recipe.model_fields if name != "epochs"]
         if unknown := given.keys() - set(fields):
             raise ValueError(
-                f"unknown field {min(unknown)!r} of a recipe; choose from {', '.join(fields)}"
+                f"unknown field {quoted(min(unknown))} of a recipe; choose from "
+                f"{', '.join(fields)}{meant(min(unknown), fields)}"
             )
         if "milestones" in given:
             given["milestones"] = given["milestones"].split("+")

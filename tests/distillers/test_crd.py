@@ -178,7 +178,7 @@ def test_published_defaults(student, teacher):
     ("options", "message"),
     [
         ({"temperature": 0.0}, r"temperature must be positive, got 0\.0"),
-        ({"num_negatives": 0}, "num_negatives must be positive, got 0"),
+        ({"num_negatives": 0}, "num_negatives must be in 1..1,000,000, got 0"),
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1\.0"),
         ({"embedding_dimension": -1}, "embedding_dimension must be positive, got -1"),
     ],

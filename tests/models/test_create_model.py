@@ -114,7 +114,11 @@ def test_a_component_is_as_good_as_its_text():
 @pytest.mark.parametrize(
     ("name", "sizes", "message"),
     [
-        ("resnet57", {}, r"unknown model 'resnet57'; choose from resnet8, .*, mlp$"),
+        (
+            "resnet57",
+            {},
+            r"unknown model 'resnet57'; choose from resnet8, .*, mlp; did you mean resnet",
+        ),
         ("resnet56:width=3", {}, "unknown option 'width' of model 'resnet56'; it takes no options"),
         ("mlp:layers=3", {}, "unknown option 'layers' of model 'mlp'; it takes width, depth"),
         ("mlp:width=wide", {}, "option 'width' of model 'mlp': .*, got 'wide'"),
