@@ -41,9 +41,11 @@ REVIEWED = {
     "base/options.py": {"eval", "importlib.util"},  # annotations in the source of the project
     "base/registry.py": {"pkgutil"},  # names that components.py has
     "data/cifar.py": {"torchvision.datasets"},  # reads pickles once their checksums are right
+    "data/image_cache.py": {"zlib"},  # checksums
     "experiments/bring_your_own_teacher.py": {"torch.export.load"},  # what it has just written
     "report/notebooks.py": {"papermill.execute_notebook"},  # the project's
     "runs/provenance.py": {"subprocess"},  # git, for the commit
+    "runs/teacher_logits.py": {"zlib"},  # checksums
     "runs/training_process.py": {"subprocess"},  # this package, with no argument
     "sprint/luggage.py": {"tarfile"},  # packs; to unpack is for base/archives.py
     "sprint/sprint.py": {"subprocess"},  # its own benchmark
