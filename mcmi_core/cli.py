@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
+from mcmi_core.base import processes
 from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.paths import PROJECT, records_root, store_root
 from mcmi_core.base.registry import Component, Registry
@@ -50,6 +51,24 @@ REGISTRIES = {
     f"{registry.kind}s": registry
     for registry in (DATASETS, MODELS, OBJECTIVES, DISTILLERS, MEASUREMENTS)
 }
+
+
+SHARED = ("train-teacher", "fine-tune", "distill")
+"""Commands that several processes can share: each trains one run."""
+
+
+@app.callback()
+def join_processes(context: typer.Context) -> None:
+    """Let processes that torchrun started share one run."""
+    command = context.invoked_subcommand
+    if not processes.launched() or context.resilient_parsing:
+        return
+    if command not in SHARED:
+        raise CompanionError(
+            f"torchrun starts several processes for one run, that of {', '.join(SHARED)}; "
+            f"`mcmi {command}` distributes runs by itself (--cluster), so start it without torchrun"
+        )
+    processes.join()
 
 
 def _names(known: Iterable[str]):
@@ -206,6 +225,7 @@ def fine_tune(
                 epochs=epochs,
                 schedule="cosine",
                 batch_size=start.recipe.batch_size,
+                scale_rate=start.recipe.scale_rate,
                 learning_rate=fine_tuning_rate(start.model.name),
                 threads=start.recipe.threads,
             ).changed(recipe),
@@ -559,6 +579,11 @@ def _problems(error: ValidationError) -> Iterator[str]:
 
 def main() -> None:
     """Entry point: errors that a user can act on become one line and exit status 1."""
+    with processes.one_voice():
+        _main()
+
+
+def _main() -> None:
     logging.basicConfig(format="mcmi: %(message)s")
     logging.getLogger("mcmi_core").setLevel(logging.INFO)
     try:
