@@ -41,16 +41,20 @@ def describe(device: torch.device) -> dict[str, str | int]:
     """
     several = {"processes": processes.number()} if processes.number() > 1 else {}
     chosen = [f"{name}={os.environ[name]}" for name in CHANGE_LAST_DIGITS if name in os.environ]
-    return ({"settings": " ".join(chosen)} if chosen else {}) | several | {
-        "mcmi_core": __version__,
-        "torch": torch.__version__,
-        "torchvision": version("torchvision"),
-        "python": platform.python_version(),
-        "hardware": hardware(device),
-        "threads": torch.get_num_threads(),
-        "commit": commit(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
+    return (
+        ({"settings": " ".join(chosen)} if chosen else {})
+        | several
+        | {
+            "mcmi_core": __version__,
+            "torch": torch.__version__,
+            "torchvision": version("torchvision"),
+            "python": platform.python_version(),
+            "hardware": hardware(device),
+            "threads": torch.get_num_threads(),
+            "commit": commit(),
+            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        }
+    )
 
 
 def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mcmi_core.base.registry import Component
 
-
 RATE_IS_FOR = 64
 """Samples in a batch that ``learning_rate`` is meant for, where it is scaled: the paper's."""
 

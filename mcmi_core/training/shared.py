@@ -1,10 +1,9 @@
 """One training on several processes: each computes its share of every batch.
 
-The batch of a step is the same whatever the number of processes. Each of them has the rows of
-:attr:`~mcmi_core.data.loader.EpochPlan.part`; gradients are averaged by DistributedDataParallel, and
-what a batch is looked at as a whole for is summed over processes: batch statistics
-(:mod:`mcmi_core.training.global_batch_norm`), centroids, terms. So weights are those of a single
-process up to the order of sums. Dropout alone differs: each process draws masks of its own.
+The batch of a step is the same whatever the number of processes, and each of them gathers some of
+its rows. DistributedDataParallel averages the gradients. Batch statistics, centroids and terms are
+sums over processes. So weights are those of a single process up to the order of sums. Dropout alone
+differs: each process draws masks of its own.
 
 On GPUs, steps are done operation by operation: they are not captured as CUDA graphs.
 """
@@ -22,7 +21,7 @@ from mcmi_core.base import processes
 from mcmi_core.base.seeding import STEPS, derive_seed
 from mcmi_core.data.loader import Batch
 from mcmi_core.training.loop import Steps, Window
-from mcmi_core.training.trainee import Trainee, TermSums
+from mcmi_core.training.trainee import TermSums, Trainee
 
 
 class SharedSteps:
@@ -63,7 +62,7 @@ class SharedSteps:
         if self._parallel is None or self._phase != trainee.criterion.phase:
             self._phase = trainee.criterion.phase
             # Static, as a phase's steps do the same operations: parameters that have no gradient
-            # in it are noticed once. Buffers are the same everywhere, and may be mapped from a disk.
+            # in it are noticed once. Buffers are the same everywhere; some cannot be written to.
             self._parallel = DistributedDataParallel(
                 _Share(trainee), broadcast_buffers=False, init_sync=False, static_graph=True
             )
