@@ -62,7 +62,7 @@ def _statistics(inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if count:
         variance, mean = (own.double() for own in torch.var_mean(inputs, axes, correction=0))
     else:
-        variance, mean = inputs.new_zeros(2, inputs.shape[1], dtype=torch.float64)
+        variance = mean = inputs.sum(axes).double()  # zeros; others wait for their gradient too
     counts = torch.full_like(mean[:1], count)
     own = torch.cat([count * mean, count * (variance + mean.square()), counts])
     total = processes.sum_over_processes(own)

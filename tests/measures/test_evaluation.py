@@ -182,7 +182,7 @@ def test_several_processes_evaluate_what_one_does():
     for place, (metrics, batches) in enumerate(expected):
         for answer in answers:
             assert answer[place][0] == pytest.approx(metrics, rel=1e-12, abs=1e-12)
-        assert sum((answer[place][1] for answer in answers), []) == batches
+        assert [size for answer in answers for size in answer[place][1]] == batches
     assert [len(answer[2][1]) for answer in answers] == [1, 2, 2]
 
 

@@ -59,9 +59,8 @@ def answers(request):
 def test_outputs_gradients_and_memory_are_those_of_the_whole_batch(case, answers):
     seen, gradients, state = steps(*case)
     close = {"rtol": 0, "atol": 1e-9}
-    for rows, (own, _, own_state) in zip(
-        ROWS[len(answers)], (a[case] for a in answers), strict=True
-    ):
+    for rows, answer in zip(ROWS[len(answers)], answers, strict=True):
+        own, _, own_state = answer[case]
         for part, whole in zip(own, seen, strict=True):
             torch.testing.assert_close(part, whole[rows], **close)
         assert list(own_state) == list(state)
