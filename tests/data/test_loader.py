@@ -159,7 +159,7 @@ def test_the_last_smaller_batch_holds_the_end_of_the_order():
 @pytest.mark.parametrize("parts", [2, 3, 5])
 @pytest.mark.parametrize("epoch_length", [20, 21, 22])
 def test_parts_of_a_batch_are_disjoint_and_all_of_it(augmentation, parts, epoch_length):
-    """Of the last batch of two, and of all of four where there are five parts, some have nothing."""
+    """Some have nothing of the last batch of two, and of five parts one of every batch of four."""
     plan = a_plan(make_dataset(augmentation=augmentation, size=16), epoch_length=epoch_length)
     shares = [replace(plan, part=part, parts=parts) for part in range(parts)]
     assert all(len(share) == len(plan) for share in shares)

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from several_processes import on_processes
-from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
+from small_runs import DATA, kd_student, mll_teacher
 
 from mcmi_core.base import processes
 from mcmi_core.base.errors import CompanionError
@@ -16,19 +16,21 @@ from mcmi_core.runs.trainer import ensure
 from mcmi_core.training.recipe import Recipe
 
 CPU = torch.device("cpu")
-RECIPE = Recipe(epochs=2, batch_size=20, learning_rate=0.01, milestones=(1,))
+RECIPE = Recipe(epochs=2, batch_size=21, learning_rate=0.01, milestones=(1,))
 IMAGES = {"data": "digits", "model": "resnet8", "part": Part(fraction=0.15), "seed": 1}
 MLL = mll_teacher(epochs=2, recipe=RECIPE)
 PHOTOGRAPHED = Teacher(objective="mll", recipe=Recipe(epochs=1, batch_size=150), **IMAGES)
 RUNS = {
     "MLL, perceptron": MLL,
     "MLL, batch norm on maps": PHOTOGRAPHED,
-    "MCMI fixed": mcmi_teacher("fixed", start=MLL, recipe=RECIPE),
-    "MCMI tracked": mcmi_teacher("tracked", start=MLL, recipe=RECIPE),
+    "MCMI fixed": mll_teacher(objective="mcmi:lam=0.2,centroids=fixed", start=MLL, recipe=RECIPE),
+    "MCMI tracked": mll_teacher(
+        objective="mcmi:lam=0.2,centroids=tracked", start=MLL, recipe=RECIPE
+    ),
     "KD": kd_student(MLL, recipe=RECIPE),
     "KD from P*": kd_student(BayesTeacher(data=DATA), recipe=RECIPE),
 }
-"""Of ten steps an epoch, but the second."""
+"""Of twenty steps each, whose batches of 21 and 11 do not divide, but the second."""
 
 
 def ensure_all(root, runs, on_epoch=lambda: None):
@@ -53,10 +55,6 @@ def test_two_processes_end_where_one_does(name, folders):
     assert_same_results(run, *map(Store, folders))
     alone, shared = (Store(folder).record(run).provenance for folder in folders)
     assert "processes" not in alone and shared["processes"] == 2
-    assert {path.name for path in Store(folders[1]).folder(run).iterdir()} >= {
-        "record.json",
-        "lock",
-    }
 
 
 def assert_same_results(run, store, other_store):
@@ -127,11 +125,9 @@ def test_processes_that_see_different_stores_are_refused(store):
     begin(store.root / "0", MLL)
     messages = on_processes(2, message_elsewhere, store.root, MLL)
     assert messages[0] == messages[1]
-    assert messages[0].startswith(
-        f"the last epoch of {MLL.id} that was saved is 1 for process 0 and"
-    )
-    assert messages[0].endswith(
-        "0 for process 1; all processes need the same MCMI_STORE and MCMI_DATA"
+    assert messages[0] == (
+        f"the last epoch of {MLL.id} that was saved is 1 for process 0 and 0 for process 1; all "
+        "processes need the same MCMI_STORE and MCMI_DATA"
     )
 
 
