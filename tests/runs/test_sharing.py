@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import pandas as pd
 import pytest
 import torch
 from several_processes import on_processes
@@ -62,7 +63,8 @@ def assert_same_results(run, store, other_store):
     assert record.status == other.status == "done"
     assert record.history.keys() == other.history.keys()
     for column, values in record.history.items():
-        assert other.history[column] == pytest.approx(values, rel=1e-4, abs=1e-5), column
+        shown, others = (pd.Series(v, dtype=float) for v in (values, other.history[column]))
+        pd.testing.assert_series_equal(others, shown, rtol=1e-4, atol=1e-5, obj=column)
     for split, metrics in record.metrics.items():
         assert other.metrics[split] == pytest.approx(metrics, rel=1e-4, abs=1e-5)
     if not isinstance(run, BayesTeacher):
