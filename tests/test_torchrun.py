@@ -51,7 +51,7 @@ def test_two_processes_say_once_why_they_fail(store):
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.count("mcmi: distiller 'rkd' compares the samples of a batch") == 1
-    assert done.stderr.count("Traceback") == 0
+    assert "cli.py" not in done.stderr  # torchrun's own report has a traceback, we have none
 
 
 @pytest.mark.parametrize("command", [["train", "all"], ["evidence"], ["notebook", "run", "x"]])
