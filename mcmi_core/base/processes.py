@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +66,20 @@ def join() -> None:
 
 
 def leave() -> None:
-    """Be alone again; does nothing without :func:`join`."""
-    global _store, _rank, _number
-    if _store is not None:
-        from torch import distributed
+    """Be alone again, the first process last, which may keep the texts that others still read.
 
-        distributed.destroy_process_group()
-        _store, _rank, _number = None, 0, 1
+    Does nothing without :func:`join`.
+    """
+    global _store, _rank, _number
+    if _store is None:
+        return
+    from torch import distributed
+
+    _store.set(f"left/{_rank}", "")
+    if is_first():
+        _store.wait([f"left/{other}" for other in range(_number)], WITHOUT_LIMIT)
+    distributed.destroy_process_group()
+    _store, _rank, _number = None, 0, 1
 
 
 def rank() -> int:
@@ -181,7 +188,11 @@ def one_voice() -> Iterator[None]:
         sys.stdout = sys.stderr = silence
     try:
         yield
+        leave()
     except BaseException as error:
+        if isinstance(error, SystemExit) and not error.code:  # so ends a command that succeeds
+            leave()
+            raise
         sys.stdout, sys.stderr = own if _fails_first() else (silence, silence)
         if _is_lost_connection(error):
             reason = " ".join(str(error).split())
@@ -190,9 +201,6 @@ def one_voice() -> Iterator[None]:
                 "goes on from the last checkpoint"
             )
         raise
-    finally:
-        with suppress(RuntimeError):  # where the others are gone already
-            leave()
 
 
 def _fails_first() -> bool:

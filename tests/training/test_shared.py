@@ -10,6 +10,7 @@ from tiny_networks import tiny_network
 
 from mcmi_core.base import processes
 from mcmi_core.components import DISTILLERS
+from mcmi_core.criterion import Criterion
 from mcmi_core.data import Dataset, Split
 from mcmi_core.data.loader import EpochPlan, training_batches
 from mcmi_core.sprint.check import criterion_of
@@ -109,3 +110,29 @@ def test_several_processes_train_as_one_does(method, shared):
 def test_every_distiller_that_can_be_shared_is_tried():
     able = {name for name in DISTILLERS if DISTILLERS.load(name).shareable}
     assert able == {method.partition(":")[0] for method in SHAREABLE} & set(DISTILLERS)
+
+
+class Draws(Criterion):
+    """Keeps what a step draws, as dropout would."""
+
+    def __init__(self):
+        super().__init__()
+        self.drawn = []
+
+    def terms(self, model, batch):
+        self.drawn.append(torch.rand(()).item())
+        return {"size": model(batch.inputs).square().mean()}
+
+
+def drawn():
+    model, criterion = tiny_network(0), Draws()
+    settings = {"recipe": Recipe(epochs=2), "seed": 0, "evaluate": lambda last: {}}
+    run_in_step([training(model, criterion, a_plan, **settings)], SharedSteps().advance)
+    return criterion.drawn
+
+
+def test_processes_draw_random_numbers_of_their_own():
+    """The same in a run that is repeated, other ones in every process and epoch."""
+    first, second = on_processes(2, drawn)
+    assert len({*first, *second}) == len(first + second) == 12
+    assert on_processes(2, drawn) == [first, second]
