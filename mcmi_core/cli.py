@@ -65,8 +65,9 @@ def join_processes(context: typer.Context) -> None:
         return
     if command not in SHARED:
         raise CompanionError(
-            f"torchrun starts several processes for one run, that of {', '.join(SHARED)}; "
-            f"`mcmi {command}` distributes runs by itself (--cluster), so start it without torchrun"
+            f"torchrun shares one run between processes, that of {', '.join(SHARED)}; start "
+            f"`mcmi {command}` without it (--cluster distributes the runs of train, notebook run "
+            "and evidence)"
         )
     processes.join()
 

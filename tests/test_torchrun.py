@@ -61,8 +61,9 @@ def test_what_distributes_runs_itself_is_refused(monkeypatch, command):
     refused = CliRunner().invoke(cli.app, command).exception
     assert isinstance(refused, CompanionError)
     assert str(refused) == (
-        "torchrun starts several processes for one run, that of train-teacher, fine-tune, distill; "
-        f"`mcmi {command[0]}` distributes runs by itself (--cluster), so start it without torchrun"
+        "torchrun shares one run between processes, that of train-teacher, fine-tune, distill; "
+        f"start `mcmi {command[0]}` without it (--cluster distributes the runs of train, notebook "
+        "run and evidence)"
     )
 
 
