@@ -13,6 +13,8 @@ from mcmi_core.components import DISTILLERS
 from mcmi_core.criterion import Criterion
 from mcmi_core.data import Dataset, Split
 from mcmi_core.data.loader import EpochPlan, training_batches
+from mcmi_core.distillers.hsakd import HeadsLoss
+from mcmi_core.models.auxiliary import HeadedNetwork
 from mcmi_core.sprint.check import criterion_of
 from mcmi_core.training.global_batch_norm import use_global_statistics
 from mcmi_core.training.loop import run_in_step, training
@@ -20,7 +22,9 @@ from mcmi_core.training.recipe import Recipe
 from mcmi_core.training.shared import SharedSteps
 
 CPU = torch.device("cpu")
+HEADS = "a teacher's auxiliary heads"
 SHAREABLE = (
+    HEADS,
     "mll",
     "mcmi:lam=0.2,centroids=fixed",
     "mcmi:lam=0.2,centroids=tracked",
@@ -66,7 +70,10 @@ def trained(method: str) -> tuple[list, dict]:
     """History and state after two epochs of three steps, by however many processes there are."""
     model, checkpoints = tiny_network(0), []
     torch.manual_seed(2)
-    criterion = criterion_of(method, model, tiny_network(1), images()).double()
+    if method == HEADS:
+        model, criterion = HeadedNetwork(model).double(), HeadsLoss()
+    else:
+        criterion = criterion_of(method, model, tiny_network(1), images()).double()
     getattr(criterion, "teacher", model).double()  # its heads
     criterion.check = lambda means: None  # MCMI starts no better than guessing
     if processes.number() > 1:
