@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
+from mcmi_core.base import processes
 from mcmi_core.base.errors import CompanionError, Damaged, OutOfTime, RunsFailed, StoreError
 from mcmi_core.base.files import make_folder
 from mcmi_core.base.messages import in_a_line, meant, quoted, shortened
@@ -58,6 +59,25 @@ REGISTRIES = {
     f"{registry.kind}s": registry
     for registry in (DATASETS, MODELS, OBJECTIVES, DISTILLERS, MEASUREMENTS)
 }
+
+
+SHARED = ("train-teacher", "fine-tune", "distill")
+"""Commands that several processes can share: each trains one run."""
+
+
+@app.callback()
+def join_processes(context: typer.Context) -> None:
+    """Let processes that torchrun started share one run."""
+    command = context.invoked_subcommand
+    if not processes.launched() or context.resilient_parsing:
+        return
+    if command not in SHARED:
+        raise CompanionError(
+            f"torchrun shares one run between processes, that of {', '.join(SHARED)}; start "
+            f"`mcmi {command}` without it (--cluster distributes the runs of train, notebook run "
+            "and evidence)"
+        )
+    processes.join()
 
 
 def _names(known: Iterable[str]):
@@ -224,6 +244,7 @@ def fine_tune(
                 epochs=epochs,
                 schedule="cosine",
                 batch_size=start.recipe.batch_size,
+                scale_rate=start.recipe.scale_rate,
                 learning_rate=fine_tuning_rate(start.model.name),
                 threads=start.recipe.threads,
             ).changed(recipe),
@@ -657,6 +678,11 @@ def _ends_visibly(command: Callable[[], None]) -> Callable[[], None]:
 @_ends_visibly
 def main() -> None:
     """Entry point: errors that a user can act on become one line and exit status 1."""
+    with processes.one_voice():
+        _main()
+
+
+def _main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_VisibleLines("mcmi: %(message)s"))
     logging.basicConfig(handlers=[handler])

@@ -23,6 +23,11 @@ class Criterion(nn.Module):
     For that they may depend on no other tensors than the batch, and parameters and buffers of model
     and criterion."""
 
+    shareable = False
+    """Whether the terms of a batch are means over its samples, so that several processes can each
+    compute them for some of its rows. Samples may meet in batch statistics, and in sums over
+    processes (:func:`~mcmi_core.base.processes.sum_over_processes`), alone."""
+
     @property
     def phase(self) -> Hashable:
         """Changes when steps start to do other operations, as after a first phase of training.

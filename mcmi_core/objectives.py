@@ -35,6 +35,7 @@ from mcmi_core.base.checks import (
     is_number,
 )
 from mcmi_core.base.errors import TrainingCollapsed
+from mcmi_core.base.processes import sum_over_processes
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.losses import common_precision, full_precision, no_less_than, times_log
@@ -47,6 +48,8 @@ class Objective(Criterion):
     Raises:
         ValueError: wrong shapes, types or devices, no sample, or, on the CPU, a label out of range.
     """
+
+    shareable = True
 
     def loss_terms(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Named terms for logits (N, C) and labels (N,), nats, means over the batch."""
@@ -147,6 +150,7 @@ class MCMILoss(Objective):
             logits = model(batch.inputs)
             check_same_device(self.centroids, "loss", logits, "logits")
             sums.update(logits, batch.labels)
+        sums = sums.over_processes()
         counts = sums.class_counts[:, None]
         means = sums.prob_sums / counts.clamp_min(1)
         self.known.copy_(sums.class_counts > 0)
@@ -178,7 +182,8 @@ class MCMILoss(Objective):
         """Q_y ← m·Q_y + (1−m)·(mean of the batch's P_x of class y), for the classes in it."""
         sums = torch.zeros_like(self.centroids, dtype=probs.dtype)  # (C, C)
         counts = torch.zeros_like(sums[:, 0]).index_add_(0, labels, torch.ones_like(probs[:, 0]))
-        means = sums.index_add_(0, labels, probs) / counts.clamp_min(1)[:, None]
+        counts = sum_over_processes(counts)
+        means = sum_over_processes(sums.index_add_(0, labels, probs)) / counts.clamp_min(1)[:, None]
         # A class never seen before takes its first mean whole; an absent one keeps its centroid.
         step = torch.where(self.known, 1 - self.momentum, 1.0) * (counts > 0)
         self.centroids.lerp_(means.to(self.centroids.dtype), step[:, None].to(self.centroids.dtype))

@@ -1,12 +1,13 @@
 """CMI, log-likelihood and entropy from sums over samples: one pass, O(C²) memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from mcmi_core.base.checks import check_count, check_labelled, check_positive, check_same_device
 from mcmi_core.base.errors import NonFiniteLogits
+from mcmi_core.base.processes import sum_over_processes
 from mcmi_core.losses import times_log
 
 
@@ -63,6 +64,10 @@ class OutputSums:
         self.prob_sums.index_add_(0, labels, probs)
         self.log_likelihood_sum.add_(log_probs.gather(1, labels[:, None]).sum())
         self.entropy_sum.sub_(times_log(probs, log_probs).sum())
+
+    def over_processes(self) -> "OutputSums":
+        """The sums over the samples of all processes that share a run."""
+        return OutputSums(*(sum_over_processes(getattr(self, f.name)) for f in fields(self)))
 
     @property
     def cmi(self) -> Tensor:

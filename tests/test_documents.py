@@ -15,6 +15,7 @@ import nbformat
 import pytest
 import typer
 from PIL import Image
+from torch.distributed.run import get_args_parser
 
 from mcmi_core import cli
 from mcmi_core.base.paths import PROJECT
@@ -93,6 +94,11 @@ def test_every_command_is_accepted(command):
         check_experiments(words[1:])
     elif words[:3] == ["python", "-m", "mcmi_core.cli"]:
         check_command_line(words[3:])
+    elif words[0] == "torchrun":
+        given = get_args_parser().parse_args(words[1:])
+        assert given.no_python and given.training_script == "mcmi"
+        assert given.training_script_args[0] in cli.SHARED
+        check_command_line(given.training_script_args)
     elif words[0] == ".":
         assert words[1:] == [".venv/bin/activate"]  # which make env makes
     elif words[0].endswith("python"):

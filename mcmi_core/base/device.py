@@ -12,12 +12,26 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from mcmi_core.base.errors import CompanionError
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def default_device() -> torch.device:
-    """The GPU if there is one, else the CPU."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    """The GPU if there is one, else the CPU. Each process that torchrun starts has its own GPU.
+
+    Raises:
+        CompanionError: torchrun started more processes on this machine than it has GPUs.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if place >= there:
+        raise CompanionError(
+            f"process {place} of this machine has no GPU of its own, as there are {there}; give "
+            f"torchrun --nproc-per-node {there}"
+        )
+    return torch.device("cuda", place)
 
 
 def make_reproducible(device: torch.device) -> None:

@@ -41,6 +41,10 @@ class EpochPlan(Sequence[Batch]):
     """The same, for samples that lie there."""
     variants: Tensor
     """(E,) or (E, 5), what augmentation makes of each sample, on that device."""
+    part: int = 0
+    """Which of the ``parts`` of each batch to gather, from 0: rows ``part::parts``."""
+    parts: int = 1
+    """Processes that share a batch; of a small one, some have no sample."""
 
     @property
     def whole(self) -> int:
@@ -60,6 +64,11 @@ class EpochPlan(Sequence[Batch]):
     def is_on_device(self) -> bool:
         """Whether the samples lie where batches are needed, so that no step waits for them."""
         return self.split.inputs.device == self.order.device
+
+    def share(self, step: int) -> float:
+        """How many of the samples of a batch are in this part, from 0 to 1."""
+        rows = range(self.batch_size if step < self.whole else self.rest)
+        return len(rows[self.part :: self.parts]) / len(rows)
 
     def __len__(self) -> int:
         return self.whole + (self.rest > 0)
@@ -95,7 +104,7 @@ def _at(plan: EpochPlan, choices: Tensor, step: int | Tensor) -> Tensor:
     """Those of an epoch's choices that belong to a step."""
     size = plan.batch_size
     if isinstance(step, int):
-        return choices[step * size : (step + 1) * size]
+        return choices[step * size + plan.part : (step + 1) * size : plan.parts]
     whole = choices[: plan.whole * size].unflatten(0, (plan.whole, size))
     return whole.index_select(0, step).squeeze(0)
 
@@ -119,6 +128,8 @@ def training_batches(
     seed: int,
     epoch: int,
     device: torch.device,
+    part: int = 0,
+    parts: int = 1,
 ) -> EpochPlan:
     """One epoch in random order, augmented.
 
@@ -135,12 +146,15 @@ def training_batches(
         seed: of the run.
         epoch: from 0.
         device: where the batches are needed.
+        part: of each batch, that this process gathers.
+        parts: of a batch; ``batch_size`` is that of all of them.
     """
     order = epoch_order(len(split), epoch_length, seed=seed, epoch=epoch)
     generator = torch.Generator().manual_seed(derive_seed(seed, epoch, AUGMENTATION))
     kind, size = dataset.augmentation, dataset.stored_size
     variants = draw_variants(kind, size, epoch_length, generator)
-    return EpochPlan(dataset, split, batch_size, order.to(device), order, variants.to(device))
+    choices = order.to(device), order, variants.to(device)
+    return EpochPlan(dataset, split, batch_size, *choices, part, parts)
 
 
 def epoch_order(num_samples: int, epoch_length: int, *, seed: int, epoch: int) -> Tensor:

@@ -71,10 +71,11 @@ class Split:
     def _own_fingerprint(self) -> str:
         return _fingerprint(self)
 
-    def slices(self, size: int) -> "Iterator[Split]":
-        """The samples in parts of at most ``size``, in order, without a copy."""
-        for first in range(0, len(self), size):
-            yield self._map(itemgetter(slice(first, first + size)))
+    def slices(self, size: int, start: int = 0, stop: int | None = None) -> "Iterator[Split]":
+        """The samples from ``start`` to ``stop`` in parts of at most ``size``, without a copy."""
+        stop = len(self) if stop is None else min(stop, len(self))
+        for first in range(start, stop, size):
+            yield self._map(itemgetter(slice(first, min(first + size, stop))))
 
     def subset(self, indices: Tensor) -> "Split":
         """The samples at ``indices``, in that order."""

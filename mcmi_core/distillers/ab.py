@@ -60,6 +60,8 @@ class AB(Initialisation):
     hidden neurons", AAAI 2019; factors of layers and of the sum as in the authors' code.
     """
 
+    shareable = True
+
     initial_epochs: int = 30
     weight: float = 1.0
     margin: float = 1.0

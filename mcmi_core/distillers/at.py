@@ -22,6 +22,7 @@ class AT(Distiller):
         ValueError: networks that differ in the number of stages.
     """
 
+    shareable = True
     uses_features = True
 
     weight: float = 1000.0

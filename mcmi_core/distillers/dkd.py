@@ -25,6 +25,8 @@ class DKD(WarmUp):
         warmup_epochs: first epoch of full weight, as in the published runs.
     """
 
+    shareable = True
+
     temperature: float = 4.0
     alpha: float = 1.0
     beta: float = 8.0

@@ -23,6 +23,7 @@ class FitNet(Distiller):
         ValueError: no map at that place, or maps whose sizes are neither equal nor 1 : 2.
     """
 
+    shareable = True
     uses_features = True
 
     weight: float = 100.0

@@ -29,6 +29,8 @@ class FSP(Initialisation):
     its maximum; here, as in CRD's code, by its mean.
     """
 
+    shareable = True
+
     initial_epochs: int = 30
     weight: float = 1.0
 

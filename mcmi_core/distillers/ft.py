@@ -55,6 +55,8 @@ class FT(TwoPhases):
     which first reduces the factors to one map, their mean square over channels.
     """
 
+    shareable = True
+
     initial_epochs: int = 30
     weight: float = 200.0
     reconstruction_weight: float = 0.2

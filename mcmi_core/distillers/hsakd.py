@@ -32,6 +32,8 @@ class HeadsLoss(Criterion):
     The authors add the cross-entropy of the network itself, a constant where it is frozen.
     """
 
+    shareable = True
+
     def terms(self, model: HeadedNetwork, batch: Batch) -> dict[str, Tensor]:
         """``head_1``, ``head_2``, ...: cross-entropy over all rotated rows, nats."""
         with torch.no_grad():
@@ -64,6 +66,7 @@ class HSAKD(Distiller):
     IJCAI 2021.
     """
 
+    shareable = True
     uses_features = True
 
     temperature: float = 3.0

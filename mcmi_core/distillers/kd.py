@@ -19,6 +19,8 @@ class KD(Distiller):
         cross_entropy_weight: of the cross-entropy with the labels.
     """
 
+    shareable = True
+
     temperature: float = 4.0
     weight: float = 0.9
     cross_entropy_weight: float = 0.1

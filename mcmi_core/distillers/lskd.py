@@ -22,6 +22,8 @@ class LSKD(Distiller):
         cross_entropy_weight: of the cross-entropy with the labels.
     """
 
+    shareable = True
+
     temperature: float = 2.0
     weight: float = 9.0
     cross_entropy_weight: float = 0.1

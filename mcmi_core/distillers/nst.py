@@ -21,6 +21,7 @@ class NST(Distiller):
         ValueError: networks that differ in the number of stages.
     """
 
+    shareable = True
     uses_features = True
 
     weight: float = 50.0

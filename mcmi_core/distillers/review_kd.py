@@ -86,6 +86,7 @@ class ReviewKD(WarmUp):
     Source: Chen et al., "Distilling knowledge via knowledge review", CVPR 2021.
     """
 
+    shareable = True
     uses_features = True
 
     weight: float = 1.0

@@ -27,6 +27,7 @@ class VID(Distiller):
         ValueError: networks that differ in the number of stages, or too small a variance.
     """
 
+    shareable = True
     uses_features = True
 
     weight: float = 1.0

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mcmi_core.base.processes import number, rank, sum_over_processes
 from mcmi_core.cmi import OutputSums, bayes_divergence
 from mcmi_core.data.loader import evaluation_batches
 from mcmi_core.data.split import Dataset, Split
@@ -57,6 +58,9 @@ def evaluate(
 ) -> dict[str, float]:
     """Evaluate ``model`` in eval mode on every sample of ``split`` once.
 
+    Of several processes that share a run, all have to call it: each takes some of the batches, and
+    all return the same.
+
     Args:
         model: network from inputs to logits (N, C).
         dataset: the data set that ``split`` belongs to.
@@ -77,10 +81,14 @@ def evaluate(
         {"top5_accuracy_percent": 5} if classes >= TOP_5_FROM else {}
     )
     hits = torch.zeros(max(ranks.values()), dtype=torch.int64, device=device)
-    sums, divergence_sum = OutputSums.zeros(classes, device), 0.0
+    sums = OutputSums.zeros(classes, device)
+    divergence_sum = torch.zeros((), dtype=torch.float64, device=device)
 
     size = batch_size(dataset, device)
-    for part in split.slices(max(SUMMED_AT_ONCE // (classes * size), 1) * size):
+    # Whole batches, so that the network sees the same ones however many processes there are.
+    batches = -(-len(split) // size)
+    start, stop = (batches * place // number() * size for place in (rank(), rank() + 1))
+    for part in split.slices(max(SUMMED_AT_ONCE // (classes * size), 1) * size, start, stop):
         part = part.to(device)
         logits = predict_logits(model, dataset, part, device)
         sums.update(logits, part.labels, temperature)
@@ -90,10 +98,11 @@ def evaluate(
         if part.posterior is not None:
             divergence_sum += bayes_divergence(logits, part.posterior, temperature).sum()
 
+    sums, hits = sums.over_processes(), sum_over_processes(hits)
     results = {name: 100 * hits[:k].sum().item() / len(split) for name, k in ranks.items()}
     results["ll_nats"] = sums.log_likelihood.item()
     results["cmi_nats"] = sums.cmi.item()
     results["entropy_nats"] = sums.entropy.item()
     if split.posterior is not None:
-        results["bcpd_kl_nats"] = divergence_sum.item() / len(split)
+        results["bcpd_kl_nats"] = sum_over_processes(divergence_sum).item() / len(split)
     return results

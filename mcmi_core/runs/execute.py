@@ -15,7 +15,7 @@ from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.base.progress import progress_bar
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.failures import Outcome
-from mcmi_core.runs.processes import Processes
+from mcmi_core.runs.on_cores import LocalWorkers
 from mcmi_core.runs.queue import Group, Queue
 from mcmi_core.runs.stacking import axis, side_by_side
 from mcmi_core.runs.store import Store
@@ -99,7 +99,7 @@ def execute(
         execute_on_card(queue, store, device, **settings)
     elif queue.waiting:
         number = workers or default_workers(device, queue.wanted.values())
-        with Processes(min(number, len(queue.waiting)), store, device) as pool:
+        with LocalWorkers(min(number, len(queue.waiting)), store, device) as pool:
             _drive(queue, pool, deadline)
     queue.check_failures()
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from mcmi_core import __version__
+from mcmi_core.base import processes
 from mcmi_core.base.paths import PROJECT
 
 CHANGE_LAST_DIGITS = (
@@ -28,23 +29,32 @@ CHANGE_LAST_DIGITS = (
 )
 """Environment variables that choose other kernels than the hardware would."""
 
+WITHOUT_MENTION = {"settings": "none", "processes": 1}
+"""What is meant where a provenance does not say it."""
+
 
 def describe(device: torch.device) -> dict[str, str | int]:
     """Versions, hardware, commit and date, as a record states them.
 
-    And, where any is set, the variables of :data:`CHANGE_LAST_DIGITS`, as ``settings``.
+    And, where any is set, the variables of :data:`CHANGE_LAST_DIGITS`, as ``settings``; and, if
+    there are several, the ``processes`` that share a run.
     """
+    several = {"processes": processes.number()} if processes.number() > 1 else {}
     chosen = [f"{name}={os.environ[name]}" for name in CHANGE_LAST_DIGITS if name in os.environ]
-    return ({"settings": " ".join(chosen)} if chosen else {}) | {
-        "mcmi_core": __version__,
-        "torch": torch.__version__,
-        "torchvision": version("torchvision"),
-        "python": platform.python_version(),
-        "hardware": hardware(device),
-        "threads": torch.get_num_threads(),
-        "commit": commit(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
+    return (
+        ({"settings": " ".join(chosen)} if chosen else {})
+        | several
+        | {
+            "mcmi_core": __version__,
+            "torch": torch.__version__,
+            "torchvision": version("torchvision"),
+            "python": platform.python_version(),
+            "hardware": hardware(device),
+            "threads": torch.get_num_threads(),
+            "commit": commit(),
+            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        }
+    )
 
 
 def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,8 +70,9 @@ def joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     if not before:
         return dict(now)
     both = {"date": now["date"]}
-    for name in now.keys() | ({"settings"} & before.keys()):
-        earlier, value = (about.get(name, "none") for about in (before, now))
+    for name in now.keys() | (WITHOUT_MENTION.keys() & before.keys()):
+        unsaid = WITHOUT_MENTION.get(name, "none")
+        earlier, value = (about.get(name, unsaid) for about in (before, now))
         if name == "date":
             continue
         same = earlier == value or str(earlier).endswith(f", then {value}")

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
+from mcmi_core.base import processes
 from mcmi_core.base.device import default_device, make_reproducible, own_arithmetic, place
 from mcmi_core.base.errors import (
     Damaged,
@@ -45,11 +46,14 @@ from mcmi_core.runs.config import (
 )
 from mcmi_core.runs.records import Record, flat_metrics
 from mcmi_core.runs.same_data import FINGERPRINT, check_same_data
+from mcmi_core.runs.sharing import check_shareable, finished, lock
 from mcmi_core.runs.stacking import axis
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.teacher_logits import remembers, teacher_logits
+from mcmi_core.training.global_batch_norm import use_global_statistics
 from mcmi_core.training.lanes import run_in_lanes
 from mcmi_core.training.loop import Checkpoint, Metrics, Row, Training, run_in_step, training
+from mcmi_core.training.shared import SharedSteps
 from mcmi_core.training.stacked import train_together
 
 GLANCED_SAMPLES = 10_000
@@ -73,7 +77,8 @@ def ensure(
     """The record of a run, made now if need be, along with all runs that it builds on.
 
     An interrupted run goes on after its last checkpoint (:data:`TIME_FOR_CHECKPOINTS`). Of several
-    processes that ask for the same run at once, one trains and the others wait.
+    processes that ask for the same run at once, one trains and the others wait; those that were
+    started together (:mod:`mcmi_core.base.processes`) all ask, and train it together.
 
     Args:
         run: what to do.
@@ -90,7 +95,10 @@ def ensure(
         IncompatibleNetworks: a run that this one builds on cannot be trained.
         DataError: the data set is missing.
         StoreError: the store cannot be read or written.
+        CompanionError: several processes cannot share it, or see other data or another store.
     """
+    for link in run.chain():
+        check_shareable(link)
     links, position, sent_back = list(run.chain()), 0, set()
     while position < len(links):
         link = links[position]
@@ -139,7 +147,9 @@ def ensure_together(
     device = device or default_device()
     trainings = [make(run, store, device, on_epoch, streams=len(ordered)) for run in ordered]
     with own_arithmetic(runs[0].threads):
-        if device.type == "cuda":
+        if processes.number() > 1:
+            records = [run_in_step([one], SharedSteps().advance)[0] for one in trainings]
+        elif device.type == "cuda":
             records = run_in_lanes(trainings, device)
         elif axis(runs[0]):
             records = run_in_step(trainings, train_together)
@@ -186,14 +196,19 @@ def _load_parent(parent: Run, store: Store, device: torch.device) -> nn.Module:
 
     Raises:
         ParentDamaged: it is to be made again first; if it was already, it cannot be used.
+        StoreError: it cannot be used, and several processes share the run.
         DataError: as :func:`load_model`.
     """
     try:
         return load_model(parent, store, device)
     except Damaged as damage:
+        if processes.number() > 1:
+            raise Damaged(f"{damage}; the same command in one process makes it again") from None
         store.reopen(parent)
         raise ParentDamaged(str(damage)) from None
     except StoreError as error:
+        if processes.number() > 1:
+            raise
         # Another process may have set it aside, and even made it again. The run begins anew, as
         # what was drawn for a network that was not loaded would change its random numbers.
         raise ParentDamaged(str(error)) from None
@@ -236,10 +251,10 @@ def make(
         filelock.Timeout: another process is making it, and this one is not to wait.
     """
     make_reproducible(device)
-    record = store.finished(run)
+    record = finished(run, store)
     if record is None:
-        with store.lock(run, wait):  # another process may have made it, while this one waited
-            record = store.record(run)
+        with lock(run, store, wait):  # another process may have made it, while this one waited
+            record = finished(run, store)
             if record is None:
                 return (yield from _execute(run, store, device, on_epoch, streams))
     store.tidy(run)
@@ -256,6 +271,7 @@ def _execute(
 ) -> Training[Record]:
     """Measure or train, as the run says, and keep the record and the weights."""
     dataset = load_dataset(run.data)
+    processes.check_same(f"data {run.data}", dataset.fingerprint())
     about = provenance.describe(device) | {FINGERPRINT: dataset.fingerprint()}
     if device.type == "cuda" and run.epochs:
         about["streams"] = streams
@@ -282,7 +298,7 @@ def _execute(
             except IncompatibleNetworks as reason:  # a result: a table has a row for it
                 outcome = {"status": "incompatible", "message": str(reason)}
     record = Record(key=run.key, run=run.model_dump(mode="json"), provenance=about, **outcome)
-    store.finish(run, record, weights)
+    processes.from_first(lambda: store.finish(run, record, weights))
     return record
 
 
@@ -348,6 +364,9 @@ class _Job:
                 self.model, self.criterion = self._heads()
             case Student():
                 self.model, self.criterion = self._student()
+        if processes.number() > 1:
+            use_global_statistics(self.model)
+            use_global_statistics(self.criterion)
 
     def _teacher(self) -> tuple[nn.Module, Criterion]:
         if self.run.start is None:
@@ -392,6 +411,8 @@ class _Job:
         """Train, keeping checkpoints; fields of the record, and the weights."""
         checkpoint, before = self.store.load_checkpoint(self.run, self.device)
         check_same_data(self.run, before, self.store)
+        done = checkpoint.epoch if checkpoint else 0
+        processes.check_same(f"the last epoch of {self.run.id} that was saved", done)
         self.about = provenance.joined(before, self.about)
         self.history = checkpoint.history if checkpoint else []
         self.started = time.monotonic() - before.get("seconds", 0.0)
@@ -426,6 +447,8 @@ class _Job:
             seed=self.run.seed,
             epoch=epoch,
             device=self.device,
+            part=processes.rank(),
+            parts=processes.number(),
         )
 
     def evaluate(self, last: bool) -> Metrics:
@@ -456,7 +479,7 @@ class _Job:
         """Save the checkpoint of an epoch, if it is time to, and say that the epoch is over."""
         self.history = checkpoint.history
         begun = time.monotonic()
-        if begun >= self.next_save:
+        if processes.is_first() and begun >= self.next_save:
             about = self.about | {"seconds": self.seconds}
             self.store.save_checkpoint(self.run, checkpoint, about)
             taken = time.monotonic() - begun

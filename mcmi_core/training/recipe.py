@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from mcmi_core.base.messages import meant, quoted
 from mcmi_core.base.registry import Component
+
+RATE_IS_FOR = 64
+"""Samples in a batch that ``learning_rate`` is meant for, where it is scaled: the paper's."""
 
 
 class Config(BaseModel):
@@ -56,6 +59,22 @@ class Recipe(Config):
     threads: int = Field(1, ge=1, le=1024, exclude_if=lambda threads: threads == 1)
     """On a CPU. Their number changes the order of sums, and so last digits: it is part of what a
     run is, and never a matter of the machine."""
+    scale_rate: Literal["no", "linear", "sqrt"] = Field("no", exclude_if=lambda rule: rule == "no")
+    """How the learning rate follows the batch size: ``linear`` multiplies it by batch_size / 64,
+    ``sqrt`` by the square root of that. 0.025 for 64 is the customary 0.1 for 256 on ImageNet."""
+    warm_up_epochs: int = Field(0, ge=0, exclude_if=lambda epochs: epochs == 0)
+    """First epochs, in which the rate rises in equal steps from the unscaled one to the scaled one,
+    which epoch warm_up_epochs + 1 has. Source: Goyal et al., "Accurate, large minibatch SGD:
+    training ImageNet in 1 hour", 2017, where it rises with every step."""
+
+    @model_validator(mode="after")
+    def _warms_up_to_another_rate(self) -> Self:
+        if self.warm_up_epochs and self.scale_rate == "no":
+            raise ValueError(
+                f"warm_up_epochs={self.warm_up_epochs} needs scale_rate=linear or scale_rate=sqrt, "
+                "as it leads from the unscaled learning rate to the scaled one"
+            )
+        return self
 
     def evaluates_after(self, epoch: int) -> bool:
         """Whether there is an evaluation after epoch ``epoch`` (from 1)."""
@@ -66,15 +85,27 @@ class Recipe(Config):
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate of epoch ``epoch`` (from 0); ``cosine`` falls from the full rate to 0."""
+        rate = self._full_rate_at(epoch)
         if self.schedule == "cosine":
-            return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
-        return self.learning_rate * self.decay ** sum(epoch >= m for m in self.milestones)
+            return rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        return rate * self.decay ** sum(epoch >= m for m in self.milestones)
+
+    def _full_rate_at(self, epoch: int) -> float:
+        """Before the schedule makes it smaller."""
+        exponent = {"no": 0, "sqrt": 0.5, "linear": 1}[self.scale_rate]
+        scaled = self.learning_rate * (self.batch_size / RATE_IS_FOR) ** exponent
+        if epoch >= self.warm_up_epochs:
+            return scaled
+        return self.learning_rate + (scaled - self.learning_rate) * epoch / self.warm_up_epochs
 
     def shortened(self, epochs: int) -> "Recipe":
-        """The same recipe in fewer epochs, milestones scaled with them."""
+        """The same recipe in fewer epochs, milestones and warm-up scaled with them."""
         checked = Recipe(**self.model_dump() | {"epochs": epochs})
-        milestones = tuple(round(m * epochs / self.epochs) for m in self.milestones)
-        return Recipe(**checked.model_dump() | {"milestones": milestones})
+        scaled = {
+            "milestones": tuple(round(m * epochs / self.epochs) for m in self.milestones),
+            "warm_up_epochs": round(self.warm_up_epochs * epochs / self.epochs),
+        }
+        return Recipe(**checked.model_dump() | scaled)
 
     def changed(self, options: str) -> "Recipe":
         """The same recipe with some fields changed, written as a component's options are.

@@ -1,6 +1,7 @@
 """Which samples an epoch holds, in which order and form, recomputed from what was drawn."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,6 +153,23 @@ def test_the_last_smaller_batch_holds_the_end_of_the_order():
     assert (len(plan), plan.whole, plan.rest) == (6, 5, 3)
     assert torch.equal(plan[5].indices, plan.order[20:])
     assert torch.equal(plan[5].variants, plan.variants[20:])
+
+
+@pytest.mark.parametrize("augmentation", KINDS)
+@pytest.mark.parametrize("parts", [2, 3, 5])
+@pytest.mark.parametrize("epoch_length", [20, 21, 22])
+def test_parts_of_a_batch_are_disjoint_and_all_of_it(augmentation, parts, epoch_length):
+    """Some have nothing of the last batch of two, and of five parts one of every batch of four."""
+    plan = a_plan(make_dataset(augmentation=augmentation, size=16), epoch_length=epoch_length)
+    shares = [replace(plan, part=part, parts=parts) for part in range(parts)]
+    assert all(len(share) == len(plan) for share in shares)
+    for step, batch in enumerate(plan):
+        rows = [share[step] for share in shares]
+        for part, own in enumerate(rows):
+            for tensor, whole in zip(own, batch, strict=True):
+                assert torch.equal(tensor, whole[part::parts])
+            assert shares[part].share(step) == len(own.labels) / len(batch.labels)
+    assert plan.share(0) == 1
 
 
 @pytest.mark.parametrize(("epoch_length", "steps"), [(20, 5), (21, 5), (22, 6)])

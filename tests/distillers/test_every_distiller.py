@@ -112,3 +112,35 @@ def test_state_continues_in_a_fresh_distiller(name, student, teacher):
     resumed.load_state_dict(copy.deepcopy(distiller.state_dict()))
     expected = train(distiller, student, steps=3)
     assert train(resumed, resumed_student, steps=3) == expected
+
+
+SHARES = (slice(0, 5), slice(5, 7), slice(7, 12))
+"""Of three processes, of different sizes."""
+
+
+def of_shares(distiller, student):
+    """Each term of the whole batch, and its mean over shares, weighted by their samples."""
+    parts = [Batch(*(tensor[rows] for tensor in BATCH[:3])) for rows in SHARES]
+    with torch.no_grad():
+        whole = distiller.terms(student, BATCH)
+        terms = [distiller.terms(student, part) for part in parts]
+    weights = [len(part.labels) / len(BATCH.labels) for part in parts]
+    return whole, {k: sum(w * t[k] for w, t in zip(weights, terms, strict=True)) for k in whole}
+
+
+@pytest.mark.parametrize("epoch", [0, LATE])
+@pytest.mark.parametrize("name", [n for n in DISTILLERS if DISTILLERS.load(n).shareable])
+def test_terms_that_can_be_shared_are_means_over_samples(name, epoch, student, teacher):
+    """Batch statistics aside, which processes share as well: so in eval mode."""
+    distiller = build(name, student.eval(), teacher).eval()
+    distiller.start_epoch(epoch)
+    whole, shared = of_shares(distiller, student)
+    torch.testing.assert_close(shared, whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in DISTILLERS if not DISTILLERS.load(n).shareable])
+def test_terms_that_cannot_be_shared_are_no_such_means(name, student, teacher):
+    distiller = build(name, student.eval(), teacher).eval()
+    distiller.start_epoch(LATE)
+    whole, shared = of_shares(distiller, student)
+    assert abs(shared[name] / whole[name] - 1) > 1e-4

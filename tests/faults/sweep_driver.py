@@ -10,7 +10,7 @@ from pathlib import Path
 PROGRAM = """
 import multiprocessing.forkserver, sys
 from killed_sweep import drive
-from mcmi_core.runs.processes import WARM
+from mcmi_core.runs.on_cores import WARM
 
 # Takes seconds. Meanwhile, the driver before this one is at work.
 multiprocessing.get_context("forkserver").set_forkserver_preload(WARM)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from several_processes import on_processes
 from torch import nn
 
 from mcmi_core.data import Dataset, Split, load_dataset
@@ -151,6 +152,38 @@ def test_slices_are_the_split_in_order_and_no_copy(size, lengths):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), whole)
         storages = {getattr(part, name).untyped_storage().data_ptr() for part in parts}
         assert storages == {whole.untyped_storage().data_ptr()}
+
+
+def test_slices_can_be_those_of_a_part():
+    split = oracle().test
+    parts = list(split.slices(30, start=20, stop=999))
+    assert [len(part) for part in parts] == [30, 30, 20]
+    assert torch.equal(torch.cat([part.labels for part in parts]), split.labels[20:])
+    assert list(split.slices(30, start=40, stop=40)) == []
+
+
+def evaluated_with(sizes):
+    """Metrics of test splits of some sizes, in float64, and the batches that this process sees."""
+    answers = []
+    for size in sizes:
+        dataset = oracle(classes=20, test_size=size)
+        model = mlp(dataset)
+        batches = []
+        model.register_forward_hook(lambda module, args, output: batches.append(len(output)))  # noqa: B023
+        answers.append((evaluate(model, dataset, dataset.test, CPU), batches))
+    return answers
+
+
+def test_several_processes_evaluate_what_one_does():
+    """Without padding: neither samples nor batches need to divide, and some may have no batch."""
+    sizes = [2 * MOST + 3, MOST, 4 * MOST + 1]
+    expected = evaluated_with(sizes)
+    answers = on_processes(3, evaluated_with, sizes)
+    for place, (metrics, batches) in enumerate(expected):
+        for answer in answers:
+            assert answer[place][0] == pytest.approx(metrics, rel=1e-12, abs=1e-12)
+        assert [size for answer in answers for size in answer[place][1]] == batches
+    assert [len(answer[2][1]) for answer in answers] == [1, 2, 2]
 
 
 def test_the_given_split_is_evaluated_with_its_own_posterior():

@@ -28,7 +28,7 @@ from mcmi_core.measures.evaluation import evaluate
 from mcmi_core.runs.config import BayesTeacher, Measurement, Part
 from mcmi_core.runs.execute import default_workers, execute
 from mcmi_core.runs.failures import Outcome
-from mcmi_core.runs.processes import WARM
+from mcmi_core.runs.on_cores import WARM
 from mcmi_core.runs.queue import Queue, group_runs
 from mcmi_core.runs.stacking import axis, side_by_side
 from mcmi_core.runs.store import Store

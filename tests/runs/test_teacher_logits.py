@@ -20,7 +20,7 @@ from mcmi_core.measures.evaluation import predict_logits
 from mcmi_core.models import create_model
 from mcmi_core.runs import teacher_logits as logits_module
 from mcmi_core.runs.config import Part, Student
-from mcmi_core.runs.processes import WARM
+from mcmi_core.runs.on_cores import WARM
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.teacher_logits import pays_for_one_student, teacher_logits
 from mcmi_core.runs.trainer import ensure

@@ -24,7 +24,7 @@ WARM = ["mcmi_core.runs.work", "torch._dynamo"]
 """Imported once, for all workers; ``torch._dynamo``, since every optimiser imports it."""
 
 
-class Processes:
+class LocalWorkers:
     """Processes that train, and what they tell meanwhile; a context manager.
 
     They are copies of one process that has imported torch, which takes seconds. All of them hold
@@ -44,7 +44,7 @@ class Processes:
         self._context = _context_with_torch()
         self._ends, self._alive = self._context.Pipe(duplex=False)
         self._free = [self._new_worker() for _ in range(number)]
-        self._working: dict[Future, _Worker] = {}
+        self._working: dict[Future, _Process] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -90,8 +90,8 @@ class Processes:
                     epochs += 1
         bar.update(epochs)  # also by 0, which refreshes its clock
 
-    def _new_worker(self) -> "_Worker":
-        return _Worker(self._context, self._ends)
+    def _new_worker(self) -> "_Process":
+        return _Process(self._context, self._ends)
 
     def _killed(self, run: Run) -> Outcome:
         done = run.epochs - self._store.epochs_left(run)
@@ -99,7 +99,7 @@ class Processes:
         return Outcome(run.key, failure=Failure.of_killed(run, how))
 
 
-class _Worker:
+class _Process:
     """A process, with a pipe of its own: one that dies while it writes would block a shared one."""
 
     def __init__(self, context: multiprocessing.context.BaseContext, alive: Connection) -> None:
