@@ -122,12 +122,34 @@ def test_distillers_that_compare_samples_are_refused(name, store):
     assert not store.root.exists()  # before its teacher is trained
 
 
-def test_a_damaged_record_is_told_to_all(store):
+def test_a_record_of_another_run_is_told_to_all(store):
+    other = mll_teacher(epochs=1)
+    ensure(other, store, CPU)
     store.folder(MLL).mkdir(parents=True)
-    store.path(MLL.id).write_text("{")
+    store.path(MLL.id).write_bytes(store.path(other.id).read_bytes())
     messages = on_processes(2, message_of, store.root, MLL)
     assert messages[0] == messages[1]
-    assert "record.json is not a record" in messages[0]
+    assert f"holds the record of another run, {other.id}" in messages[0]
+
+
+def test_a_run_with_a_damaged_record_is_made_again(store):
+    store.folder(MLL).mkdir(parents=True)
+    store.path(MLL.id).write_text("{")
+    on_processes(2, ensure_all, store.root, [MLL])
+    assert store.record(MLL).status == "done"
+    assert (store.folder(MLL) / "record.json.damaged").read_text() == "{"
+
+
+def test_damaged_weights_of_a_teacher_are_for_one_process(store):
+    ensure(MLL, store, CPU)
+    path = store.folder(MLL) / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    messages = on_processes(2, message_of, store.root, RUNS["KD"])
+    assert messages[0] == messages[1]
+    assert "is damaged" in messages[0]
+    assert "the same command in one process makes it again" in messages[0]
+    ensure(RUNS["KD"], store, CPU)
+    assert store.record(RUNS["KD"]).status == "done"
 
 
 def message_elsewhere(root, run):
