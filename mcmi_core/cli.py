@@ -4,29 +4,25 @@ What needs torch or pandas is imported where it is used: ``--help`` and a replay
 seconds for it.
 """
 
-import logging
 import math
 import os
-import re
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
 from mcmi_core.base import processes
-from mcmi_core.base.errors import CompanionError, Damaged, OutOfTime, RunsFailed, StoreError
+from mcmi_core.base.errors import CompanionError, Damaged, RunsFailed, StoreError
 from mcmi_core.base.files import make_folder
-from mcmi_core.base.messages import in_a_line, meant, quoted, shortened
+from mcmi_core.base.messages import meant, quoted
 from mcmi_core.base.paths import PROJECT, records_root, require_clone, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.base.terminal import visible
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
+from mcmi_core.endings import run_command
 from mcmi_core.runs.config import BayesTeacher, Part, Run, Student, Teacher
 from mcmi_core.runs.records import Record, read_record, read_records
 from mcmi_core.runs.students import HEADS_RECIPE, student_run
@@ -47,10 +43,6 @@ runs_app = typer.Typer(help="What the store holds.", no_args_is_help=True)
 notebook_app = typer.Typer(help="Execute notebooks through Papermill.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(notebook_app, name="notebook")
-
-
-UsageError = typer.BadParameter.__base__
-"""Of all that is wrong with arguments; typer has no public name for it."""
 
 STORED = "stored"
 """Instead of a profile: that which a notebook shows as it is stored."""
@@ -74,8 +66,7 @@ def join_processes(context: typer.Context) -> None:
     if command not in SHARED:
         raise CompanionError(
             f"torchrun shares one run between processes, that of {', '.join(SHARED)}; start "
-            f"`mcmi {command}` without it (--cluster distributes the runs of train, notebook run "
-            "and evidence)"
+            f"`mcmi {command}` without it (--cluster distributes runs)"
         )
     processes.join()
 
@@ -604,7 +595,7 @@ def _train(run: Run) -> None:
 
     store = Store(store_root())
     for link in run.chain():
-        if store.record(link) is None:
+        if store.finished(link) is None:
             rehearse(link)
     device = default_device()
     _say_if_busy(device)
@@ -644,77 +635,9 @@ def _described(split: str, metrics: dict[str, float]) -> str:
     return f"{split:5}  {values}"
 
 
-def _misused(error: Exception) -> str:
-    """What is wrong with the arguments, in a line."""
-    message = shortened(error.format_message().rstrip(".").replace("Value error, ", ""))
-    if commands := getattr(error.ctx and error.ctx.command, "commands", None):
-        message += f"; choose from {', '.join(commands)}"
-    if isinstance(error.__cause__, ValidationError):  # of a value, which the message lacks
-        message += f", got {quoted(error.__cause__.errors()[0]['input'])}"
-    command = error.ctx.command_path if error.ctx else "mcmi"
-    return f"{message}; `{command} --help` says more"
-
-
-class _VisibleLines(logging.Formatter):
-    """Lines of the log, which may quote names of files, as a terminal should see them."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
-
-
-def _ends_visibly(command: Callable[[], None]) -> Callable[[], None]:
-    """A command whose last words, which may quote what others wrote, command no terminal."""
-
-    @wraps(command)
-    def run() -> None:
-        try:
-            command()
-        except SystemExit as stop:
-            sys.exit(visible(stop.code) if isinstance(stop.code, str) else stop.code)
-
-    return run
-
-
-@_ends_visibly
 def main() -> None:
     """Entry point: errors that a user can act on become one line and exit status 1."""
-    with processes.one_voice():
-        _main()
-
-
-def _main() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_VisibleLines("mcmi: %(message)s"))
-    logging.basicConfig(handlers=[handler])
-    logging.getLogger("mcmi_core").setLevel(logging.INFO)
-    try:
-        status = app(standalone_mode=False)
-    except UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # a group's help was asked for
-            error.show()
-            sys.exit(error.exit_code)
-        sys.exit(f"mcmi: {_misused(error)}")
-    except ValidationError as error:
-        sys.exit(f"mcmi: {in_a_line(error)}")
-    except OutOfTime as error:
-        print(f"mcmi: {error}; the same command goes on", file=sys.stderr)
-        sys.exit(os.EX_TEMPFAIL)
-    except (CompanionError, ValueError) as error:
-        sys.exit(f"mcmi: {error}")
-    except OSError as error:
-        if error.filename is None:  # of no file or folder, so nothing that a user can see to
-            raise
-        sys.exit(f"mcmi: {error.filename}: {error.strerror}")
-    except (MemoryError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate", reason):
-            raise
-        sys.exit(f"mcmi: too large for the memory of this machine: {reason or 'no more is free'}")
-    if status == 130:  # what typer makes of Ctrl-C
-        message = "mcmi: interrupted; the same command goes on from the last checkpoint"
-        print(message, file=sys.stderr, flush=True)
-        os._exit(130)  # at once: notebooks are executed in threads, which would be waited for
-    sys.exit(status)
+    run_command(app)
 
 
 if __name__ == "__main__":

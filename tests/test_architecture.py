@@ -22,7 +22,7 @@ FLOORS = (
     {"experiments"},
     {"profiles", "report"},
     {"sprint"},
-    {"cli"},
+    {"cli", "endings"},
 )
 """From the ground up; a part may import from its own floor and from those below it."""
 

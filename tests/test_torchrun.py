@@ -62,8 +62,7 @@ def test_what_distributes_runs_itself_is_refused(monkeypatch, command):
     assert isinstance(refused, CompanionError)
     assert str(refused) == (
         "torchrun shares one run between processes, that of train-teacher, fine-tune, distill; "
-        f"start `mcmi {command[0]}` without it (--cluster distributes the runs of train, notebook "
-        "run and evidence)"
+        f"start `mcmi {command[0]}` without it (--cluster distributes runs)"
     )
 
 

@@ -3,9 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from small_runs import DATA
 
 from mcmi_core import cli
+from mcmi_core.base.messages import in_a_line
 
 LONG = "x" * 5000
 HUGE = "9" * 400
@@ -358,7 +360,7 @@ def test_whatever_a_recipe_is_changed_by_is_taken_or_refused_in_one_line(changes
     try:
         recipe = cli._recipe("mlp", 1, changes)
     except ValueError as error:  # pydantic's are of this kind too
-        message = error if not isinstance(error, cli.ValidationError) else cli.in_a_line(error)
+        message = error if not isinstance(error, ValidationError) else in_a_line(error)
         assert str(message).isprintable()
     else:
         assert recipe == cli._recipe("mlp", 1, "") or "=" in changes
