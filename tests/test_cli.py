@@ -414,6 +414,15 @@ def test_what_failed_is_listed_with_its_reason(mcmi, store):
     assert "failed" not in mcmi("runs", "list")
 
 
+def test_a_damaged_record_is_made_again_by_the_same_command(mcmi, store):
+    command = ("train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs", "2")
+    said = mcmi(*command)
+    path = store.path(said.split()[0])
+    path.write_bytes(path.read_bytes()[:50])
+    assert mcmi(*command) == said
+    assert path.with_name("record.json.damaged").exists()
+
+
 def test_a_cluster_that_is_not_there_is_a_line(mcmi, tiny_profile, monkeypatch):
     train = ("train", "00b_quickstart", "--profile", "tiny")
     message = "no cluster at 'nowhere.json'; give the address of a Dask scheduler"
