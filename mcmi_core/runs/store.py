@@ -45,6 +45,11 @@ from mcmi_core.training.loop import Checkpoint
 logger = logging.getLogger(__name__)
 
 
+def names_run(reference: str, run_id: str) -> bool:
+    """Whether a reference is the beginning of a run's id, or of the key that an id ends with."""
+    return run_id.startswith(reference) or run_id.rpartition("-")[2].startswith(reference)
+
+
 class Store(Records):
     """A folder of runs.
 
@@ -80,10 +85,7 @@ class Store(Records):
         except OSError as error:
             raise StoreError(f"cannot read {self.root}: {error.strerror}") from error
         return [
-            name
-            for name in names
-            if (name.startswith(reference) or name.rpartition("-")[2].startswith(reference))
-            and os.path.exists(self.path(name))
+            name for name in names if names_run(reference, name) and os.path.exists(self.path(name))
         ]
 
     def folder(self, run: Run) -> Path:
