@@ -303,10 +303,10 @@ class Store(Records):
     ) -> tuple[Checkpoint | None, dict[str, Any]]:
         """The last saved epoch of an interrupted run, and its provenance; None and {} without one.
 
-        A damaged one is set aside.
+        A damaged one is set aside by who holds the run's lock; others leave it to that process.
 
         Args:
-            run: whose lock this process holds.
+            run: of several processes that share it, the first holds its lock.
             device: for the tensors.
 
         Raises:
@@ -318,7 +318,8 @@ class Store(Records):
         try:
             tensors, metadata = read_tensors(path)
         except Damaged as damage:
-            self._set_aside(path, damage, "the run is trained from the start")
+            if run.id in self._held:
+                self._set_aside(path, damage, "the run is trained from the start")
             return None, {}
         if metadata.get("key") != run.key:
             raise StoreError(
