@@ -200,7 +200,7 @@ class Store(Records):
         """
         self._check_folder(run)
         for logits in self.folder(run).glob("logits-*.float32"):  # of a teacher that was deleted
-            logits.unlink()
+            logits.unlink(missing_ok=True)  # another process may make room meanwhile
         if weights is not None:
             write_tensors(self._weights(run), weights, {"run": record.run})
         write_atomically(self.path(run.id), record.to_json(checksum=True))
@@ -294,8 +294,8 @@ class Store(Records):
             return 0
         try:
             done = int(read_metadata(self._checkpoint(run))["epoch"])
-        except (StoreError, KeyError):  # there is none, or it is damaged, which training reports
-            done = 0
+        except (StoreError, KeyError, TypeError, ValueError, OverflowError):
+            done = 0  # there is none, it is damaged or no checkpoint, which training reports
         return run.epochs - done
 
     def load_checkpoint(

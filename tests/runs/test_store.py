@@ -249,6 +249,23 @@ def test_a_checkpoint_of_an_earlier_version_of_the_network_is_a_line(store):
         ensure(run, store, CPU)
 
 
+@pytest.mark.parametrize("epoch", ["two", None, [2], {}, float("nan"), float("inf")])
+def test_a_foreign_file_has_no_epochs(store, epoch):
+    run = mll_teacher()
+    path = store.folder(run) / "checkpoint.safetensors"
+    write_tensors(path, {"a": torch.ones(1)}, {"epoch": epoch})
+    assert store.epochs_left(run) == 4
+
+
+def test_logits_that_another_process_deletes_meanwhile_are_no_error(store, monkeypatch):
+    run = mll_teacher()
+    store.folder(run).mkdir(parents=True)
+    gone = store.folder(run) / "logits-0-cpu.float32"
+    monkeypatch.setattr(type(gone), "glob", lambda *_: [gone])
+    store.finish(run, record_of(run), weights=None)
+    assert store.finished(run)
+
+
 @pytest.mark.parametrize("metadata", [{}, {"key": "0123"}])
 def test_a_file_that_is_no_checkpoint_is_a_line(store, metadata):
     run = mll_teacher()
