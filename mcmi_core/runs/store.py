@@ -73,18 +73,34 @@ class Store(Records):
         An id ends with the key, so names of folders answer this and no record is read.
 
         Raises:
-            StoreError: the store cannot be read.
+            StoreError: the store, or the folder of such a run, cannot be read.
         """
-        try:
-            names = sorted(os.listdir(self.root)) if os.path.isdir(self.root) else []
-        except OSError as error:
-            raise StoreError(f"cannot read {self.root}: {error.strerror}") from error
         return [
             name
-            for name in names
+            for name in self._names()
             if (name.startswith(reference) or name.rpartition("-")[2].startswith(reference))
-            and os.path.exists(self.path(name))
+            and exists(self.path(name))
         ]
+
+    def _names(self) -> list[str]:
+        """Of everything in the store, in order; nothing without one."""
+        try:
+            return sorted(os.listdir(self.root))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise StoreError(f"cannot read {self.root}: {error.strerror}") from error
+
+    def _files(self, name: str) -> tuple[list[Path], list[StoreError]]:
+        """Those of a name in the folders of runs, and an error for each folder that hides it."""
+        found, errors = [], []
+        for path in (self.root / run_id / name for run_id in self._names()):
+            try:
+                if exists(path):
+                    found.append(path)
+            except StoreError as error:
+                errors.append(error)
+        return found, errors
 
     def folder(self, run: Run) -> Path:
         """Where everything about a run lies."""
@@ -189,8 +205,14 @@ class Store(Records):
             )
 
     def records(self) -> tuple[list[Record], list[StoreError]]:
-        """The records of all finished runs, by name, and an error for each that cannot be read."""
-        return read_records(self.path(run_id) for run_id in self.find())
+        """The records of all finished runs, by name, and an error for each that cannot be read.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        paths, hidden = self._files("record.json")
+        records, errors = read_records(paths)
+        return records, hidden + errors
 
     def finish(self, run: Run, record: Record, weights: dict[str, Tensor] | None) -> None:
         """Keep the result of a run; from here on it counts as finished.
@@ -222,9 +244,14 @@ class Store(Records):
             self._failure(run.id).unlink(missing_ok=True)
 
     def failures(self) -> tuple[list[Failure], list[StoreError]]:
-        """Why runs were not finished, by name, and an error for each file that cannot be read."""
-        found, errors = [], []
-        for path in sorted(self.root.glob("*/failure.json")):
+        """Why runs were not finished, by name, and an error for each file that cannot be read.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        found = []
+        paths, errors = self._files("failure.json")
+        for path in paths:
             try:
                 found.append(Failure.model_validate_json(path.read_bytes()))
             except FileNotFoundError:  # the run was started again just now
