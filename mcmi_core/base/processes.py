@@ -35,8 +35,12 @@ _counts = True
 
 
 def launched() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether torchrun started this process as one of several.
+
+    RANK and WORLD_SIZE alone are set by others too, such as Kubernetes' operators for PyTorch.
+    """
+    started = {"TORCHELASTIC_RUN_ID", "RANK"} <= os.environ.keys()
+    return started and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def join() -> None:
