@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.messages import without_breaks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -199,7 +200,7 @@ def one_voice() -> Iterator[None]:
             raise
         sys.stdout, sys.stderr = own if _fails_first() else (silence, silence)
         if _is_lost_connection(error):
-            reason = " ".join(str(error).split())
+            reason = without_breaks(error)
             sys.exit(
                 f"mcmi: another process of this run died or hangs ({reason}); the same command "
                 "goes on from the last checkpoint"

@@ -23,6 +23,7 @@ from mcmi_core.base.errors import (
     StoreError,
     TrainingCollapsed,
 )
+from mcmi_core.base.messages import without_breaks
 from mcmi_core.base.seeding import WEIGHTS, seed_torch
 from mcmi_core.components import DISTILLERS, MEASUREMENTS, OBJECTIVES
 from mcmi_core.criterion import Criterion
@@ -184,7 +185,7 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
     try:
         model.load_state_dict(store.weights(run))
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        reason = without_breaks(error)
         raise StoreError(f"the weights of {run.id} do not fit its network: {reason}") from error
     return place(model, device).eval()
 
