@@ -6,15 +6,19 @@ INVISIBLE = ("Cc", "Cf", "Cs")
 """Unicode's categories of control characters, of those that turn or hide text, and of halves."""
 
 
-def visible(text: str) -> str:
+def visible(text: str, kept: str = "\n\t") -> str:
     """A text in which nothing commands the terminal: ``\\x1b`` stands where an escape was.
 
     Control characters of a record, a file's name or a message could else erase what stands above,
-    name a window or write from right to left. Lines and tabs stay.
+    name a window or write from right to left.
+
+    Args:
+        text: of others.
+        kept: control characters that stay, so lines and tabs.
     """
     return "".join(
         character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in INVISIBLE and character not in "\n\t"
+        if unicodedata.category(character) in INVISIBLE and character not in kept
         else character
         for character in text
     )
