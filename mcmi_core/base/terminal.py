@@ -1,5 +1,6 @@
 """Texts that others have written, made harmless for a terminal."""
 
+import logging
 import unicodedata
 
 INVISIBLE = ("Cc", "Cf", "Cs")
@@ -22,3 +23,17 @@ def visible(text: str, kept: str = "\n\t") -> str:
         else character
         for character in text
     )
+
+
+def log_lines() -> None:
+    """Write what is logged to stderr, as lines that command no terminal: ``mcmi: ...``."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_VisibleLines("mcmi: %(message)s"))
+    logging.basicConfig(handlers=[handler])
+
+
+class _VisibleLines(logging.Formatter):
+    """Lines of the log, which may quote names of files, as a terminal should see them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
