@@ -14,6 +14,9 @@ from mcmi_core.runs.config import Run, Student
 FILES_OF_A_RUN = 3
 """record.json, weights.safetensors, lock; and its folder."""
 
+FILES_OF_LOGITS = 3
+"""Of one teacher: the logits, their checksums, lock."""
+
 
 def storage_row(name: str, runs: Iterable[Run]) -> tuple:
     """Of runs of one data set: files, and bytes by kind, as a row of a table."""
@@ -25,7 +28,7 @@ def storage_row(name: str, runs: Iterable[Run]) -> tuple:
     return (
         name,
         f"{len(runs):,}",
-        f"{FILES_OF_A_RUN * len(runs) + 2 * len(telling):,}",
+        f"{FILES_OF_A_RUN * len(runs) + FILES_OF_LOGITS * len(telling):,}",
         f"{sum(weights) / 1e9:.1f}",
         f"{2 * max(weights) / 1e6:.0f}",
         f"{len(runs) * record_bytes() / 1e6:.0f}",

@@ -275,10 +275,11 @@ def count_the_storage(output: Path = RESULTS) -> None:
         [storage_row(name, runs) for name, runs in shown.items()],
         output,
         note=f"Computed from networks and formulas. Files: {FILES_OF_A_RUN} for each run, in a "
-        "folder of its own, and logits with a lock. A checkpoint, one for each run under way, is "
-        "twice the weights (CRD: and its memory). Records: as the largest of a training in "
-        "records/gpu. Logits: teachers · 4 · V · N · C bytes, for each kind of device (CPU, CUDA) "
-        "that asks; no more than half of the free disk, then the oldest are computed again.",
+        "folder of its own, and logits with checksums and a lock. A checkpoint, one for each run "
+        "under way, is twice the weights (CRD: and its memory). Records: as the largest of a "
+        "training in records/gpu. Logits: teachers · 4 · V · N · C bytes, for each kind of device "
+        "(CPU, CUDA) that asks; no more than half of the free disk, then the oldest are computed "
+        "again.",
     )
 
 

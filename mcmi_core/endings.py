@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from mcmi_core.base import processes
 from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.base.messages import in_a_line, quoted, shortened
-from mcmi_core.base.terminal import visible
+from mcmi_core.base.terminal import log_lines, visible
 
 UsageError = typer.BadParameter.__base__
 """Of all that is wrong with arguments; typer has no public name for it."""
@@ -39,10 +39,8 @@ def run_command(command: Callable[..., int | None]) -> None:
 
 
 def _run(command: Callable[..., int | None]) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_VisibleLines("mcmi: %(message)s"))
-    logging.basicConfig(handlers=[handler])
-    logging.getLogger("mcmi_core").setLevel(logging.INFO)
+    log_lines()
+    logging.getLogger("mcmi_core").setLevel(logging.INFO)  # what images were taken, once
     try:
         status = command(standalone_mode=False)
     except UsageError as error:
@@ -82,10 +80,3 @@ def _misused(error: Exception) -> str:
         message += f", got {quoted(error.__cause__.errors()[0]['input'])}"
     command = error.ctx.command_path if error.ctx else "mcmi"
     return f"{message}; `{command} --help` says more"
-
-
-class _VisibleLines(logging.Formatter):
-    """Lines of the log, which may quote names of files, as a terminal should see them."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))

@@ -7,10 +7,13 @@ import sys
 import pytest
 import torch
 import typer
+from small_runs import kd_student, mll_teacher
 
 from mcmi_core.base.paths import PROJECT
 from mcmi_core.models import create_model
 from mcmi_core.runs.store import Store
+from mcmi_core.runs.trainer import ensure
+from mcmi_core.training.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -386,6 +389,22 @@ def test_schedule(tmp_path, monkeypatch):
     assert one[:3] == ["made up", "5", "1"]
     assert two[7:9] == ["100.0", f"{100 * 15 / 18:.1f}"]
     assert [row[0] for row in table(tmp_path / "schedule_driver.md")] == ["2", "2"]
+
+
+def test_files_are_those_that_runs_leave(store):
+    from _storage import FILES_OF_A_RUN, FILES_OF_LOGITS, storage_row
+
+    from mcmi_core.profiles.paper import CIFAR100
+
+    teacher = mll_teacher(data="digits", recipe=Recipe(epochs=1))
+    recipe = Recipe(epochs=9, milestones=(6,), batch_size=512, evaluate_every=9)
+    student = kd_student(teacher, data="digits", model="mlp:width=4", recipe=recipe)
+    ensure(student, store, torch.device("cpu"))
+    count = {run: len(list(store.folder(run).iterdir())) for run in (teacher, student)}
+    assert count == {teacher: FILES_OF_A_RUN + FILES_OF_LOGITS, student: FILES_OF_A_RUN}
+    mll = CIFAR100.mll(seed=100)
+    files = storage_row("both", [mll, CIFAR100.distill(mll, 100, distiller="kd")])[2]
+    assert int(files) == sum(count.values())
 
 
 def test_storage_is_that_of_real_files():

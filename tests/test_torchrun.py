@@ -56,6 +56,7 @@ def test_two_processes_say_once_why_they_fail(store):
 
 @pytest.mark.parametrize("command", [["train", "all"], ["evidence"], ["notebook", "run", "x"]])
 def test_what_distributes_runs_itself_is_refused(monkeypatch, command):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     refused = CliRunner().invoke(cli.app, command).exception
@@ -70,7 +71,8 @@ def test_the_other_process_ends_when_one_is_killed(store):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    environment = os.environ | {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "2"}
+    environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     command = [sys.executable, *MCMI, *TRAIN, "--epochs", "100000"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     first, second = (

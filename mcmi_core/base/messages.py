@@ -9,6 +9,9 @@ from pydantic import ValidationError
 LONGEST = 80
 """Characters of a value that a message quotes; of a longer one, its beginning and its end."""
 
+NAMED = 5
+"""Of many things, such as damaged images, that a message names; the others it counts."""
+
 SAYS_WHAT_IT_GOT = ("value_error", "missing", "union_tag_invalid")
 """Kinds of pydantic's problems whose message quotes the value, or that have none."""
 
@@ -24,6 +27,18 @@ def quoted(value: object) -> str:
 def shortened(text: str) -> str:
     """Text of others that may quote a long value: without its middle, if it is long."""
     return text if len(text) <= 3 * LONGEST else f"{text[:LONGEST]}...{text[-LONGEST:]}"
+
+
+def without_breaks(message: object) -> str:
+    """A message, of others too, such as an error's, in one line."""
+    return " ".join(str(message).split())
+
+
+def some(things: Iterable[object], separator: str = ", ") -> str:
+    """The first few of several, and how many more there are: ``a, b, c, d, e, and 12 more``."""
+    texts = [str(thing) for thing in things]
+    more = [f"and {len(texts) - NAMED:,} more"] if len(texts) > NAMED else []
+    return separator.join(texts[:NAMED] + more)
 
 
 def meant(name: object, known: Iterable[str]) -> str:

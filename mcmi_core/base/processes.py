@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.messages import without_breaks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,8 +36,12 @@ _counts = True
 
 
 def launched() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether torchrun started this process as one of several.
+
+    RANK and WORLD_SIZE alone are set by others too, such as Kubernetes' operators for PyTorch.
+    """
+    started = {"TORCHELASTIC_RUN_ID", "RANK"} <= os.environ.keys()
+    return started and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def join() -> None:
@@ -195,7 +200,7 @@ def one_voice() -> Iterator[None]:
             raise
         sys.stdout, sys.stderr = own if _fails_first() else (silence, silence)
         if _is_lost_connection(error):
-            reason = " ".join(str(error).split())
+            reason = without_breaks(error)
             sys.exit(
                 f"mcmi: another process of this run died or hangs ({reason}); the same command "
                 "goes on from the last checkpoint"

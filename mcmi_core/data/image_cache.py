@@ -29,11 +29,12 @@ from torch import Tensor
 
 from mcmi_core.base.errors import Damaged, DataError, StoreError
 from mcmi_core.base.files import locked
+from mcmi_core.base.messages import some
 from mcmi_core.base.paths import cache_root
 from mcmi_core.base.progress import progress_bar
 from mcmi_core.base.tensor_files import map_tensor, read_tensors, write_tensors
 from mcmi_core.data.image_decoding import DECODING, decode, printable, without_pillow_warnings
-from mcmi_core.data.image_files import Listing, some
+from mcmi_core.data.image_files import Listing
 from mcmi_core.data.normalisation import channel_statistics
 from mcmi_core.data.split import Fingerprint, Split
 
@@ -82,8 +83,10 @@ def decoded(
     return _read(path, listings, size)
 
 
-def _read(path: Path, listings: Listings, size: int) -> tuple[Split, Split, dict]:
-    """What is in the cache.
+def _read(
+    path: Path, listings: Listings, size: int, *, whole: bool = False
+) -> tuple[Split, Split, dict]:
+    """What is in the cache; ``whole``: after each image was compared with its checksum.
 
     Raises:
         Damaged: it is not what was written.
@@ -95,7 +98,7 @@ def _read(path: Path, listings: Listings, size: int) -> tuple[Split, Split, dict
         pixels = _pixels_of(path, name)
         images = _mapped(pixels, len(listing.files), size)
         if (expected := tensors.get(_checksums(name))) is not None:  # earlier versions had none
-            _check(pixels, images.numpy(), expected.numpy())
+            _check(pixels, images.numpy(), expected.numpy(), whole)
         splits.append(Split(images, tensors[name]))
     return *splits, about
 
@@ -105,10 +108,10 @@ def _checksums(split: str) -> str:
     return f"{split}_crc32"
 
 
-def _check(path: Path, images: np.ndarray, expected: np.ndarray) -> None:
-    """Compare images with their checksums; of too many, some."""
+def _check(path: Path, images: np.ndarray, expected: np.ndarray, whole: bool) -> None:
+    """Compare images with their checksums; of too many, some, unless ``whole``."""
     numbers = np.arange(len(images))
-    if images.nbytes > CHECKED_WHOLE:
+    if images.nbytes > CHECKED_WHOLE and not whole:
         numbers = np.random.default_rng().choice(numbers, min(CHECKED, len(numbers)), replace=False)
     for number in numbers:
         if zlib.crc32(images[number]) != expected[number]:
@@ -147,9 +150,12 @@ def _is_whole(path: Path, listings: Listings, size: int) -> bool:
 
 
 def _is_sound(path: Path, listings: Listings, size: int) -> bool:
-    """As another process may just have made it."""
+    """As another process may just have made it, in the place of one known to be damaged.
+
+    All images are compared, as other ones than those that gave the damage away would pass.
+    """
     try:
-        return _is_whole(path, listings, size) and bool(_read(path, listings, size))
+        return _is_whole(path, listings, size) and bool(_read(path, listings, size, whole=True))
     except Damaged:
         return False
 

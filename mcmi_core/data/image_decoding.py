@@ -1,6 +1,5 @@
 """One image file, of any format that Pillow decodes, as 8-bit RGB pixels of one size."""
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from mcmi_core.base.errors import DataError
+from mcmi_core.base.terminal import visible
 
 DECODING = 2
 """Raise it when the same file becomes other pixels, so that no images of old are taken."""
@@ -84,9 +84,12 @@ def decode(path: str, size: int) -> np.ndarray:
 
 
 def printable(path: str) -> str:
-    """A path or name, with bytes that are no UTF-8 written as ``\\xe9``, so is what controls."""
+    """A path or name in a line, with bytes that are no UTF-8 written as ``\\xe9``.
+
+    So is what controls a terminal, as :func:`~mcmi_core.base.terminal.visible` does.
+    """
     text = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    return visible(text, kept="")
 
 
 def _turn_upright(image: Image.Image) -> None:

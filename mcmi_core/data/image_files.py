@@ -26,9 +26,6 @@ BOOKKEEPING = frozenset(
 )
 """Folders that systems make for themselves. Some of them hold images: thumbnails, deleted ones."""
 
-NAMED = 5
-"""Damaged images, or classes, that a message names; of the others it says how many they are."""
-
 LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 Skipped = defaultdict[str, list[str]]
@@ -123,12 +120,6 @@ def describe_skipped(skipped: Skipped, root: Path) -> str:
         for reason, paths in sorted(skipped.items(), key=lambda item: -len(item[1]))
     ]
     return f"; skipped {sum(map(len, skipped.values())):,}: {', '.join(parts)}"
-
-
-def some(texts: list[str], separator: str = ", ") -> str:
-    """The first few of several texts, and how many more there are."""
-    more = [f"and {len(texts) - NAMED:,} more"] if len(texts) > NAMED else []
-    return separator.join(texts[:NAMED] + more)
 
 
 @contextmanager

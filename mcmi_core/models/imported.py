@@ -7,7 +7,6 @@ ours.
 """
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from mcmi_core.base.errors import StoreError
 from mcmi_core.base.foreign_files import read_foreign
+from mcmi_core.base.messages import some
 from mcmi_core.base.tensor_files import write_tensors
 from mcmi_core.models import create_model
 
@@ -26,9 +26,6 @@ CONTAINERS = ("state_dict", "model", "model_state_dict", "net", "network", "teac
 
 WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
 """What DataParallel and torch.compile put before every name."""
-
-SHOWN = 3
-"""Names that a message quotes before it only counts."""
 
 
 def import_weights(
@@ -74,7 +71,7 @@ def import_weights(
         names = {name: name for name in expected}
     weights = {ours: given[name].to(expected[ours].dtype) for ours, name in names.items()}
     if bad := [names[ours] for ours, value in weights.items() if not value.isfinite().all()]:
-        raise StoreError(f"{source} holds NaN or inf in {_some(bad)}")
+        raise StoreError(f"{source} holds NaN or inf in {some(bad)}")
     origin = {"source": source.name, "source_sha256": digest}
     write_tensors(target, weights, {"model": model, **size, **origin})
     taken = "in their order, as their names are others" if in_order else "by name"
@@ -116,7 +113,7 @@ def check_fits(given: dict[str, Tensor], expected: dict[str, Tensor], problem: s
         "of another shape": wrong,
     }
     if any(parts.values()):
-        said = (f"{len(names)} {what}: {_some(names)}" for what, names in parts.items() if names)
+        said = (f"{len(names)} {what}: {some(names)}" for what, names in parts.items() if names)
         raise StoreError(f"{problem}: {'; '.join(said)}")
 
 
@@ -127,7 +124,7 @@ def _state_dict(content: Any, source: Path) -> dict[str, Tensor]:
     usual = ["", *CONTAINERS]
     key = next((key for key in usual if key in found), next(iter(found), None))
     if key is None:
-        keys = f"a dict with {_some(content)}" if isinstance(content, dict) else type(content)
+        keys = f"a dict with {some(content)}" if isinstance(content, dict) else type(content)
         raise StoreError(f"{source} holds no state dict, a dict of tensors by name, but {keys}")
     state = found[key]
     if all(WRAPPERS.match(name) for name in state):
@@ -174,9 +171,3 @@ def _alike(given: Tensor, expected: Tensor) -> bool:
 
 def _kind(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
-
-
-def _some(names: Iterable[Any]) -> str:
-    names = [str(name) for name in names]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -55,8 +55,9 @@ def execute(
     workers. It starts when those it builds on are done. One whose record is damaged is made again,
     and so is one whose weights are, when another run needs them. One that fails, has a record that
     was edited or was made with other data than there is now stops no other, but those that build on
-    a failed or collapsed one are left out. Why it failed is kept in the store until it is asked for
-    again. Interrupted, or at the deadline, training stops within seconds: the next call goes on
+    a failed or collapsed one are left out. Why a run failed that was started is kept in the store
+    until it is started again; of one that was refused, for its record or its data, the error alone
+    says so. Interrupted, or at the deadline, training stops within seconds: the next call goes on
     from the last checkpoints.
 
     Args:

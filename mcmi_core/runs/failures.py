@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from mcmi_core.base.errors import CompanionError, ParentDamaged
+from mcmi_core.base.messages import without_breaks
 from mcmi_core.runs.config import Run
 
 LAST_LINES = 20
@@ -38,7 +39,7 @@ class Failure(BaseModel):
         lines = []
         if not isinstance(error, CompanionError):  # whose message is meant for people
             lines = "".join(traceback.format_exception(error)).splitlines()[-LAST_LINES:]
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = without_breaks(error) or type(error).__name__
         if lines:
             reason = f"{type(error).__name__}: {reason}"
         return cls._now(run, reason, lines, parent_damaged=isinstance(error, ParentDamaged))

@@ -1,6 +1,5 @@
 """Processes of this machine that train, one group of runs at a time each."""
 
-import logging
 import multiprocessing
 import os
 import signal
@@ -15,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from mcmi_core.base.progress import send_bars_to
+from mcmi_core.base.terminal import log_lines
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.failures import Failure, Outcome
 from mcmi_core.runs.queue import Group, Queue
@@ -139,7 +139,7 @@ def _start_worker(environment: dict[str, str], told: Connection, alive: Connecti
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the asking process decides
     threading.Thread(target=_exit_after, args=(alive,), daemon=True).start()
     send_bars_to(lambda note: told.send((None, note)))
-    logging.basicConfig(format="mcmi: %(message)s")  # as the command line does
+    log_lines()
 
 
 def _exit_after(alive: Connection) -> None:

@@ -2,12 +2,11 @@
 
 from torch import nn
 
-from mcmi_core.base.errors import DataError
-from mcmi_core.components import DISTILLERS, OBJECTIVES
+from mcmi_core.components import OBJECTIVES
 from mcmi_core.data import load_dataset
 from mcmi_core.data.split import Dataset, Split
 from mcmi_core.runs.config import BayesTeacher, Measurement, Run, Student, Teacher
-from mcmi_core.runs.trainer import create_untrained
+from mcmi_core.runs.trainer import create_distiller, create_untrained, exact_posterior
 
 
 def rehearse(run: Run) -> None:
@@ -30,18 +29,17 @@ def rehearse(run: Run) -> None:
     if isinstance(run, Teacher):
         OBJECTIVES.build(run.objective, num_classes=dataset.num_classes)
     elif isinstance(run, Student):
-        DISTILLERS.build(
-            run.distiller,
+        create_distiller(
+            run,
+            dataset,
             student=network,
             teacher=_teacher(run, dataset),
-            sample=dataset.normalise(dataset.train.inputs[:2]),
+            inputs=dataset.train.inputs[:2],
             labels=seen.labels,
         )
 
 
 def _teacher(run: Student, dataset: Dataset) -> nn.Module:
-    if not isinstance(run.teacher, BayesTeacher):
-        return create_untrained(run.teacher, dataset)
-    if dataset.bayes_classifier is None:
-        raise DataError(f"the true BCPD of data set {run.data.name!r} is not known; use oracle")
-    return dataset.bayes_classifier
+    if isinstance(run.teacher, BayesTeacher):
+        return exact_posterior(run.teacher, dataset)
+    return create_untrained(run.teacher, dataset)

@@ -78,15 +78,31 @@ class Store(Records):
         An id ends with the key, so names of folders answer this and no record is read.
 
         Raises:
-            StoreError: the store cannot be read.
+            StoreError: the store, or the folder of such a run, cannot be read.
         """
+        return [
+            name for name in self._names() if names_run(reference, name) and exists(self.path(name))
+        ]
+
+    def _names(self) -> list[str]:
+        """Of everything in the store, in order; nothing without one."""
         try:
-            names = sorted(os.listdir(self.root)) if os.path.isdir(self.root) else []
+            return sorted(os.listdir(self.root))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
         except OSError as error:
             raise StoreError(f"cannot read {self.root}: {error.strerror}") from error
-        return [
-            name for name in names if names_run(reference, name) and os.path.exists(self.path(name))
-        ]
+
+    def _files(self, name: str) -> tuple[list[Path], list[StoreError]]:
+        """Those of a name in the folders of runs, and an error for each folder that hides it."""
+        found, errors = [], []
+        for path in (self.root / run_id / name for run_id in self._names()):
+            try:
+                if exists(path):
+                    found.append(path)
+            except StoreError as error:
+                errors.append(error)
+        return found, errors
 
     def folder(self, run: Run) -> Path:
         """Where everything about a run lies."""
@@ -191,8 +207,14 @@ class Store(Records):
             )
 
     def records(self) -> tuple[list[Record], list[StoreError]]:
-        """The records of all finished runs, by name, and an error for each that cannot be read."""
-        return read_records(self.path(run_id) for run_id in self.find())
+        """The records of all finished runs, by name, and an error for each that cannot be read.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        paths, hidden = self._files("record.json")
+        records, errors = read_records(paths)
+        return records, hidden + errors
 
     def finish(self, run: Run, record: Record, weights: dict[str, Tensor] | None) -> None:
         """Keep the result of a run; from here on it counts as finished.
@@ -202,7 +224,7 @@ class Store(Records):
         """
         self._check_folder(run)
         for logits in self.folder(run).glob("logits-*.float32"):  # of a teacher that was deleted
-            logits.unlink()
+            logits.unlink(missing_ok=True)  # another process may make room meanwhile
         if weights is not None:
             write_tensors(self._weights(run), weights, {"run": record.run})
         write_atomically(self.path(run.id), record.to_json(checksum=True))
@@ -224,9 +246,14 @@ class Store(Records):
             self._failure(run.id).unlink(missing_ok=True)
 
     def failures(self) -> tuple[list[Failure], list[StoreError]]:
-        """Why runs were not finished, by name, and an error for each file that cannot be read."""
-        found, errors = [], []
-        for path in sorted(self.root.glob("*/failure.json")):
+        """Why runs were not finished, by name, and an error for each file that cannot be read.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        found = []
+        paths, errors = self._files("failure.json")
+        for path in paths:
             try:
                 found.append(Failure.model_validate_json(path.read_bytes()))
             except FileNotFoundError:  # the run was started again just now
@@ -296,8 +323,8 @@ class Store(Records):
             return 0
         try:
             done = int(read_metadata(self._checkpoint(run))["epoch"])
-        except (StoreError, KeyError):  # there is none, or it is damaged, which training reports
-            done = 0
+        except (StoreError, KeyError, TypeError, ValueError, OverflowError):
+            done = 0  # there is none, it is damaged or no checkpoint, which training reports
         return run.epochs - done
 
     def load_checkpoint(
@@ -305,10 +332,10 @@ class Store(Records):
     ) -> tuple[Checkpoint | None, dict[str, Any]]:
         """The last saved epoch of an interrupted run, and its provenance; None and {} without one.
 
-        A damaged one is set aside.
+        A damaged one is set aside by who holds the run's lock; others leave it to that process.
 
         Args:
-            run: whose lock this process holds.
+            run: of several processes that share it, the first holds its lock.
             device: for the tensors.
 
         Raises:
@@ -320,7 +347,8 @@ class Store(Records):
         try:
             tensors, metadata = read_tensors(path)
         except Damaged as damage:
-            self._set_aside(path, damage, "the run is trained from the start")
+            if run.id in self._held:
+                self._set_aside(path, damage, "the run is trained from the start")
             return None, {}
         if metadata.get("key") != run.key:
             raise StoreError(

@@ -23,6 +23,7 @@ from mcmi_core.base.errors import (
     StoreError,
     TrainingCollapsed,
 )
+from mcmi_core.base.messages import without_breaks
 from mcmi_core.base.seeding import WEIGHTS, seed_torch
 from mcmi_core.components import DISTILLERS, MEASUREMENTS, OBJECTIVES
 from mcmi_core.criterion import Criterion
@@ -173,9 +174,7 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
         raise StoreError(f"{run.id} has no network; use the run that it measured, {run.of.id}")
     dataset = load_dataset(run.data)
     if isinstance(run, BayesTeacher):
-        if dataset.bayes_classifier is None:
-            raise DataError(f"the true BCPD of data set {run.data.name!r} is not known; use oracle")
-        return dataset.bayes_classifier.to(device).eval()
+        return exact_posterior(run, dataset).to(device).eval()
     record = store.record(run)
     if record is None:
         raise StoreError(f"{run.id} is not finished in {store.root}")
@@ -186,7 +185,7 @@ def load_model(run: Run, store: Store, device: torch.device) -> nn.Module:
     try:
         model.load_state_dict(store.weights(run))
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        reason = without_breaks(error)
         raise StoreError(f"the weights of {run.id} do not fit its network: {reason}") from error
     return place(model, device).eval()
 
@@ -223,6 +222,45 @@ def create_untrained(run: Teacher | TeacherHeads | Student, dataset: Dataset) ->
         image_size=dataset.image_size,
     )
     return HeadedNetwork(model) if isinstance(run, TeacherHeads) else model
+
+
+def exact_posterior(run: BayesTeacher, dataset: Dataset) -> nn.Module:
+    """The network of a Bayes teacher.
+
+    Raises:
+        DataError: the data set knows none.
+    """
+    if dataset.bayes_classifier is None:
+        raise DataError(f"the true BCPD of data set {run.data.name!r} is not known; use oracle")
+    return dataset.bayes_classifier
+
+
+def create_distiller(
+    run: Student,
+    dataset: Dataset,
+    *,
+    student: nn.Module,
+    teacher: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+) -> Criterion:
+    """The criterion of a student before training.
+
+    Args:
+        run: of the student.
+        dataset: that it learns from.
+        student: not yet trained.
+        teacher: on the same device.
+        inputs: (n, ...) on that device, any few; for their shape.
+        labels: (N,) of all samples that it learns from.
+
+    Raises:
+        IncompatibleNetworks: the distiller cannot compare these networks.
+        ValueError: an option that it refuses.
+    """
+    sample = dataset.normalise(inputs)
+    networks = {"student": student, "teacher": teacher}
+    return DISTILLERS.build(run.distiller, **networks, sample=sample, labels=labels)
 
 
 def make(
@@ -390,13 +428,9 @@ class _Job:
         if run.recipe.precision == "bf16" and not (remembering or reads_features):
             # Rounded to bf16 either way. In float32, last digits of earlier results would change.
             teacher = self._place(fold_batch_norms(teacher))
-        distiller = DISTILLERS.build(
-            run.distiller,
-            student=student,
-            teacher=teacher,
-            sample=dataset.normalise(split.inputs[:2].to(self.device)),
-            labels=split.labels,
-        )
+        networks = {"student": student, "teacher": teacher}
+        inputs = split.inputs[:2].to(self.device)
+        distiller = create_distiller(run, dataset, **networks, inputs=inputs, labels=split.labels)
         self._place(distiller)
         if remembering:
             # Last, since what is placed is moved to the device, and these may be too large for it.

@@ -6,7 +6,6 @@ does: whatever it is doing, the store stays whole.
 """
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from mcmi_core.base.terminal import log_lines
 from mcmi_core.runs.config import parse_run
 from mcmi_core.runs.failures import LAST_LINES
 
@@ -155,7 +155,7 @@ def main() -> None:
     """Answer, line by line, until nobody asks any more."""
     from mcmi_core.base.progress import send_bars_to
 
-    logging.basicConfig(format="mcmi: %(message)s")  # as the command line does
+    log_lines()
     send_bars_to(lambda note: None)  # bars are the business of whoever watches the whole sweep
     questions: SimpleQueue[str] = SimpleQueue()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")

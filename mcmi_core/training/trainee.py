@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mcmi_core.base.errors import StoreError
+from mcmi_core.base.messages import without_breaks
 from mcmi_core.criterion import Criterion
 from mcmi_core.data.loader import Batch
 from mcmi_core.training.recipe import Recipe
@@ -68,7 +69,7 @@ class Trainee:
                 # Copied, as the fused kernel needs buffers in the memory order of their parameters.
                 self.optimizer.state[parameter]["momentum_buffer"].copy_(value)
         except (RuntimeError, KeyError, IndexError) as error:
-            reason = " ".join(str(error).split())
+            reason = without_breaks(error)
             raise StoreError(
                 f"the checkpoint does not fit {type(self.model).__name__} and "
                 f"{type(self.criterion).__name__} as they are now ({reason}); delete it to train "

@@ -22,13 +22,14 @@ def test_a_process_that_is_alone_is_the_first_of_one():
     ("environment", "expected"),
     [
         ({}, False),
-        ({"RANK": "0", "WORLD_SIZE": "1"}, False),
-        ({"WORLD_SIZE": "2"}, False),
-        ({"RANK": "1", "WORLD_SIZE": "2"}, True),
+        ({"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "WORLD_SIZE": "1"}, False),
+        ({"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "2"}, False),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, False),  # as Kubernetes' operators for PyTorch set
+        ({"TORCHELASTIC_RUN_ID": "a", "RANK": "1", "WORLD_SIZE": "2"}, True),
     ],
 )
 def test_torchrun_is_recognised_by_what_it_sets(monkeypatch, environment, expected):
-    for name in ("RANK", "WORLD_SIZE"):
+    for name in ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -379,7 +379,8 @@ def test_the_suffixes_of_torchvision_are_known():
         (b"caf\xc3\xa9", "caf\xe9"),
         (b"caf\xe9", r"caf\xe9"),
         (b"\xff/a", r"\xff/a"),
-        (b"\x1b[31ma\nb", r"\x1b[31ma\x0ab"),
+        (b"\x1b[31ma\nb", r"\x1b[31ma\nb"),
+        ("cat\u202etac\u200b".encode(), r"cat\u202etac\u200b"),  # turns and hides what follows
     ],
 )
 def test_paths_are_printable(raw, text):

@@ -14,7 +14,7 @@ from torchvision.datasets import ImageFolder
 
 from mcmi_core.base.errors import DataError
 from mcmi_core.data import image_files
-from mcmi_core.data.image_files import describe_skipped, list_folders, list_images, some
+from mcmi_core.data.image_files import describe_skipped, list_folders, list_images
 from mcmi_core.data.image_folder import image_folder
 from mcmi_core.data.split import Fingerprint
 
@@ -315,10 +315,3 @@ def test_skipped_files_are_described_by_reason_the_most_frequent_first(tmp_path)
     assert describe_skipped({"odd": paths[:1], "even": paths}, tmp_path) == (
         "; skipped 1,201: 1,200 even (such as 0000), 1 odd (0000)"
     )
-
-
-def test_the_first_few_are_named():
-    assert some([]) == ""
-    assert some(list("abcde")) == "a, b, c, d, e"
-    assert some(list("abcdef"), "; ") == "a; b; c; d; e; and 1 more"
-    assert some(["a"] * 2005).endswith("a, and 2,000 more")

@@ -7,6 +7,7 @@ import os
 import pickle
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 
 import numpy as np
@@ -131,6 +132,20 @@ def test_of_too_many_images_some_are_compared(monkeypatch):
     monkeypatch.setattr(image_cache, "CHECKED", 1)
     [path] = (cache_root() / "imagefolder").glob("*.train")
     path.write_bytes(bytes(path.stat().st_size))  # each image is damaged, so any one tells
+    assert look_at(load()) == expected
+
+
+def test_damage_once_found_is_not_overlooked(monkeypatch):
+    draw_images(data_root() / "pets")
+    expected = look_at(load())
+    monkeypatch.setattr(image_cache, "CHECKED_WHOLE", 0)
+    monkeypatch.setattr(image_cache, "CHECKED", 1)
+    # Whoever loads first sees the last image, whoever comes later the first one.
+    draws = iter([[-1]])
+    chosen = SimpleNamespace(choice=lambda *_, **__: next(draws, [0]))
+    monkeypatch.setattr(np.random, "default_rng", lambda: chosen)
+    [path] = (cache_root() / "imagefolder").glob("*.train")
+    DAMAGE["a bit"](path)
     assert look_at(load()) == expected
 
 

@@ -141,7 +141,8 @@ REFUSED = {
     "unknown": (STATE | {"extra": torch.ones(1)}, "does not fit resnet8: 1 unknown: extra"),
     "many": (
         {"head.bias": STATE["head.bias"]},
-        "55 missing: stem.0.weight, stem.1.weight, stem.1.bias and 52 more",
+        "55 missing: stem.0.weight, stem.1.weight, stem.1.bias, stem.1.running_mean, "
+        "stem.1.running_var, and 50 more",
     ),
     "shape": (
         STATE | {"head.bias": torch.ones(3)},

@@ -30,6 +30,7 @@ from mcmi_core.runs.execute import default_workers, execute
 from mcmi_core.runs.failures import Outcome
 from mcmi_core.runs.on_cores import WARM
 from mcmi_core.runs.queue import Queue, group_runs
+from mcmi_core.runs.rehearsal import rehearse
 from mcmi_core.runs.stacking import axis, side_by_side
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure, load_model
@@ -507,6 +508,8 @@ def test_bayes_teacher_is_the_truth(store):
 def test_bayes_teacher_needs_data_with_a_known_posterior(store):
     with pytest.raises(DataError, match="true BCPD of data set 'digits' is not known; use oracle"):
         ensure(BayesTeacher(data="digits"), store, CPU)
+    with pytest.raises(DataError, match="true BCPD of data set 'digits' is not known; use oracle"):
+        rehearse(kd_student(BayesTeacher(data="digits"), data="digits"))
 
 
 def test_temperature_sweep_measures_softened_outputs(store):

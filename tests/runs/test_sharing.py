@@ -12,8 +12,10 @@ from small_runs import DATA, kd_student, mll_teacher
 from mcmi_core.base import processes
 from mcmi_core.base.errors import CompanionError
 from mcmi_core.components import DISTILLERS
+from mcmi_core.runs import store as store_module
 from mcmi_core.runs import trainer
 from mcmi_core.runs.config import BayesTeacher, Part, Student, Teacher
+from mcmi_core.runs.sharing import lock
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure
 from mcmi_core.training.recipe import Recipe
@@ -138,6 +140,29 @@ def test_a_run_with_a_damaged_record_is_made_again(store):
     on_processes(2, ensure_all, store.root, [MLL])
     assert store.record(MLL).status == "done"
     assert (store.folder(MLL) / "record.json.damaged").read_text() == "{"
+
+
+def load_damaged(root, run):
+    """No process sets the checkpoint aside before every one has seen that it is damaged."""
+    real, store = store_module.read_tensors, Store(root)
+
+    def read_at_once(path):
+        try:
+            return real(path)
+        finally:
+            processes.check_same("the file", path.name)
+
+    with mock.patch.object(store_module, "read_tensors", read_at_once), lock(run, store, wait=True):
+        return store.load_checkpoint(run, CPU)
+
+
+def test_a_damaged_checkpoint_is_set_aside_once(store):
+    begin(store.root, MLL)
+    path = store.folder(MLL) / "checkpoint.safetensors"
+    path.write_bytes(damaged := path.read_bytes()[:-1])
+    assert on_processes(2, load_damaged, store.root, MLL) == [(None, {})] * 2
+    assert not path.exists()
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == damaged
 
 
 def test_damaged_weights_of_a_teacher_are_for_one_process(store):

@@ -59,6 +59,28 @@ def test_runs_are_found_by_the_start_of_their_id_or_key_without_reading_a_record
     assert store.find("mlp") == []
 
 
+def test_runs_whose_folders_cannot_be_read_are_named(store):
+    """A link to itself is refused to everybody, as a folder without permission is not to root."""
+    run, hidden = mll_teacher(), mll_teacher(seed=1)
+    store.finish(run, record_of(run), weights=None)
+    store.folder(hidden).symlink_to(store.folder(hidden))
+    lines = [f"cannot read {store.folder(hidden)}/{name}.json: " for name in ("record", "failure")]
+    [record], [no_record] = store.records()
+    [], [no_failure] = store.failures()
+    assert record.id == run.id
+    assert str(no_record).startswith(lines[0]) and str(no_failure).startswith(lines[1])
+    assert store.find(run.key) == [run.id]  # who asks for another run need not read that one
+    with pytest.raises(StoreError, match=lines[0]):
+        store.find()
+
+
+def test_a_store_that_cannot_be_read_is_not_an_empty_one(store):
+    store.root.symlink_to(store.root)
+    for look in (store.find, store.records, store.failures):
+        with pytest.raises(StoreError, match=f"cannot read {store.root}: "):
+            look()
+
+
 def test_numbers_are_kept_to_eight_digits(tmp_path):
     record = record_of(mll_teacher(), metrics={"test": {"cmi_nats": 0.123456789012}})
     path = tmp_path / "record.json"
@@ -247,6 +269,23 @@ def test_a_checkpoint_of_an_earlier_version_of_the_network_is_a_line(store):
     write_tensors(path, tensors, metadata)
     with pytest.raises(StoreError, match="does not fit MLP and MLLLoss as they are now .*; delete"):
         ensure(run, store, CPU)
+
+
+@pytest.mark.parametrize("epoch", ["two", None, [2], {}, float("nan"), float("inf")])
+def test_a_foreign_file_has_no_epochs(store, epoch):
+    run = mll_teacher()
+    path = store.folder(run) / "checkpoint.safetensors"
+    write_tensors(path, {"a": torch.ones(1)}, {"epoch": epoch})
+    assert store.epochs_left(run) == 4
+
+
+def test_logits_that_another_process_deletes_meanwhile_are_no_error(store, monkeypatch):
+    run = mll_teacher()
+    store.folder(run).mkdir(parents=True)
+    gone = store.folder(run) / "logits-0-cpu.float32"
+    monkeypatch.setattr(type(gone), "glob", lambda *_: [gone])
+    store.finish(run, record_of(run), weights=None)
+    assert store.finished(run)
 
 
 @pytest.mark.parametrize("metadata", [{}, {"key": "0123"}])
