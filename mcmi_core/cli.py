@@ -18,7 +18,7 @@ from mcmi_core.base import processes
 from mcmi_core.base.errors import CompanionError, Damaged, RunsFailed, StoreError
 from mcmi_core.base.files import make_folder
 from mcmi_core.base.messages import meant, quoted
-from mcmi_core.base.paths import PROJECT, records_root, require_clone, store_root
+from mcmi_core.base.paths import PROJECT, cluster_scheduler, records_root, require_clone, store_root
 from mcmi_core.base.registry import Component, Registry
 from mcmi_core.base.terminal import visible
 from mcmi_core.components import DATASETS, DISTILLERS, MEASUREMENTS, MODELS, OBJECTIVES
@@ -140,8 +140,8 @@ Minutes = Annotated[
 Cluster = Annotated[
     str,
     typer.Option(
-        envvar="MCMI_CLUSTER",
-        help="train on a Dask cluster: its scheduler's address, tcp://host:8786, or scheduler file",
+        help="train on a Dask cluster: its scheduler's address, tcp://host:8786, or its scheduler "
+        "file; by default the one that MCMI_CLUSTER names"
     ),
 ]
 
@@ -326,7 +326,7 @@ def train(
 
     deadline = time.time() + 60 * minutes
     settings = get_profile(profile)
-    if not cluster:
+    if not (cluster or cluster_scheduler()):
         _say_if_busy(settings.device())
     settings.train(_chosen(settings, experiments), deadline, say=typer.echo, cluster=cluster)
 
@@ -423,14 +423,16 @@ def show_run(run: RunId) -> None:
 
     Of a run that failed: why, and the last lines that it wrote.
     """
-    from mcmi_core.runs.store import Store
+    from mcmi_core.runs.store import Store, names_run
 
-    failures, _ = Store(store_root()).failures()
-    failed = [failure for failure in failures if run and failure.run_id.startswith(run)]
+    store = Store(store_root())
+    failures, damaged = store.failures()
+    _say_skipped(damaged)
+    failed = [failure for failure in failures if run and names_run(run, failure.run_id)]
     for failure in failed:
         typer.echo(visible(f"{failure.run_id} failed: {failure.reason}"))
-        typer.echo("\n".join(map(visible, failure.last_lines)))
-    if not failed:
+        typer.echo("".join(f"{visible(line)}\n" for line in failure.last_lines), nl=False)
+    if not failed or store.find(run):
         typer.echo(_find_record(run).to_json(), nl=False)
 
 
@@ -471,7 +473,7 @@ def run_notebooks(
     if os.path.lexists(output):
         make_folder(output)  # says so if it is no folder, before hours of training
     if train and (experiments := settings.experiments_of(names)):
-        if not cluster:
+        if not (cluster or cluster_scheduler()):
             _say_if_busy(settings.device())
         try:
             settings.train(experiments, records=records, cluster=cluster)

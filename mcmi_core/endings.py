@@ -68,7 +68,7 @@ def _run(command: Callable[..., int | None]) -> None:
         message = "mcmi: interrupted; the same command goes on from the last checkpoint"
         print(message, file=sys.stderr, flush=True)
         os._exit(130)  # at once: notebooks are executed in threads, which would be waited for
-    sys.exit(status)
+    sys.exit(status or 0)
 
 
 def _misused(error: Exception) -> str:

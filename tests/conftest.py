@@ -1,5 +1,6 @@
 """Every test gets folders and one thread of its own."""
 
+import logging
 import math
 import sys
 
@@ -24,6 +25,14 @@ def own_folders(tmp_path, monkeypatch):
     """No test reads or writes the user's store, outputs, caches or data."""
     for name in ("store", "output", "cache", "data"):
         monkeypatch.setenv(f"MCMI_{name.upper()}", str(tmp_path / name))
+
+
+@pytest.fixture(autouse=True)
+def own_log():
+    """What a command line says is no matter of the next test."""
+    level = logging.getLogger("mcmi_core").level
+    yield
+    logging.getLogger("mcmi_core").setLevel(level)
 
 
 @pytest.fixture(autouse=True)

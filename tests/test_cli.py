@@ -408,8 +408,9 @@ def test_what_failed_is_listed_with_its_reason(mcmi, store):
     store.keep_failure(run, failure)
     listed = mcmi("runs", "list")
     assert f"failed: {run.id} ({failure.date}, {failure.host}): no such folder\n" in listed
-    shown = mcmi("runs", "show", run.id)
-    assert shown.splitlines() == [f"{run.id} failed: no such folder", *lines]
+    for reference in (run.id, run.id[:-3], run.key[:5]):
+        shown = mcmi("runs", "show", reference)
+        assert shown.splitlines() == [f"{run.id} failed: no such folder", *lines]
     ensure(run, store, torch.device("cpu"))
     assert "failed" not in mcmi("runs", "list")
 

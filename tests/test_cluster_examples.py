@@ -35,6 +35,7 @@ SBATCH = {
     "--time": r"(\d+-)?\d+:\d\d:\d\d",
     "--partition": r"\w+",
     "--requeue": "",
+    "--no-kill": "",
     "--output": r"\S+",
 }
 """Options of sbatch and what may follow them."""
@@ -88,7 +89,7 @@ case "$*" in
 esac
 """,
     "srun": """#!/bin/bash
-shift
+while test "${1#--}" != "$1"; do shift; done
 "$@"
 exec sleep 60
 """,

@@ -46,7 +46,8 @@ def main() -> None:
     """Ask for the workers, and train with as many as there are."""
     workers, partition, *wanted = sys.argv[1:]
     with cluster_on(partition) as cluster:
-        cluster.adapt(minimum_jobs=1, maximum_jobs=int(workers))
+        # Each starts when SLURM has room for it, and is asked for again when its time is over.
+        cluster.adapt(minimum_jobs=int(workers), maximum_jobs=int(workers))
         command = [MCMI, "train", *wanted, "--cluster", cluster.scheduler_address]
         sys.exit(subprocess.run(command).returncode)
 

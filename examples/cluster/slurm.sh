@@ -15,6 +15,7 @@
 #SBATCH --mem-per-cpu=8G
 #SBATCH --time=24:00:00
 #SBATCH --requeue
+#SBATCH --no-kill
 #SBATCH --output=mcmi-%j.log
 
 set -euo pipefail
@@ -31,7 +32,7 @@ dask scheduler --port 0 --no-dashboard --scheduler-file "$scheduler" &
 until test -s "$scheduler"; do sleep 1; done
 
 # SLURM shows each task its own GPU. Memory is SLURM's business: Dask would kill what it counts.
-srun --cpus-per-task="$SLURM_CPUS_PER_TASK" dask worker --scheduler-file "$scheduler" \
+srun --no-kill --cpus-per-task="$SLURM_CPUS_PER_TASK" dask worker --scheduler-file "$scheduler" \
     --nworkers 1 --nthreads 1 --memory-limit 0 --resources GPU=1 --no-dashboard \
     --local-directory "${TMPDIR:-/tmp}" --death-timeout 300 &
 

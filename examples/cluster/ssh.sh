@@ -25,6 +25,7 @@ until test -s "$scheduler"; do sleep 1; done
 while read -r machine cards; do
     for ((card = 0; card < cards; card++)); do
         command=(env "CUDA_VISIBLE_DEVICES=$card" "MCMI_STORE=$MCMI_STORE" "MCMI_DATA=$MCMI_DATA"
+            ${MCMI_CACHE:+"MCMI_CACHE=$MCMI_CACHE"}
             "$PWD/.venv/bin/dask" worker --scheduler-file "$scheduler" --nworkers 1 --nthreads 1
             --memory-limit 0 --resources GPU=1 --no-dashboard --local-directory /tmp
             --death-timeout 60)

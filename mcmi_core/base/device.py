@@ -26,7 +26,7 @@ def default_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    if place >= there:
+    if place and place >= there:
         raise CompanionError(
             f"process {place} of this machine has no GPU of its own, as there are {there}; give "
             f"torchrun --nproc-per-node {there}"

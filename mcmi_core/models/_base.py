@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from mcmi_core.base.checks import check_floating
 from mcmi_core.base.errors import IncompatibleNetworks
@@ -98,14 +99,18 @@ class StagedClassifier(Classifier):
         Raises:
             ValueError: images of another shape, or of whole numbers.
         """
+        if not isinstance(inputs, Proxy):  # which stands for images while a network is traced
+            self._check_images(inputs)
+        maps = [self.stem(inputs)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        pooled = self.pool(self.neck(maps[-1]))  # (N, D)
+        return [*maps, pooled], self.head(pooled)
+
+    def _check_images(self, inputs: Tensor) -> None:
         check_floating(inputs, "inputs")
         if inputs.ndim != 4 or self.in_channels not in (None, inputs.shape[1]):
             raise ValueError(
                 f"inputs must be images (N, {self.in_channels or 'C'}, H, W), got "
                 f"{tuple(inputs.shape)}"
             )
-        maps = [self.stem(inputs)]
-        for stage in self.stages:
-            maps.append(stage(maps[-1]))
-        pooled = self.pool(self.neck(maps[-1]))  # (N, D)
-        return [*maps, pooled], self.head(pooled)

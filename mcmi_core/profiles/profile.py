@@ -87,12 +87,14 @@ class Profile:
         if not train:
             return Lab(self.name, Records(records_root() / self.name))
         from mcmi_core.runs.execute import execute
+        from mcmi_core.runs.queue import Queue
         from mcmi_core.runs.store import Store
 
         store = Store(store_root())
 
         def train_missing(runs: list[Run], workers: int | None) -> None:
-            with self._place(cluster_scheduler()) as place:
+            scheduler = cluster_scheduler() if Queue(runs, store).waiting else ""
+            with self._place(scheduler) as place:
                 execute(runs, store, workers=workers or self.workers, **place)
 
         return Lab(self.name, store, train_missing)
@@ -145,7 +147,7 @@ class Profile:
             self.check(unfinished, here=not cluster)
         for experiment in experiments:
             runs_by_workers[experiment.workers or self.workers] += experiment.runs()
-        with self._place(cluster) as place:
+        with self._place(cluster if unfinished else "") as place:
             for workers, runs in runs_by_workers.items():
                 try:
                     execute(runs, store, workers=workers, deadline=deadline, **place)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 STREAMS = 8
 """Runs at a time on a GPU, unless somebody says otherwise."""
 
+POLL_SECONDS = 0.2
+"""Between looks at what workers tell, at the most."""
+
 
 def execute(
     runs: Iterable[Run],
@@ -72,6 +75,7 @@ def execute(
     Raises:
         RunsFailed: lists what failed and quotes the first error.
         OutOfTime: the deadline came first.
+        StoreError: the store cannot be made.
         CompanionError: the cluster lacks what the runs need, or was lost.
         ValueError: ``together`` or ``MCMI_CORES`` is less than 1.
     """
@@ -91,7 +95,7 @@ def execute(
     if queue.waiting and cluster:
         from mcmi_core.runs.on_cluster import ClusterWorkers  # here, as Dask is an extra
 
-        with ClusterWorkers(cluster, queue, store, device) as pool:
+        with ClusterWorkers(cluster, queue, store, device, deadline) as pool:
             _drive(queue, pool, deadline)
     elif queue.waiting and on_card:
         from mcmi_core.runs.on_card import execute_on_card  # here, as the trainer takes seconds
@@ -134,7 +138,7 @@ def _drive(queue: Queue, workers: Workers, deadline: float) -> None:
                 for group in queue.groups(number)[: number - len(active)]:
                     queue.start(group)
                     active[workers.submit(group)] = group
-            finished, _ = wait(active, timeout=0.2, return_when=FIRST_COMPLETED)
+            finished, _ = wait(active, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             workers.report(queue, bar)
             for future in finished:
                 group = active.pop(future)

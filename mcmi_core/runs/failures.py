@@ -2,6 +2,7 @@
 
 import platform
 import traceback
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -44,18 +45,22 @@ class Failure(BaseModel):
         return cls._now(run, reason, lines, parent_damaged=isinstance(error, ParentDamaged))
 
     @classmethod
-    def of_killed(cls, run: Run, how: str, lines: list[str] | None = None) -> "Failure":
+    def of_killed(
+        cls, run: Run, how: str, epochs_left: int, lines: Iterable[str] = ()
+    ) -> "Failure":
         """What is kept of a run whose process died.
 
         Args:
-            run: that it trained, alone.
+            run: that it trained.
             how: it died.
-            lines: that it wrote last.
+            epochs_left: of the run, by its last checkpoint.
+            lines: that the process wrote last.
         """
-        return cls._now(run, f"{how}; run again to go on", lines or [], killed=True)
+        done = f"after epoch {run.epochs - epochs_left} of {run.epochs}"
+        return cls._now(run, f"{how} {done}; run again to go on", lines, killed=True)
 
     @classmethod
-    def _now(cls, run: Run, reason: str, lines: list[str], **why: bool) -> "Failure":
+    def _now(cls, run: Run, reason: str, lines: Iterable[str], **why: bool) -> "Failure":
         return cls(
             run_id=run.id,
             reason=reason,

@@ -9,20 +9,20 @@ first. The process that asks, a worker and its training may die at any moment: n
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from tqdm import tqdm
 
-from mcmi_core.base.errors import CompanionError
+from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.base.extras import require_extra
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.failures import Failure, Outcome
-from mcmi_core.runs.preflight import check_answers, check_here, held_file
+from mcmi_core.runs.preflight import check_answers, held_file, to_check, versions
 from mcmi_core.runs.queue import Group, Queue
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.training_process import ProcessDied, TrainingProcess
@@ -82,46 +82,66 @@ def _address_in(file: Path) -> str:
 class ClusterWorkers:
     """The workers of a cluster that train groups of runs; a context manager.
 
-    On entering, every worker is asked whether it could (:mod:`mcmi_core.runs.preflight`). On
-    leaving, what is under way stops within seconds, as it does when this process dies.
+    On entering, every worker is asked whether it could (:mod:`mcmi_core.runs.preflight`), and again
+    with every group, as workers may join later. On leaving, what is under way stops within seconds,
+    as it does when this process dies.
 
     Args:
         client: of the cluster.
         queue: what they will train.
         store: where results are kept, at this path for all.
         device: where to train; a GPU needs workers that announce :data:`CARD`.
+        deadline: when to stop waiting for workers, in seconds since 1970.
+
+    Raises:
+        CompanionError: on entering: there is no such worker, or one cannot train.
+        OutOfTime: on entering: the deadline came first.
     """
 
-    def __init__(self, client: Client, queue: Queue, store: Store, device: torch.device) -> None:
+    def __init__(
+        self, client: Client, queue: Queue, store: Store, device: torch.device, deadline: float
+    ) -> None:
         self._client, self._queue, self._store = client, queue, store
-        self._device = device.type
-        needs = {"resources": {CARD: 1}} if self._device == "cuda" else {}
+        self._deadline = deadline
+        self._check: dict[str, Any] = {"device": device.type, "datasets": []}
+        self._needs_card = device.type == "cuda"
+        needs = {"resources": {CARD: 1}} if self._needs_card else {}
         # Dask's own names for tasks: one of the run's would return a failed task's result for ever.
         self._executor = client.get_executor(pure=False, **needs)
         self._under_way: dict[Future, tuple[Group, int]] = {}  # and its epochs left when last seen
         self._next_report = 0.0
+        self._entered = ExitStack()
 
     def __enter__(self) -> Self:
-        self._wait_for_a_worker()
-        self._check()
+        with ExitStack() as stack:
+            held = stack.enter_context(held_file(self._store.root.absolute()))
+            self._check |= {"held": str(held), "like": versions()}
+            datasets = to_check(run.data for run in self._queue.waiting.values())
+            answers: dict[str, dict[str, Any]] = {}
+            while not answers:  # all that were asked may have died
+                self._wait_for_a_worker()
+                answers = self._ask_all({"check": self._check | {"datasets": datasets}})
+            check_answers(answers)
+            self._entered = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown(wait=False)
+        self._entered.close()
 
     @property
     def number(self) -> int:
         """Groups at a time: one for each GPU, or for each of the workers' threads."""
         found = self._workers().values()
-        if self._device == "cuda":
+        if self._needs_card:
             return int(sum(worker["resources"].get(CARD, 0) for worker in found))
         return sum(worker["nthreads"] for worker in found)
 
     def submit(self, group: Group) -> Future:
         """Let a free worker train a group."""
         runs = [run.model_dump(mode="json") for run in group]
-        question = {"runs": runs, "store": str(self._store.root.absolute()), "device": self._device}
-        future = self._executor.submit(_train, question)
+        store = str(self._store.root.absolute())
+        future = self._executor.submit(_ask, {"check": self._check, "runs": runs, "store": store})
         self._under_way[future] = group, sum(map(self._store.epochs_left, group))
         return future
 
@@ -129,7 +149,7 @@ class ClusterWorkers:
         """What became of the runs of a group that is no longer trained.
 
         Raises:
-            CompanionError: the scheduler was lost.
+            CompanionError: the scheduler was lost, or a worker that has joined cannot train.
         """
         del self._under_way[future]
         if future.cancelled():
@@ -139,8 +159,12 @@ class ClusterWorkers:
         except KilledWorker as error:
             how = f"its worker died, {error.allowed_failures + 1} times in turn (out of memory?)"
             return [self._killed(run, how) for run in group]
+        except Exception as error:  # of this worker; kept with its runs, and said at the end
+            return [Outcome(run.key, failure=Failure.of(run, error)) for run in group]
         if "died" in answer:
             return [self._killed(run, *answer["died"]) for run in group]
+        if answer["problem"]:
+            check_answers({answer["worker"]: answer})
         return [
             Outcome(key, usable, failure and Failure.model_validate(failure))
             for key, usable, failure in answer["outcomes"]
@@ -164,7 +188,7 @@ class ClusterWorkers:
     def _workers(self) -> dict[str, dict[str, Any]]:
         """Those that could train, by address."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        if self._device != "cuda":
+        if not self._needs_card:
             return workers
         return {address: w for address, w in workers.items() if w["resources"].get(CARD)}
 
@@ -172,71 +196,54 @@ class ClusterWorkers:
         end = time.monotonic() + WORKER_SECONDS
         while not self._workers():
             if time.monotonic() > end:
-                card = f" --resources {CARD}=1" if self._device == "cuda" else ""
+                card = f" --resources {CARD}=1" if self._needs_card else ""
                 kind = "worker that announces a GPU" if card else "worker"
                 raise CompanionError(
                     f"the cluster has no {kind}; start some, with the scheduler's address: "
                     f"dask worker ADDRESS --nthreads 1{card}"
                 )
-            time.sleep(POLL_SECONDS)
-
-    def _check(self) -> None:
-        """Ask every worker whether it could train what waits.
-
-        Raises:
-            CompanionError: one could not, or is not like this process.
-        """
-        datasets = sorted({str(run.data) for run in self._queue.waiting.values()})
-        with held_file(self._store.root.absolute()) as held:
-            question = {"held": str(held), "device": self._device, "datasets": datasets}
-            answers = {}
-            while not answers:
-                self._wait_for_a_worker()
-                answers = self._ask_all(question)
-            here = check_here(str(held), "cpu", []) | {"problem": ""}
-        check_answers({"this process": here} | answers)
+            self._pause()
 
     def _ask_all(self, question: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """The answer of each worker, but for those that die meanwhile."""
         asked = {
-            address: self._client.submit(_check, question, workers=[address], pure=False)
+            address: self._client.submit(_ask, question, workers=[address], pure=False)
             for address in self._workers()
         }
         waiting = asked
         while waiting:
-            time.sleep(POLL_SECONDS)
+            self._pause()
             alive = self._workers()
             waiting = {a: future for a, future in asked.items() if a in alive and not future.done()}
-        return {a: future.result() for a, future in asked.items() if future.status == "finished"}
+        answers = {}
+        for address, future in asked.items():
+            if future.status == "finished":
+                answer = future.result()
+                died = " ".join(map(str, answer.get("died", ())))
+                answers[address] = {"problem": died} if died else answer
+            elif future.status == "error":
+                answers[address] = {"problem": repr(future.exception())}
+        return answers
 
-    def _killed(self, run: Run, how: str, lines: list[str] | None = None) -> Outcome:
-        done = run.epochs - self._store.epochs_left(run)
-        how = f"{how} after epoch {done} of {run.epochs}"
-        return Outcome(run.key, failure=Failure.of_killed(run, how, lines))
+    def _pause(self) -> None:
+        if time.time() >= self._deadline:
+            raise OutOfTime(str(self._queue))
+        time.sleep(POLL_SECONDS)
+
+    def _killed(self, run: Run, how: str, lines: Iterable[str] = ()) -> Outcome:
+        left = self._store.epochs_left(run)
+        return Outcome(run.key, failure=Failure.of_killed(run, how, left, lines))
 
 
 _own = threading.local()
 """Of each thread of a worker: the process that trains for it."""
 
 
-def _train(question: dict[str, Any]) -> dict[str, Any]:
-    """On a worker: let its process make the records of some runs; see :func:`TrainingProcess`."""
-    try:
-        return {"outcomes": _ask(question)}
-    except ProcessDied as death:
-        return {"died": (death.how, death.lines)}
+def _ask(question: dict[str, Any]) -> dict[str, Any]:
+    """On a worker: what its process answers (:func:`~mcmi_core.runs.training_process.answer`).
 
-
-def _check(question: dict[str, Any]) -> dict[str, Any]:
-    """On a worker: whether its process could make records."""
-    try:
-        return _ask({"check": question})
-    except ProcessDied as death:
-        told = " ".join(death.lines[-1:])
-        return {"problem": f"{death.how}. {told}"}
-
-
-def _ask(question: dict[str, Any]) -> Any:
+    And ``worker``, its address; or ``died``: how the process died, and what it wrote last.
+    """
     worker = get_worker()
     task = worker.get_current_task()
 
@@ -245,12 +252,19 @@ def _ask(question: dict[str, Any]) -> Any:
         found = worker.state.tasks.get(task)
         return found is not None and found.state in ("executing", "long-running")
 
-    process = getattr(_own, "process", None)
     try:
-        if process and process.lives:
-            return process.ask(question, wanted)
+        answer = _process().ask(question, wanted)
     except ProcessDied as death:
         if not death.was_idle:
-            raise
-    process = _own.process = TrainingProcess()
-    return process.ask(question, wanted)
+            return {"died": (death.how, death.lines)}
+        answer = _process().ask(question, wanted)
+    if answer is None:
+        raise CompanionError("its worker was ending; run again to go on")
+    return answer | {"worker": worker.address}
+
+
+def _process() -> TrainingProcess:
+    process = getattr(_own, "process", None)
+    if process is None or not process.lives:
+        process = _own.process = TrainingProcess()
+    return process

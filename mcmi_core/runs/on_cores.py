@@ -94,9 +94,8 @@ class LocalWorkers:
         return _Process(self._context, self._ends)
 
     def _killed(self, run: Run) -> Outcome:
-        done = run.epochs - self._store.epochs_left(run)
-        how = f"its process was killed (out of memory?) after epoch {done} of {run.epochs}"
-        return Outcome(run.key, failure=Failure.of_killed(run, how))
+        how, left = "its process was killed (out of memory?)", self._store.epochs_left(run)
+        return Outcome(run.key, failure=Failure.of_killed(run, how, left))
 
 
 class _Process:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
-from mcmi_core.base.errors import RunsFailed, StoreError
+from mcmi_core.base.errors import CompanionError, RunsFailed, StoreError
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.failures import Failure, Outcome
 from mcmi_core.runs.records import Record
@@ -166,8 +166,12 @@ class Queue:
         return True
 
     def outcome(self, run: Run) -> Outcome:
-        """What became of a run that is neither waiting nor under way."""
-        return Outcome(run.key, run.key in self._usable, self._failures.get(run.id))
+        """What became of a run, when nothing waits or is under way any more."""
+        failed = [link.id for link in run.chain() if link.id in self._failures]
+        failure = self._failures[failed[0]] if failed else None
+        if failure is None and run.key not in self.finished:
+            failure = Failure.of(run, CompanionError(f"{run.parent.id} cannot be built upon"))
+        return Outcome(run.key, run.key in self._usable, failure)
 
     def __str__(self) -> str:
         return f"{len(self.finished)} of {len(self.wanted)} runs done"

@@ -45,6 +45,11 @@ from mcmi_core.training.loop import Checkpoint
 logger = logging.getLogger(__name__)
 
 
+def names_run(reference: str, run_id: str) -> bool:
+    """Whether a reference is the beginning of a run's id, or of the key that an id ends with."""
+    return run_id.startswith(reference) or run_id.rpartition("-")[2].startswith(reference)
+
+
 class Store(Records):
     """A folder of runs.
 
@@ -76,10 +81,7 @@ class Store(Records):
             StoreError: the store, or the folder of such a run, cannot be read.
         """
         return [
-            name
-            for name in self._names()
-            if (name.startswith(reference) or name.rpartition("-")[2].startswith(reference))
-            and exists(self.path(name))
+            name for name in self._names() if names_run(reference, name) and exists(self.path(name))
         ]
 
     def _names(self) -> list[str]:

@@ -124,26 +124,31 @@ def answer(question: dict[str, Any]) -> Any:
     """What the process answers.
 
     Args:
-        question: ``runs``, ``store`` and ``device``: make the records of these runs; or ``check``:
-            look whether they could be made here (:func:`mcmi_core.runs.preflight.check_here`).
+        question: ``check``: look whether this process could train, as
+            :func:`~mcmi_core.runs.preflight.check_here` is asked to; and then, if there are
+            ``runs``, with their ``store``, make their records.
 
     Returns:
-        Of runs, what became of each: ``[key, usable, failure or None]``.
+        What was found, ``problem`` among it; of runs also ``outcomes``: ``[key, usable, failure or
+        None]`` of each.
     """
     import torch
 
-    if "check" in question:
-        from mcmi_core.runs.preflight import check_here
+    from mcmi_core.runs.preflight import check_here
 
-        return check_here(**question["check"])
+    found = check_here(**question["check"])
+    if found["problem"] or "runs" not in question:
+        return found
 
     from mcmi_core.runs.store import Store
     from mcmi_core.runs.work import work
 
     group = tuple(parse_run(config) for config in question["runs"])
-    device = torch.device(question["device"], *([0] if question["device"] == "cuda" else []))
+    kind = question["check"]["device"]
+    device = torch.device("cuda", 0) if kind == "cuda" else torch.device("cpu")
     outcomes = work(group, Store(Path(question["store"])), device, lambda: None)
-    return [(key, usable, failure and failure.model_dump()) for key, usable, failure in outcomes]
+    told = [(key, usable, failure and failure.model_dump()) for key, usable, failure in outcomes]
+    return found | {"outcomes": told}
 
 
 def main() -> None:

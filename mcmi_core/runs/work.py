@@ -32,7 +32,11 @@ def work(
     if device.type == "cuda":
         queue = Queue(group, store)
         execute_on_card(queue, store, device, streams=len(group))
-        return [queue.outcome(run) for run in group]
+        outcomes = [queue.outcome(run) for run in group]
+        for place, (run, outcome) in enumerate(zip(group, outcomes, strict=True)):
+            if outcome.failure and not outcome.failure.parent_damaged and len(group) > 1:
+                outcomes[place] = work((run,), store, device, on_epoch)[0]
+        return outcomes
     try:
         records = ensure_together(list(group), store, device, on_epoch)
         return [Outcome(record.key, record.status == "done") for record in records]

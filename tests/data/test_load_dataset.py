@@ -92,11 +92,11 @@ def test_the_last_four_stay_in_memory():
         (
             "oracle:size=8",
             "unknown option 'size' of data set 'oracle'; it takes classes, latent_dimension, "
-            "dimension, separation, train_size, test_size, images, seed",
+            "dimension, separation, train_size, test_size, images, seed; did you mean test_size?",
         ),
         (
             "imagefolder",
-            "option 'folder' of data set 'imagefolder': Field required, got {}",
+            "option 'folder' of data set 'imagefolder': Field required",
         ),
     ],
 )

@@ -8,11 +8,11 @@ def test_killed_workers_lose_no_run_and_double_none(capsys):
     assert "4 workers killed in 2 rounds; 0 rounds went wrong" in capsys.readouterr().out
 
 
-def test_a_lost_run_and_a_second_training_are_seen(store, monkeypatch):
+def test_a_lost_run_and_a_second_training_are_seen(tmp_path, monkeypatch):
     """The harness can fail: it sees other results, missing ones, and a record written twice."""
-    run = cluster_harness.mll_teacher()
+    run, store = cluster_harness.mll_teacher(), cluster_harness.Store(tmp_path / "trained")
     monkeypatch.setattr(cluster_harness, "RUNS", [run])
-    whole = cluster_harness.Store(store.root / "whole")
+    whole = cluster_harness.Store(tmp_path / "whole")
     cluster_harness.execute([run], whole, workers=1, device=cluster_harness.CPU)
     assert not cluster_harness.same_results(store, whole)
     cluster_harness.execute([run], store, workers=1, device=cluster_harness.CPU)

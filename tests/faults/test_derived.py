@@ -231,20 +231,12 @@ def test_what_is_unpacked_needs_no_archive(archive):
 def test_damaged_parts_without_a_whole_archive_are_named(archive, name):
     expected = pixels_and_labels()
     folder = archive.parent / datasets.CIFAR10.base_folder
-    for done in damages(folder / name, 10):
+    for _ in damages(folder / name, 10):
         whole = archive.read_bytes()
         archive.write_bytes(whole[:-5])
         with pytest.raises(DataError, match=rf": {folder.name}/{name}, {archive.name}\. Delete"):
             cifar10()
         archive.write_bytes(whole)
-        if name == "batches.meta":  # of which torchvision takes no notice when it unpacks
-            with pytest.raises(
-                DataError, match=f": {folder.name}/{name}. Delete the folder {done}"[:50]
-            ):
-                cifar10()
-            for path in folder.iterdir():
-                path.unlink()
-            folder.rmdir()
         assert pixels_and_labels() == expected
 
 

@@ -131,7 +131,8 @@ def _one_bit(store):
 
 def _digit(store):
     path = store.path(RUN.id)
-    path.write_text(path.read_text().replace('"status": "done"', '"status": "collapsed"'))
+    record = store.record(RUN).model_copy(update={"status": "collapsed"})
+    path.write_text(record.to_json(checksum=True))
 
 
 def _unfinished(store):

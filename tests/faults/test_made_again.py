@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import threading
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,7 @@ def damage_weights(store, *runs):
 @pytest.mark.parametrize("make", [in_lanes, execute], ids=["lanes", "processes"])
 def test_in_a_sweep_what_is_damaged_is_made_again_and_the_rest_stays(store, make, capfd):
     """Two generations of weights, a record and a checkpoint; four new students find out."""
+    forkserver._forkserver._stop()  # another is started, which says what it says to capfd
     new = [kd_student(FINE_TUNED, seed=seed) for seed in range(1, 4)]
     wanted = [*new, NEW, BEGUN, OF_FINE_TUNED]
     damage_weights(store, TEACHER, FINE_TUNED)

@@ -61,5 +61,5 @@ def test_refuses_samples_of_another_shape(shape):
 @pytest.mark.parametrize("options", ["width=0,depth=2", "width=8,depth=0"])
 def test_refuses_a_size_below_one(options):
     got = options.replace(",", ", ")
-    with pytest.raises(ValueError, match=f"needs width ≥ 1 and depth ≥ 1, got {got}$"):
+    with pytest.raises(ValueError, match=f"needs width ≥ 1 and depth in 1..1000, got {got}$"):
         create_model(f"mlp:{options}", num_classes=3)

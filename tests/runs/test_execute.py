@@ -445,18 +445,19 @@ def test_what_fails_together_is_tried_again_one_by_one(store):
     assert store.failures() == ([], [])
 
 
-def _kill_workers(store):
+def _kill_workers(store, others):
     """As soon as something is under way."""
     while not list(store.root.glob("student*/checkpoint.safetensors")):
         time.sleep(0.01)
-    for process in multiprocessing.active_children():
+    for process in {*multiprocessing.active_children()} - others:
         process.kill()
 
 
 @pytest.fixture
 def killer(store):
     ensure(mll_teacher(), store, CPU)
-    thread = threading.Thread(target=_kill_workers, args=(store,))
+    others = {*multiprocessing.active_children()}  # of other tests
+    thread = threading.Thread(target=_kill_workers, args=(store, others))
     thread.start()
     yield
     thread.join()

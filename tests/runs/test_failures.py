@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_runs import kd_student, mll_teacher
 
-from mcmi_core.base.errors import DataError, RunsFailed, StoreError
+from mcmi_core.base.errors import CompanionError, DataError, RunsFailed, StoreError
 from mcmi_core.runs import queue as module
 from mcmi_core.runs import work as worker
 from mcmi_core.runs.execute import execute
@@ -75,6 +75,43 @@ def test_on_a_gpu_each_of_a_group_has_an_outcome_of_its_own(store, monkeypatch):
     assert done == (good.key, True, None)
     assert (failed.key, failed.usable) == (bad.key, False)
     assert failed.failure.reason.startswith("cannot lock")
+
+
+def test_on_a_gpu_what_fails_beside_others_is_tried_again_alone(store, monkeypatch):
+    runs, streams_used = (mll_teacher(), mll_teacher(seed=1)), []
+    in_lanes = worker.execute_on_card
+
+    def too_large_for_two(queue, store, card, streams):
+        streams_used.append(streams)
+        if streams == 1:
+            in_lanes(queue, store, CPU, streams=1)
+            return
+        for run in runs:
+            queue.start((run,))
+            failure = Failure.of(run, CompanionError("CUDA out of memory"))
+            queue.finish((run,), [module.Outcome(run.key, failure=failure)])
+
+    monkeypatch.setattr(worker, "execute_on_card", too_large_for_two)
+    outcomes = work(runs, store, torch.device("cuda"), lambda: None)
+    assert outcomes == [(run.key, True, None) for run in runs]
+    assert streams_used == [2, 1, 1]
+
+
+def test_a_run_whose_parent_failed_meanwhile_has_failed_for_that_reason(store):
+    queue = Queue([kd_student()], store)
+    queue.start((mll_teacher(),))
+    failure = Failure.of(mll_teacher(), StoreError("no disk"))
+    queue.finish((mll_teacher(),), [module.Outcome(mll_teacher().key, failure=failure)])
+    assert not queue.waiting
+    assert queue.outcome(kd_student()) == (kd_student().key, False, failure)
+
+
+def test_a_run_whose_parent_collapsed_meanwhile_is_not_finished(store):
+    queue = Queue([kd_student()], store)
+    queue.start((mll_teacher(),))
+    queue.finish((mll_teacher(),), [module.Outcome(mll_teacher().key, usable=False)])
+    outcome = queue.outcome(kd_student())
+    assert outcome.failure.reason == f"{mll_teacher().id} cannot be built upon"
 
 
 def failed(store, run, reason="no disk"):

@@ -15,11 +15,21 @@ from distributed import Client, LocalCluster
 from small_runs import DATA, QUICKSTART, kd_student, mcmi_teacher, mll_teacher, profile_of
 
 from mcmi_core.base.errors import CompanionError, OutOfTime, RunsFailed
+from mcmi_core.base.registry import Component
+from mcmi_core.components import DATASETS
+from mcmi_core.data import load_dataset
 from mcmi_core.runs import on_cluster
 from mcmi_core.runs.config import Measurement
 from mcmi_core.runs.execute import execute
 from mcmi_core.runs.on_cluster import connected
-from mcmi_core.runs.preflight import SAME, check_answers, check_here, held_file
+from mcmi_core.runs.preflight import (
+    SAME,
+    check_answers,
+    check_here,
+    held_file,
+    to_check,
+    versions,
+)
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.trainer import ensure
 from mcmi_core.runs.training_process import ProcessDied, TrainingProcess
@@ -199,44 +209,95 @@ def test_a_cluster_without_workers_is_said(store, monkeypatch):
 
 def test_what_workers_lack_is_said_before_anything_is_trained(client, store):
     missing = mll_teacher(data="imagefolder:folder=nowhere", model="resnet8")
-    with pytest.raises(CompanionError, match="2 workers cannot train. tcp://.*nowhere.*; tcp://"):
+    with pytest.raises(
+        CompanionError, match="2 of 2 workers cannot train: tcp://.*nowhere.*; tcp://"
+    ):
         execute([missing, mll_teacher()], store, device=CPU, cluster=client)
     assert store.find() == []
 
 
+def check(held, device="cpu", like=None, datasets=()):
+    return check_here(str(held), device, like or versions(), list(datasets))
+
+
 def test_a_gpu_that_torch_does_not_find_is_a_problem(store):
     with held_file(store.root) as held:
-        assert check_here(str(held), "cuda", [])["problem"] == "torch finds no CUDA GPU"
+        assert check(held, "cuda")["problem"] == "torch finds no CUDA GPU"
 
 
 def test_the_store_must_be_shared_and_have_locks(store):
-    elsewhere = str(store.root / ".check-of-another-machine")
-    assert "is not the folder that it is here" in check_here(elsewhere, "cpu", [])["problem"]
+    elsewhere = store.root / ".check-of-another-machine"
+    assert "is not the folder that it is here" in check(elsewhere)["problem"]
     with held_file(store.root) as held:
-        about = check_here(str(held), "cpu", [DATA])
-        assert about["problem"] == ""
-        assert about["torch"] == torch.__version__
-        assert about.keys() == {*SAME, "hardware", "problem"}
+        about = check(held, datasets=[DATA])
+        assert about == {"problem": "", "data": {DATA: load_dataset(DATA).fingerprint()}}
     assert not list(store.root.glob(".check*"))
     unheld = store.root / ".check-unheld"
     unheld.touch()
-    assert (
-        "does not let one machine see another's locks"
-        in check_here(str(unheld), "cpu", [])["problem"]
-    )
+    assert "does not let one machine see another's locks" in check(unheld)["problem"]
+    with held_file(store.root):
+        assert not unheld.exists()  # as whoever held it was killed
 
 
-def test_workers_must_be_alike():
-    alike = {name: "1" for name in SAME} | {"problem": ""}
-    check_answers({"here": alike, "tcp://a": alike})
-    other = alike | {"torch": "2"}
-    with pytest.raises(
-        CompanionError, match="the same torch, but there are 1 on here, 2 on tcp://b"
-    ):
-        check_answers({"here": alike, "tcp://b": other})
-    bad = alike | {"problem": "no disk"}
-    with pytest.raises(CompanionError, match="1 workers cannot train. tcp://b: no disk"):
-        check_answers({"here": alike, "tcp://b": bad})
+@pytest.mark.parametrize("name", SAME)
+def test_versions_must_be_those_of_whoever_asks(store, name):
+    here = versions()[name]
+    with held_file(store.root) as held:
+        problem = check(held, like=versions() | {name: "0"})["problem"]
+    assert problem == f"{name} is {here} there, and 0 for whoever asks: results would differ"
+
+
+def test_all_workers_that_cannot_train_are_named():
+    fit = {"problem": "", "data": {"digits": "1"}}
+    check_answers({"tcp://a": fit, "tcp://b": fit})
+    with pytest.raises(CompanionError, match="^1 of 2 workers cannot train: tcp://b: no disk$"):
+        check_answers({"tcp://a": fit, "tcp://b": {"problem": "no disk"}})
+    message = "data digits has another content on tcp://b than on tcp://a; all need the same"
+    with pytest.raises(CompanionError, match=message):
+        check_answers({"tcp://a": fit, "tcp://b": {"problem": "", "data": {"digits": "2"}}})
+
+
+def test_large_photographs_are_left_to_the_runs_that_need_them():
+    small, large = (f"imagefolder:folder=x,image_size={size}" for size in (32, 224))
+    complete = [DATASETS.complete(Component.model_validate(d)) for d in (small, large, DATA)]
+    assert to_check([*complete, complete[0]]) == sorted([str(complete[0]), str(complete[2])])
+
+
+def test_a_worker_that_has_joined_and_cannot_train_ends_the_sweep(client, store, monkeypatch):
+    submit = on_cluster.ClusterWorkers.submit
+
+    def submit_to_another_version(workers, group):
+        workers._check = workers._check | {"like": versions() | {"torch": "0"}}
+        return submit(workers, group)
+
+    monkeypatch.setattr(on_cluster.ClusterWorkers, "submit", submit_to_another_version)
+    with pytest.raises(CompanionError, match="1 of 1 workers cannot train: tcp://.*: torch is"):
+        execute([mll_teacher()], store, device=CPU, cluster=client)
+    assert store.find() == []
+
+
+def test_what_goes_wrong_on_a_worker_outside_a_training_is_kept_with_its_run(
+    client, store, monkeypatch
+):
+    def submit_nonsense(workers, group):
+        future = workers._executor.submit(int, "no number")
+        workers._under_way[future] = group, 0
+        return future
+
+    monkeypatch.setattr(on_cluster.ClusterWorkers, "submit", submit_nonsense)
+    with pytest.raises(RunsFailed, match="1 of 1 runs failed: .*ValueError: invalid literal"):
+        execute([mll_teacher()], store, device=CPU, cluster=client)
+
+
+def test_a_check_that_cannot_be_made_is_said(client, store, monkeypatch):
+    monkeypatch.setattr(on_cluster, "_ask", int)  # which takes no question
+    with pytest.raises(CompanionError, match="2 of 2 workers cannot train: tcp://.*TypeError"):
+        execute([mll_teacher()], store, device=CPU, cluster=client)
+
+
+def test_the_deadline_holds_while_workers_are_waited_for(client, store):
+    with pytest.raises(OutOfTime, match="0 of 1 runs done"):
+        execute([mll_teacher()], store, device=CARD, cluster=client, deadline=time.time() - 1)
 
 
 def test_profiles_train_on_the_cluster_that_is_named(cluster, store, monkeypatch):
@@ -252,8 +313,16 @@ def test_profiles_train_on_the_cluster_that_is_named(cluster, store, monkeypatch
         asked.append(cluster.scheduler.address)
 
     monkeypatch.setattr("mcmi_core.runs.execute.execute", execute_nothing)
-    profile.lab(train=True).ensure(QUICKSTART.runs())
+    profile.lab(train=True).ensure([mll_teacher(seed=9)])
     assert asked == [cluster.scheduler_address]
+
+
+def test_what_is_finished_needs_no_cluster(store, monkeypatch):
+    profile = profile_of(QUICKSTART)
+    profile.train(profile.experiments, say=lambda text: None)
+    monkeypatch.setenv("MCMI_CLUSTER", "nowhere")
+    profile.train(profile.experiments, say=lambda text: None)
+    profile.lab(train=True).ensure(QUICKSTART.runs())
 
 
 # The process that trains
@@ -270,15 +339,17 @@ def test_a_process_that_dies_says_how_and_what_it_wrote_last(process, store):
     with pytest.raises(ProcessDied, match="its process ended with code 1") as died:
         process.ask({"check": {}}, lambda: True)
     assert died.value.lines[0].startswith("Traceback")
-    assert "missing 3 required positional arguments" in died.value.lines[-1]
+    assert "missing 4 required positional arguments" in died.value.lines[-1]
     assert not process.lives
     assert not died.value.was_idle
 
 
 def test_an_answer_that_nobody_wants_any_more_ends_the_process(process, store):
-    question = {"runs": [mll_teacher(epochs=10**6).model_dump(mode="json")]}
-    question |= {"store": str(store.root), "device": "cpu"}
-    assert process.ask(question, lambda: not store.root.exists()) is None
+    run = mll_teacher(epochs=10**6)
+    with held_file(store.root) as held:
+        check = {"held": str(held), "like": versions(), "device": "cpu", "datasets": []}
+        question = {"check": check, "runs": [run.model_dump(mode="json")], "store": str(store.root)}
+        assert process.ask(question, lambda: not store.folder(run).exists()) is None
     assert not process.lives
 
 

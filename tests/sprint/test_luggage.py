@@ -184,7 +184,7 @@ def test_records_are_written_last(trained, out, monkeypatch):
 
     def fail(target, *arguments):
         if target.name == luggage.RECORDS:
-            raise OSError("no space left")
+            raise StoreError("cannot write records: no space left")
         write(target, *arguments)
 
     monkeypatch.setattr(luggage, "_write", fail)
