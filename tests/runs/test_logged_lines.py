@@ -6,6 +6,7 @@ import sys
 import pytest
 from small_runs import mll_teacher
 
+from mcmi_core.runs.preflight import held_file, versions
 from mcmi_core.runs.store import Store
 from mcmi_core.runs.training_process import TrainingProcess
 
@@ -44,9 +45,10 @@ def test_a_local_worker_logs_as_the_command_line_does(root):
 
 
 def test_a_process_of_a_cluster_logs_as_the_command_line_does(root, capsys):
-    process = TrainingProcess()
-    question = {"runs": [RUN.model_dump(mode="json")], "store": str(root), "device": "cpu"}
-    outcomes = process.ask(question, lambda: True)
+    process, question = TrainingProcess(), {"runs": [RUN.model_dump(mode="json")]}
+    with held_file(root) as held:
+        check = {"held": str(held), "device": "cpu", "like": versions(), "datasets": []}
+        answer = process.ask(question | {"check": check, "store": str(root)}, lambda: True)
     process.stop()
-    assert outcomes == [[RUN.key, True, None]]
+    assert answer["outcomes"] == [[RUN.key, True, None]]
     assert_harmless(capsys.readouterr().err)
