@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from mcmi_core.base.errors import CompanionError, OutOfTime
 from mcmi_core.base.extras import require_extra
+from mcmi_core.base.messages import without_breaks
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.failures import Failure, Outcome
 from mcmi_core.runs.preflight import check_answers, held_file, to_check, versions
@@ -61,7 +62,7 @@ def connected(scheduler: str) -> Iterator[Client]:
         address = scheduler if "://" in scheduler else _address_in(Path(scheduler))
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = without_breaks(error)
         raise CompanionError(f"no Dask scheduler answers at {scheduler!r}: {reason}") from None
     with client:
         yield client
