@@ -208,7 +208,7 @@ def test_a_worker_that_is_killed_right_after_the_record_has_not_failed(store):
     queue = Queue([RUN], store)
     queue.start((RUN,))
     ensure(RUN, store, CPU)
-    queue.finish((RUN,), [Outcome(RUN.key, failure=Failure.of_killed(RUN, "it was killed"))])
+    queue.finish((RUN,), [Outcome(RUN.key, failure=Failure.of_killed(RUN, "it was killed", 0))])
     queue.check_failures()
     assert queue.outcome(RUN) == Outcome(RUN.key, usable=True)
     assert store.failures() == ([], [])
