@@ -10,7 +10,17 @@ GROUPS = {
         *("models", "data", "measures"),
     ),
     "Experiments": ("experiments", "profiles"),
-    "Machinery": ("base", "components", "training", "runs", "report", "sprint", "cli", "__init__"),
+    "Machinery": (
+        "base",
+        "components",
+        "training",
+        "runs",
+        "report",
+        "sprint",
+        "cli",
+        "endings",
+        "__init__",
+    ),
 }
 """Parts of ``mcmi_core``, in the order of docs/architecture.md."""
 
