@@ -31,6 +31,8 @@ from mcmi_core.runs.store import Store
 CPU = torch.device("cpu")
 WORKERS = 3
 KILLS = 2
+SECONDS = 8
+"""In which a round kills: about what it takes."""
 
 RUNS: list[Run] = [
     *(kd_student(mcmi_teacher(seed=seed, epochs=40), epochs=40, seed=seed) for seed in range(3)),
@@ -60,16 +62,14 @@ class Watch(threading.Thread):
             self.written.setdefault(path.parent.name, set()).add(path.stat().st_ino)
 
 
-def kill_workers(cluster: LocalCluster, seconds: float, random_numbers: random.Random) -> list[int]:
-    """Kill two workers, each at a random moment of the next seconds; their process ids."""
-    moments = sorted(random_numbers.uniform(0, seconds) for _ in range(KILLS))
+def kill_workers(cluster: LocalCluster, random_numbers: random.Random) -> None:
+    """Kill two workers, each at a random moment of the next seconds."""
+    moments = sorted(random_numbers.uniform(0, SECONDS) for _ in range(KILLS))
     victims = random_numbers.sample(sorted(cluster.workers), KILLS)
-    begun, killed = time.monotonic(), []
+    begun = time.monotonic()
     for moment, victim in zip(moments, victims, strict=True):
         time.sleep(max(0.0, begun + moment - time.monotonic()))
-        killed.append(cluster.workers[victim].pid)
-        os.kill(killed[-1], signal.SIGKILL)
-    return killed
+        os.kill(cluster.workers[victim].pid, signal.SIGKILL)
 
 
 def same_results(store: Store, whole: Store) -> bool:
@@ -85,6 +85,28 @@ def same_results(store: Store, whole: Store) -> bool:
     return True
 
 
+def one_round(store: Store, random_numbers: random.Random) -> Watch:
+    """Train everything on a new cluster, and kill two of its workers meanwhile.
+
+    New, since Dask does not always replace a worker that is killed just as it starts.
+    """
+    local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    watch = Watch(store)
+    with (
+        LocalCluster(n_workers=WORKERS, threads_per_worker=1, **local) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        killer = threading.Thread(target=kill_workers, args=(cluster, random_numbers))
+        watch.start()
+        killer.start()
+        execute(RUNS, store, device=CPU, cluster=client)
+        killer.join()
+        watch.over.set()
+        watch.join()
+    watch.look()
+    return watch
+
+
 def main(rounds: int, seed: int) -> int:
     """Do some rounds, and say what became of each; the number of rounds that went wrong."""
     random_numbers, wrong = random.Random(seed), 0
@@ -93,36 +115,18 @@ def main(rounds: int, seed: int) -> int:
         whole = Store(Path(folder) / "whole")
         execute(RUNS, whole, workers=1, device=CPU)
         number = len(whole.find())
-        local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-        with (
-            LocalCluster(n_workers=WORKERS, threads_per_worker=1, **local) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            begun = time.monotonic()
-            execute(RUNS, Store(Path(folder) / "unharmed"), device=CPU, cluster=client)
-            seconds = time.monotonic() - begun
-            for turn in range(1, rounds + 1):
-                store = Store(Path(folder) / f"round {turn}")
-                watch = Watch(store)
-                watch.start()
-                killing = (cluster, seconds, random_numbers)
-                killer = threading.Thread(target=kill_workers, args=killing)
-                killer.start()
-                execute(RUNS, store, device=CPU, cluster=client)
-                killer.join()
-                watch.over.set()
-                watch.join()
-                watch.look()
-                twice = [run for run, files in watch.written.items() if len(files) > 1]
-                lost = number - len(store.find())
-                same = same_results(store, whole)
-                wrong += bool(lost or twice or not same)
-                print(
-                    f"round {turn}: {KILLS} workers killed, {number} runs, {lost} lost, "
-                    f"{len(twice)} trained twice, results {'the same' if same else 'DIFFERENT'}",
-                    flush=True,
-                )
-                client.wait_for_workers(WORKERS, timeout=120)
+        for turn in range(1, rounds + 1):
+            store = Store(Path(folder) / f"round {turn}")
+            watch = one_round(store, random_numbers)
+            twice = [run for run, files in watch.written.items() if len(files) > 1]
+            lost = number - len(store.find())
+            same = same_results(store, whole)
+            wrong += bool(lost or twice or not same)
+            print(
+                f"round {turn}: {KILLS} workers killed, {number} runs, {lost} lost, "
+                f"{len(twice)} trained twice, results {'the same' if same else 'DIFFERENT'}",
+                flush=True,
+            )
     print(f"{rounds * KILLS} workers killed in {rounds} rounds; {wrong} rounds went wrong")
     return wrong
 
