@@ -40,6 +40,9 @@ WORKER_SECONDS = 300
 POLL_SECONDS = 0.2
 """Between looks at what workers there are, and at what they answered."""
 
+ANSWER_SECONDS = 10
+"""To fetch an answer that a worker has given."""
+
 REPORT_SECONDS = 5
 """Between looks at the checkpoints of runs under way."""
 
@@ -219,7 +222,10 @@ class ClusterWorkers:
         answers = {}
         for address, future in asked.items():
             if future.status == "finished":
-                answer = future.result()
+                try:
+                    answer = future.result(timeout=ANSWER_SECONDS)
+                except TimeoutError:  # its worker died with it
+                    continue
                 died = " ".join(map(str, answer.get("died", ())))
                 answers[address] = {"problem": died} if died else answer
             elif future.status == "error":
