@@ -1,6 +1,6 @@
 """How a command ends: an error that a user can act on is one line, and exit status 1.
 
-What others wrote and a message quotes commands no terminal, and of several processes one speaks.
+Texts of others that it quotes cannot command the terminal. Of several processes, one speaks.
 """
 
 import logging
@@ -18,7 +18,7 @@ from mcmi_core.base.messages import in_a_line, quoted, shortened
 from mcmi_core.base.terminal import log_lines, visible
 
 UsageError = typer.BadParameter.__base__
-"""Of all that is wrong with arguments; typer has no public name for it."""
+"""The class of all errors in arguments; typer has no public name for it."""
 
 
 def run_command(command: Callable[..., int | None]) -> None:

@@ -110,7 +110,7 @@ class ClusterWorkers:
         self._check: dict[str, Any] = {"device": device.type, "datasets": []}
         self._needs_card = device.type == "cuda"
         needs = {"resources": {CARD: 1}} if self._needs_card else {}
-        # Dask's own names for tasks: one of the run's would return a failed task's result for ever.
+        # A new name for each task: under that of a run, Dask would return a failed result for ever.
         self._executor = client.get_executor(pure=False, **needs)
         self._under_way: dict[Future, tuple[Group, int]] = {}  # and its epochs left when last seen
         self._next_report = 0.0

@@ -113,7 +113,7 @@ def _check_folder(held: Path) -> None:
         pass
     own = held.with_name(f"{held.name}-{uuid.uuid4().hex}")
     with locked(own):  # whether files can be made here
-        own.unlink()
+        own.unlink(missing_ok=True)
 
 
 def check_answers(answers: dict[str, dict[str, Any]]) -> None:

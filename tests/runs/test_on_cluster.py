@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -293,6 +294,18 @@ def test_a_check_that_cannot_be_made_is_said(client, store, monkeypatch):
     monkeypatch.setattr(on_cluster, "_ask", int)  # which takes no question
     with pytest.raises(CompanionError, match="2 of 2 workers cannot train: tcp://.*TypeError"):
         execute([mll_teacher()], store, device=CPU, cluster=client)
+
+
+def test_a_worker_that_dies_with_its_answer_is_left_out():
+    fit = {"problem": "", "data": {}}
+    lost, given = (Mock(status="finished", **{"done.return_value": True}) for _ in range(2))
+    lost.result.side_effect = TimeoutError  # Dask would compute it again, on the worker that died
+    given.result.return_value = fit
+    client = Mock()
+    client.scheduler_info.return_value = {"workers": {"tcp://a": {}, "tcp://b": {}}}
+    client.submit.side_effect = [lost, given]
+    workers = on_cluster.ClusterWorkers(client, None, None, CPU, float("inf"))
+    assert workers._ask_all({}) == {"tcp://b": fit}
 
 
 def test_the_deadline_holds_while_workers_are_waited_for(client, store):
