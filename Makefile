@@ -74,10 +74,9 @@ test-notebooks: $(ENVIRONMENT)
 test-commands: $(ENVIRONMENT)
 	PATH="$$(cd "$(BIN)" && pwd):$$PATH" bash tests/end_to_end.sh
 
-ROUNDS ?= 20
 test-faults: $(ENVIRONMENT)  ## kill a sweep at 50 random moments, and 40 workers of a cluster; it ends as if left in peace
 	$(BIN)/python tests/faults/kill_harness.py --kills 50
-	$(BIN)/python tests/faults/cluster_harness.py --rounds $(ROUNDS)
+	$(BIN)/python tests/faults/cluster_harness.py --rounds 20
 
 test-browser: $(ENVIRONMENT)  ## notebooks in JupyterLab, in a browser; needs Chromium: apt-get install chromium
 	$(BIN)/pytest tests/browser --screenshot only-on-failure --output build/browser
