@@ -28,6 +28,7 @@ from mcmi_core.profiles.paper import PAPER
 from mcmi_core.runs.config import UNTREATED, Run, Student
 from mcmi_core.runs.execute import STREAMS
 from mcmi_core.runs.failures import Outcome
+from mcmi_core.runs.order import LongestFirst
 from mcmi_core.runs.queue import Queue
 from mcmi_core.runs.records import read_records
 from mcmi_core.runs.stacking import axis, side_by_side
@@ -105,9 +106,9 @@ def simulate(graph: Graph, workers: int, kills: Kills | None = None) -> float:
     with tempfile.TemporaryDirectory() as folder:
         queue = Queue(graph.runs, Store(Path(folder)), graph.together, graph.common)
     generator = random.Random(kills.seed if kills else 0)
-    now, under_way, started = 0.0, [], 0
+    now, under_way, started, order = 0.0, [], 0, LongestFirst(queue)
     while queue.waiting or under_way:
-        for group in queue.groups(workers)[: workers - len(under_way)]:
+        for group in order.sort(queue.groups(workers))[: workers - len(under_way)]:
             queue.start(group)
             seconds = graph.group_seconds(group)
             if kills:
@@ -116,6 +117,8 @@ def simulate(graph: Graph, workers: int, kills: Kills | None = None) -> float:
             heapq.heappush(under_way, (now + seconds, started, group))
         now, _, group = heapq.heappop(under_way)
         _finish(queue, group)
+        for run in group:
+            order.learn(run, graph.seconds[run.key] / run.epochs if run.epochs else None)
     return now
 
 
@@ -201,19 +204,24 @@ def driver_row(runs: list[Run]) -> tuple:
     with tempfile.TemporaryDirectory() as folder:
         begun = time.process_time()
         queue = Queue(runs, Store(Path(folder)))
+        order = LongestFirst(queue)
         made = time.process_time() - begun
     while groups := [group for group in queue.groups(64) if not isinstance(group[0], Student)]:
         for group in groups:
             queue.start(group)
             _finish(queue, group)
+            order.learn(group[0], 1.0)
+    order.sort(queue.groups(64))  # what it finds once
     asked, finished = [], []
     for _ in range(ROUNDS):
         begun = time.process_time()
-        [group, *_] = queue.groups(64)
+        [group, *_] = order.sort(queue.groups(64))
         asked.append(time.process_time() - begun)
         queue.start(group)
         begun = time.process_time()
         _finish(queue, group)
+        order.learn(group[0], 1.0)
+        order.sort([group])  # it learns how long all take
         finished.append(time.process_time() - begun)
     times = f"{made:.2f}", f"{1000 * min(asked):.1f}", f"{1000 * min(finished):.1f}"
     return f"{len(runs):,}", *times

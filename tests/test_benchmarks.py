@@ -312,16 +312,18 @@ def test_a_schedule_is_as_by_hand():
     graph = made_up_graph((4, 2), (1, 3), (5,))
     assert (graph.work(), graph.longest_chain()) == (15, 6)
     assert simulate(graph, 1) == graph.bound(1) == 15
-    # One worker: 4, then its student 2, then 3. The other: 1, then 5, as it was asked for first.
+    # One worker: 4, then its student 2, then 3. The other: 1, then 5, in the queue's order, as the
+    # student of 3 is expected to take as long as a teacher.
     assert simulate(graph, 2) == 9
     assert graph.bound(2) == 7.5
     assert simulate(graph, 3) == simulate(graph, 64) == graph.bound(3) == 6
-    # Two of the teachers side by side, 4 and 5 s, then all others one after the other.
+    # Two of the teachers side by side, 4 and 5 s; then the third, as its student waits, longer than
+    # the student that could start; then both students.
     pairs = graph._replace(
         together=2, common=lambda run: run.stage, gain=lambda number: {1: 1.0, 2: 1.25}[number]
     )
     assert pairs.work() == 15 / 1.25
-    assert simulate(pairs, 1) == pytest.approx((4 + 5) / 1.25 + 2 + 1 + 3)
+    assert simulate(pairs, 1) == pytest.approx((4 + 5) / 1.25 + 1 + (2 + 3) / 1.25)
 
 
 def test_what_kills_cost_is_as_in_closed_form():

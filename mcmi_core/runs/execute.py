@@ -5,17 +5,20 @@ import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from tqdm import tqdm
 
 from mcmi_core.base.device import default_device
-from mcmi_core.base.errors import CompanionError, OutOfTime
+from mcmi_core.base.errors import CompanionError, OutOfTime, StoreError
 from mcmi_core.base.progress import progress_bar
 from mcmi_core.runs.config import Run
+from mcmi_core.runs.durations import seconds_per_epoch
 from mcmi_core.runs.failures import Outcome
 from mcmi_core.runs.on_cores import LocalWorkers
+from mcmi_core.runs.order import LongestFirst
 from mcmi_core.runs.queue import Group, Queue
 from mcmi_core.runs.stacking import axis, side_by_side
 from mcmi_core.runs.store import Store
@@ -127,15 +130,25 @@ class Workers(Protocol):
 
 
 def _drive(queue: Queue, workers: Workers, deadline: float) -> None:
-    """Let workers train all that waits, each run as soon as it can start."""
+    """Let workers train all that waits, each run as soon as it can start.
+
+    Without a deadline, what takes longest starts first. With one, not all may be done, and what was
+    asked for first starts first.
+    """
     active: dict[Future, Group] = {}
+    order = LongestFirst(queue)
+    for run, record in queue.finished_runs():
+        order.learn(run, seconds_per_epoch(record))
     with progress_bar(total=sum(queue.epochs_left.values()), unit="epoch") as bar:
         while queue.waiting or active:
             if time.time() >= deadline:
                 raise OutOfTime(str(queue))
             number = workers.number
             if number > len(active):
-                for group in queue.groups(number)[: number - len(active)]:
+                groups = queue.groups(number)
+                if math.isinf(deadline):
+                    groups = order.sort(groups)
+                for group in groups[: number - len(active)]:
                     queue.start(group)
                     active[workers.submit(group)] = group
             finished, _ = wait(active, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -143,7 +156,16 @@ def _drive(queue: Queue, workers: Workers, deadline: float) -> None:
             for future in finished:
                 group = active.pop(future)
                 queue.finish(group, workers.outcomes(future, group))
+                _learn(order, group, queue.store)
             bar.total = bar.n + sum(queue.epochs_left.values())  # less after a collapse
+
+
+def _learn(order: LongestFirst, group: Group, store: Store) -> None:
+    """How long the runs of a group took that are finished."""
+    for run in group:
+        with suppress(StoreError):  # whoever needs its record says so
+            if record := store.finished(run):
+                order.learn(run, seconds_per_epoch(record))
 
 
 def _refuse_other_data(queue: Queue, store: Store) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from mcmi_core.components import DATASETS, MODELS
-from mcmi_core.runs.config import Run, Student
+from mcmi_core.runs.config import Run
+from mcmi_core.runs.durations import kind, seconds_per_epoch
 from mcmi_core.runs.queue import Queue
 from mcmi_core.runs.records import Record
 from mcmi_core.runs.store import Store
@@ -31,7 +31,7 @@ def plan(
     """
     queue = Queue(runs, store)
     rows = [
-        (_kind(run), key in queue.finished, queue.epochs_left.get(key, 0))
+        (kind(run), key in queue.finished, queue.epochs_left.get(key, 0))
         for key, run in queue.wanted.items()
     ]
     table = pd.DataFrame(rows, columns=["kind", "done", "epochs_left"])
@@ -46,25 +46,10 @@ def plan(
 
 def _seconds_per_epoch(finished: Iterable[Record], hardware: str) -> pd.Series:
     """Median by kind."""
-    times = []
-    for record in {record.key: record for record in finished}.values():
-        epochs = len(record.history.get("epoch", []))
-        if epochs and record.provenance["hardware"] == hardware:
-            times.append((_kind(record.parsed_run), record.provenance["seconds"] / epochs))
-    table = pd.DataFrame(times, columns=["kind", "seconds"])
+    times = [
+        (kind(record.parsed_run), seconds_per_epoch(record))
+        for record in {record.key: record for record in finished}.values()
+        if record.provenance["hardware"] == hardware
+    ]
+    table = pd.DataFrame(times, columns=["kind", "seconds"]).dropna()
     return table.groupby("kind").seconds.median().astype(float).rename("seconds_per_epoch")
-
-
-def _kind(run: Run) -> str:
-    """``student oracle mlp kd (width=32)``: stage, data, network and method, but for the seed."""
-    options = []
-    for registry, component in ((DATASETS, run.data), (MODELS, getattr(run, "model", None))):
-        if component:
-            types = registry.option_types(component.name)
-            for name, value in component.options.items():
-                if name != "seed" and value != types[name][1]:
-                    options.append(f"{name}={value}")
-    if isinstance(run, Student):
-        options.append(f"from {getattr(run.teacher, 'model', 'P*')}")
-    words = run.id.replace("-", " ").removesuffix(f" {run.key}")
-    return f"{words} ({', '.join(options)})" if options else words

@@ -36,8 +36,8 @@ class Queue:
         self.store = store
         self.together = together
         self.wanted = {link.key: link for run in runs for link in run.chain()}
-        # By key, as these are asked for whenever a run ends.
-        self._parents = {key: r.parent and r.parent.key for key, r in self.wanted.items()}
+        self.parents = {key: r.parent and r.parent.key for key, r in self.wanted.items()}
+        """By key, what each of them builds on; None: on nothing."""
         self._failures: dict[str, Failure] = {}  # by id
         self._records = self._read_records()
         self.finished = set(self._records)
@@ -88,7 +88,7 @@ class Queue:
         ready = [
             run
             for key, run in self.waiting.items()
-            if (parent := self._parents[key]) is None or parent in self._usable
+            if (parent := self.parents[key]) is None or parent in self._usable
         ]
         ready.sort(key=lambda run: run.key in self._postponed)  # the order stays otherwise
         return group_runs(ready, self._axes, workers, self.together)
@@ -195,7 +195,7 @@ class Queue:
         """Forget runs that wait for one that collapsed or failed, and so will never start."""
         possible = self._usable | self._under_way
         for key in list(self.waiting):  # each comes after the run it builds on
-            if (parent := self._parents[key]) is None or parent in possible:
+            if (parent := self.parents[key]) is None or parent in possible:
                 possible.add(key)
             else:
                 del self.waiting[key], self.epochs_left[key]
