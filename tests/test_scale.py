@@ -42,7 +42,8 @@ def test_every_decimal_and_every_rate_is_in_a_table_of_the_benchmarks():
     tables = " ".join((RESULTS / f"{name}.md").read_text() for name in files)
     known = {each.replace(",", "") for each in number.findall(tables)}
     numbers = [each for each in number.findall(PAGE) if re.search(r"[.,]\d", each)]
-    elsewhere = {"1,430", "1,015", "2,925", "1,281,167", "50,000", "10,000", "39,290"}  # of other tests
+    elsewhere = {"1,430", "2,925", "1,281,167", "50,000", "10,000", "39,290"}  # of other tests
+    elsewhere.add(f"{64 * 15.86:,.0f}")
     assert [n for n in numbers if n.replace(",", "") not in known and n not in elsewhere] == []
     assert len(numbers) > 50
 

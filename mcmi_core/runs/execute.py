@@ -57,13 +57,14 @@ def execute(
     What becomes of a run depends neither on what else is asked for or missing, nor on the number of
     workers. It starts when those it builds on are done; of those that can start, the one first on
     which the longest chain of runs waits (:mod:`~mcmi_core.runs.order`). With a deadline, when not
-    all may be done, and on this machine's GPU they keep the order of ``runs``. One whose record is damaged is made again,
-    and so is one whose weights are, when another run needs them. One that fails, has a record that
-    was edited or was made with other data than there is now stops no other, but those that build on
-    a failed or collapsed one are left out. Why a run failed that was started is kept in the store
-    until it is started again; of one that was refused, for its record or its data, the error alone
-    says so. Interrupted, or at the deadline, training stops within seconds: the next call goes on
-    from the last checkpoints.
+    all may be done, and on this machine's GPU they keep the order of ``runs``.
+
+    One whose record is damaged is made again, and so is one whose weights are, when another run
+    needs them. One that fails, has a record that was edited or was made with other data than there
+    is now stops no other, but those that build on a failed or collapsed one are left out. Why a run
+    failed that was started is kept in the store until it is started again; of one that was refused,
+    for its record or its data, the error alone says so. Interrupted, or at the deadline, training
+    stops within seconds: the next call goes on from the last checkpoints.
 
     Args:
         runs: what to do; runs that are finished cost nothing.
