@@ -357,6 +357,17 @@ def test_a_process_that_dies_says_how_and_what_it_wrote_last(process, store):
     assert not died.value.was_idle
 
 
+def test_bytes_that_are_no_text_do_not_stop_it(tmp_path, monkeypatch):
+    customized = tmp_path / "sitecustomize.py"
+    customized.write_text("import os; os.write(2, b'\\xff\\n' + b' ' * 10**6 + b'\\n')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    process = TrainingProcess()
+    end = time.monotonic() + 60
+    with pytest.raises(ProcessDied) as died:
+        process.ask({"check": {}}, lambda: time.monotonic() < end)
+    assert died.value.lines[0] == "\ufffd"
+
+
 def test_an_answer_that_nobody_wants_any_more_ends_the_process(process, store):
     run = mll_teacher(epochs=10**6)
     with held_file(store.root) as held:
