@@ -275,6 +275,20 @@ def test_images_are_for_the_user_to_name(manifests):
         assert (PROJECT / source).exists()
 
 
+def test_records_made_in_an_image_name_their_commit():
+    dockerfile = (FOLDER / "Dockerfile").read_text()
+    [folder] = re.findall(r"^WORKDIR (.*)$", dockerfile, re.MULTILINE)
+    assert f"\nRUN git config --system --add safe.directory {folder}\n" in dockerfile
+    assert ".git" not in (PROJECT / ".dockerignore").read_text().splitlines()
+
+
+def test_an_image_holds_nothing_that_git_ignores():
+    """In `.dockerignore` a name alone is that of the top folder."""
+    ignored = (PROJECT / ".gitignore").read_text().split()
+    names = [n.strip("/") if n.startswith("/") else f"**/{n.strip('/')}" for n in ignored]
+    assert (PROJECT / ".dockerignore").read_text().splitlines()[1:] == names
+
+
 def test_the_driver_is_a_command_that_there_is(manifests):
     check_command_line(pod_of(manifests["Job", "mcmi-train"])[1]["command"][1:])
     for script in (*SCRIPTS, FOLDER / "slurm.py"):

@@ -52,7 +52,8 @@ class TrainingProcess:
     def __init__(self) -> None:
         command = [sys.executable, "-m", __name__]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self._process = subprocess.Popen(command, text=True, encoding="utf-8", **pipes)
+        text = {"encoding": "utf-8", "errors": "replace"}  # a library may write anything
+        self._process = subprocess.Popen(command, **text, **pipes)
         self._answers: SimpleQueue[str] = SimpleQueue()
         self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
         readers = (self._read_answers, self._read_errors)
