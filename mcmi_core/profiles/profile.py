@@ -107,7 +107,7 @@ class Profile:
             return
         import torch
 
-        from mcmi_core.runs.on_cluster import connected
+        from mcmi_core.runs.cluster_client import connected
 
         with connected(scheduler) as cluster:
             yield {"device": torch.device("cuda" if self.needs_gpu else "cpu"), "cluster": cluster}

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from small_runs import DATA, kd_student, mcmi_teacher, mll_teacher
+from waiting import wait_until
 
 from mcmi_core.base.errors import (
     DataError,
@@ -314,13 +315,6 @@ def _group_lives(group):
     return True
 
 
-def _wait_until(condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert condition()
-
-
 @pytest.mark.parametrize(
     ("deadline", "message"),
     [(1, "OutOfTime: 0 of 3 runs done\n"), (math.inf, "KeyboardInterrupt: \n")],
@@ -330,14 +324,14 @@ def test_training_stops_in_the_middle_of_an_epoch_and_goes_on_to_the_same_result
 ):
     process = slow(deadline)
     stopped, whole = Store(tmp_path / "slow"), Store(tmp_path / "whole")
-    _wait_until((stopped.root / "stuck").exists, 60)
+    wait_until((stopped.root / "stuck").exists, 60)
     begun = time.monotonic()
     if deadline == math.inf:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     process.wait(timeout=60)
     assert time.monotonic() - begun < 10  # 1 s where nothing else runs
     _, errors = process.communicate(timeout=30)  # until the process without work has ended too
-    _wait_until(lambda: not _group_lives(process.pid), 10)
+    wait_until(lambda: not _group_lives(process.pid), 10)
     assert errors == message
     runs = [mll_teacher(seed=seed) for seed in range(3)]
     assert sum(run.epochs - stopped.epochs_left(run) for run in runs) >= 1
