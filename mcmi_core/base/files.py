@@ -3,7 +3,7 @@
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -83,6 +83,14 @@ def exists(path: Path) -> bool:
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     return True
+
+
+def altered(name: str, names: Iterable[str]) -> str | None:
+    """That one of ``names`` which is ``name`` but for a letter: a flipped bit leaves it so."""
+    for other in names:
+        if len(other) == len(name) and sum(map(str.__ne__, other, name)) == 1:
+            return other
+    return None
 
 
 def set_aside(path: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mcmi_core.base.errors import Damaged, StoreError
-from mcmi_core.base.files import exists
+from mcmi_core.base.files import altered, exists
 from mcmi_core.base.messages import in_a_line
 from mcmi_core.runs.config import Run, parse_run
 
@@ -90,7 +90,8 @@ def read_record(path: Path) -> Record:
     """The record in a file, checked against its checksum, if any, and its own configuration.
 
     Raises:
-        Damaged: the file is no JSON, or its content is not that of its checksum.
+        Damaged: the file is no JSON, its content is not that of its checksum, or that has another
+            name.
         StoreError: it cannot be read, is no record of this version, or its key is not that of its
             configuration.
     """
@@ -100,9 +101,10 @@ def read_record(path: Path) -> Record:
         raise StoreError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"no JSON: {error}") from None
-    if isinstance(fields, dict) and CHECKSUM in fields:
-        checksum = fields.pop(CHECKSUM)
-        if checksum != _checksum(fields):
+    if isinstance(fields, dict):
+        if name := altered(CHECKSUM, fields):
+            raise _damaged(path, f"its {CHECKSUM} is called {name!r}")
+        if CHECKSUM in fields and fields.pop(CHECKSUM) != _checksum(fields):
             raise _damaged(path, "its checksum is another")
     try:
         record = Record.model_validate(fields)
