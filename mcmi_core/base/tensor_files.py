@@ -66,7 +66,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     except SafetensorError as error:
         raise _damaged(path, content, str(error)) from None
     except KeyError as error:
-        raise _damaged(path, content, f"it has tensors of type {error}, which torch lacks") from None
+        raise _damaged(path, content, f"torch has no type {error}") from None
     checksum = text.pop(CHECKSUM, None)
     if checksum not in (None, json.dumps(_checksum(tensors, text))):
         raise _damaged(path, content, "its checksum is another")

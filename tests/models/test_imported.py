@@ -219,8 +219,8 @@ def test_a_file_of_another_program_or_for_another_model_is_refused(tmp_path):
         write_tensors(path, STATE, wrong)
         with pytest.raises(StoreError, match=r"does not say of which model it is \(.+\): it was n"):
             load_pretrained(str(path))
-    write_tensors(path, STATE, about | {"num_classes": 10**12})  # which would not fit in memory
-    with pytest.raises(StoreError, match="does not fit resnet8: 2 of another shape: head.weight"):
+    write_tensors(path, STATE, about | {"model": f"mlp:width={10**9}"})  # larger than any memory
+    with pytest.raises(StoreError, match="does not fit mlp:width=1000000000: 12 missing: "):
         load_pretrained(str(path))
 
 
