@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mcmi_core.base.errors import Damaged, StoreError
-from mcmi_core.base.files import altered, write_atomically
+from mcmi_core.base.files import altered, content_of, exists, write_atomically
 from mcmi_core.base.messages import without_breaks
 
 CHECKSUM = "sha256"
@@ -56,10 +56,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         StoreError: the file cannot be read.
         Damaged: it is not whole, or a pickle, which could run code.
     """
-    try:
-        content = path.read_bytes()  # a map of the file would end the process if the disk fails
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+    content = content_of(path)  # a map of the file would end the process if the disk fails
     text = _metadata(path, content, len(content))
     try:
         tensors = load(content)
@@ -80,6 +77,7 @@ def read_metadata(path: Path) -> dict:
         StoreError: the file cannot be read.
         Damaged: its beginning or its size are not those of such a file.
     """
+    exists(path)  # else opening a pipe would wait for its writer
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

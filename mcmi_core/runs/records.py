@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mcmi_core.base.errors import Damaged, StoreError
-from mcmi_core.base.files import altered, exists
+from mcmi_core.base.files import altered, content_of, exists
 from mcmi_core.base.messages import in_a_line
 from mcmi_core.runs.config import Run, parse_run
 
@@ -95,10 +95,9 @@ def read_record(path: Path) -> Record:
         StoreError: it cannot be read, is no record of this version, or its key is not that of its
             configuration.
     """
+    content = content_of(path)
     try:
-        fields = json.loads(path.read_bytes())
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+        fields = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"no JSON: {error}") from None
     if isinstance(fields, dict):

@@ -1,6 +1,7 @@
 """Records that others wrote are data: they escape from no folder, page or terminal."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -127,6 +128,15 @@ def test_no_part_of_an_id_can_be_a_path(path, run, store):
     inner[path[-1]] = "../../evil"
     with pytest.raises(StoreError, match="is not a record: "):
         read_record(changed(store, run, {"run": config}))
+
+
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(run, store, mcmi):
+    path = store.root / "other" / "record.json"
+    path.parent.mkdir()
+    os.mkfifo(path)
+    printed = mcmi("runs", "list")
+    assert f"mcmi: skipped: cannot read {path}: it is no file\n" in printed
+    assert run.id in printed
 
 
 def test_ids_are_names_of_files_whatever_the_options(run):
