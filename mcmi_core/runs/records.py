@@ -98,13 +98,11 @@ def read_record(path: Path) -> Record:
     content = content_of(path)
     try:
         fields = json.loads(content)
+        damage = _take_checksum(fields) if isinstance(fields, dict) else None
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"no JSON: {error}") from None
-    if isinstance(fields, dict):
-        if name := altered(CHECKSUM, fields):
-            raise _damaged(path, f"its {CHECKSUM} is called {name!r}")
-        if CHECKSUM in fields and fields.pop(CHECKSUM) != _checksum(fields):
-            raise _damaged(path, "its checksum is another")
+    if damage:
+        raise _damaged(path, damage)
     try:
         record = Record.model_validate(fields)
         key = record.parsed_run.key
@@ -116,6 +114,15 @@ def read_record(path: Path) -> Record:
             "written by another version"
         )
     return record
+
+
+def _take_checksum(fields: dict) -> str | None:
+    """Take the checksum out of a record's fields, if there is one; what is wrong with it."""
+    if name := altered(CHECKSUM, fields):
+        return f"its {CHECKSUM} is called {name!r}"
+    if CHECKSUM in fields and fields.pop(CHECKSUM) != _checksum(fields):
+        return "its checksum is another"
+    return None
 
 
 def _damaged(path: Path, reason: str) -> Damaged:

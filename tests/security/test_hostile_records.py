@@ -170,6 +170,14 @@ def test_odd_values_are_refused_or_are_values(fields, run, store, mcmi):
     assert "Traceback" not in mcmi("runs", "list")
 
 
+@pytest.mark.parametrize("depth", range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()))
+def test_nesting_just_as_deep_as_can_be_read_is_refused(depth, tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text('{"result": ' + "[" * depth + "]" * depth + ', "checksum": "0"}')
+    with pytest.raises(StoreError, match=f"^{path} is damaged "):
+        read_record(path)
+
+
 def test_deep_nesting_is_refused(run, store, mcmi):
     path = store.path(run.id)
     path.write_text('{"result": {"a": [' + "[" * 100_000 + "]" * 100_000 + "]}}")
