@@ -102,6 +102,13 @@ def _run_ids(incomplete: str) -> list[str]:
     return [path.parent.name for path in store_root().glob(f"{incomplete}*/record.json")]
 
 
+def _path(text: str) -> Path:
+    """Typer by itself takes an empty one for the folder that one is in."""
+    if not text or "\0" in text:
+        raise ValueError("no file or folder has such a name")
+    return Path(text)
+
+
 def _component(registry: Registry):
     text = "NAME[:option=value,...]; `mcmi list` shows the names and options"
     return Annotated[str, typer.Option(autocompletion=_names(registry), help=text)]
@@ -371,10 +378,12 @@ def plan(experiments: ExperimentNames, profile: ProfileName = "smoke") -> None:
 
 @app.command()
 def sprint(
-    out: Annotated[Path, typer.Option(help="folder for what comes back: at most 7 files")],
+    out: Annotated[
+        Path, typer.Option(parser=_path, help="folder for what comes back: at most 7 files")
+    ],
     minutes: Annotated[float, typer.Option(min=0, help="in all, packing up included")] = 12,
     resume: Annotated[
-        Path | None, typer.Option(help="what an earlier sprint left, to go on from")
+        Path | None, typer.Option(parser=_path, help="what an earlier sprint left, to go on from")
     ] = None,
     streams: Annotated[
         int, typer.Option(min=0, help="runs at a time; 0: measure first what is fastest")
@@ -441,7 +450,9 @@ def run_notebooks(
     names: Annotated[
         list[str], typer.Argument(autocompletion=_notebooks, help="such as 00b_quickstart")
     ],
-    output: Annotated[Path, typer.Option(help="folder for notebooks, figures and records")],
+    output: Annotated[
+        Path, typer.Option(parser=_path, help="folder for notebooks, figures and records")
+    ],
     profile: Annotated[
         str,
         typer.Option(
@@ -516,10 +527,12 @@ def evidence(
 
 @app.command()
 def import_weights(
-    file: Annotated[Path, typer.Argument(help="of torch.save: a state dict, or a dict with one")],
+    file: Annotated[
+        Path, typer.Argument(parser=_path, help="of torch.save: a state dict, or a dict with one")
+    ],
     model: Model,
     num_classes: Annotated[int, typer.Option(help="C, the number of logits")],
-    out: Annotated[Path, typer.Option(help="NAME.safetensors")],
+    out: Annotated[Path, typer.Option(parser=_path, help="NAME.safetensors")],
     in_channels: Annotated[int, typer.Option(help="of the images")] = 3,
     image_size: Annotated[int, typer.Option(help="pixels per side")] = 32,
 ) -> None:

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from mcmi_core.base.checks import (
+    MOST_CLASSES,
     check_count,
     check_floating,
     check_label_range,
@@ -77,7 +78,7 @@ def class_centroids(probs: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """
     labels = check_pair(probs, labels, "probs")
     check_probabilities(probs)
-    check_count(num_classes, "num_classes", 1)
+    check_count(num_classes, "num_classes", 1, MOST_CLASSES)
     check_label_range(labels, num_classes, "probs")
     return _centroids(full_precision(probs), labels, num_classes)
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mcmi_core.base.checks import (
+    MOST_CLASSES,
     at_hand,
     check_count,
     check_floating,
@@ -85,7 +86,7 @@ class MCMILoss(Objective):
             training batch before it is used, so that Q stays near its optimum.
         momentum: of the moving average, in [0, 1): the share of Q_y that a batch holding class y
             keeps.
-        num_classes: C; needed with a policy.
+        num_classes: C, 2 to 100,000; needed with a policy.
 
     It computes in the widest type of logits and centroids. Those stay at least float32, whatever
     type the loss or a model around it is converted to: in half precision, the average would get
@@ -123,7 +124,7 @@ class MCMILoss(Objective):
             self.policy = centroids
             if num_classes is None:
                 raise ValueError(f"centroids={centroids!r} needs num_classes")
-            check_count(num_classes, "num_classes", 2)
+            check_count(num_classes, "num_classes", 2, MOST_CLASSES)
             centroids = torch.full((num_classes, num_classes), 1 / num_classes)
             known = torch.zeros(num_classes, dtype=torch.bool)
         else:

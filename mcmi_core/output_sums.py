@@ -5,7 +5,13 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from mcmi_core.base.checks import check_count, check_labelled, check_positive, check_same_device
+from mcmi_core.base.checks import (
+    MOST_CLASSES,
+    check_count,
+    check_labelled,
+    check_positive,
+    check_same_device,
+)
 from mcmi_core.base.errors import NonFiniteLogits
 from mcmi_core.base.processes import sum_over_processes
 from mcmi_core.losses import times_log
@@ -33,9 +39,9 @@ class OutputSums:
         """Sums over no sample.
 
         Raises:
-            ValueError: fewer than two classes.
+            ValueError: fewer than two classes, or more than 100,000.
         """
-        check_count(num_classes, "num_classes", 2)
+        check_count(num_classes, "num_classes", 2, MOST_CLASSES)
         shapes = ((num_classes,), (num_classes, num_classes), (), ())
         return cls(*(torch.zeros(s, dtype=torch.float64, device=device) for s in shapes))
 

@@ -8,9 +8,13 @@ from io import BytesIO
 from pathlib import Path
 
 from mcmi_core.base.errors import StoreError
+from mcmi_core.base.messages import quoted, without_breaks
 
-PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
-"""Files as they are: no links, devices or pipes, nor sparse files, whose gaps may have any size."""
+DAMAGES = (tarfile.TarError, zlib.error, OSError, EOFError)
+"""What :mod:`tarfile` and :mod:`zlib` raise where an archive is not whole."""
+
+TRICKS = (ValueError, OverflowError, RecursionError)
+"""What they stumble over: texts for numbers, sizes without end, headers within headers."""
 
 GZIP = 16 + zlib.MAX_WBITS
 """Tells zlib of gzip's header and checksum."""
@@ -36,14 +40,22 @@ def files_in(path: Path, names: re.Pattern[str], most_bytes: int) -> Iterator[tu
             raise _too_large(most_bytes)
         content = _uncompressed(path.read_bytes(), most_bytes)
         with tarfile.open(fileobj=BytesIO(content), mode="r:") as archive:
-            members = [member for member in archive if not member.isdir()]
-            for member in members:
-                if member.type not in PLAIN or not names.fullmatch(member.name):
-                    raise tarfile.TarError(f"{member.name!r} is no file that belongs there")
+            members = []
+            for member in archive:  # one by one: a size below 0 would lead back for ever
+                if member.isdir():
+                    continue
+                if not (_is_plain(member) and names.fullmatch(member.name)):
+                    raise tarfile.TarError(f"{quoted(member.name)} is no file that belongs there")
+                members.append(member)
             for member in members:
                 yield member.name, archive.extractfile(member).read()
-    except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
-        raise StoreError(f"cannot unpack {path}: {error}") from None
+    except (*DAMAGES, *TRICKS) as error:
+        raise StoreError(f"cannot unpack {path}: {without_breaks(error)}") from None
+
+
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    """A file as it is: no link, device or pipe, nor a sparse file, whose gaps may have any size."""
+    return member.isreg() and not member.issparse() and member.size >= 0
 
 
 def _uncompressed(content: bytes, most_bytes: int) -> bytes:

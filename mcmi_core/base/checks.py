@@ -8,6 +8,11 @@ import math
 import torch
 from torch import Tensor
 
+from mcmi_core.base.messages import shortened
+
+MOST_CLASSES = 100_000
+"""C: ImageNet-21k has a fifth of them, and the (C, C) centroids of so many take 40 GB."""
+
 
 def check_floating(values: Tensor, name: str) -> None:
     """Require a floating-point tensor.
@@ -201,8 +206,8 @@ def check_number(value: float, name: str) -> None:
         raise ValueError(f"{name} must be a number, got {value!r}")
 
 
-def check_count(value: int, name: str, least: int) -> None:
-    """Require a whole number ``value`` ≥ ``least``.
+def check_count(value: int, name: str, least: int, most: int) -> None:
+    """Require a whole number ``value`` from ``least`` to ``most``.
 
     Raises:
         ValueError: another number, or none.
@@ -211,6 +216,8 @@ def check_count(value: int, name: str, least: int) -> None:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most:,}, got {shortened(str(value))}")
 
 
 def check_positive(value: float, name: str) -> None:

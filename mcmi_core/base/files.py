@@ -2,8 +2,9 @@
 
 import fcntl
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -71,18 +72,42 @@ def _unfinished_file(path: Path) -> tuple[int, str]:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something at ``path``; that a disk does not answer is no "no".
+    """Whether there is a file at ``path``; that a disk does not answer is no "no".
 
     Raises:
-        StoreError: nobody can tell, as a folder may not be read or a disk fails.
+        StoreError: nobody can tell, as a folder may not be read or a disk fails; or there is
+            something else, such as a pipe, which a reader would wait for.
     """
     try:
-        path.stat()
+        mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"cannot read {path}: it is no file")
     return True
+
+
+def content_of(path: Path) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        StoreError: it cannot be read, or is none.
+    """
+    exists(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+
+
+def altered(name: str, names: Iterable[str]) -> str | None:
+    """That one of ``names`` which is ``name`` but for a letter: a flipped bit leaves it so."""
+    for other in names:
+        if len(other) == len(name) and sum(map(str.__ne__, other, name)) == 1:
+            return other
+    return None
 
 
 def set_aside(path: Path) -> Path:

@@ -13,7 +13,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mcmi_core.base.errors import Damaged, StoreError
-from mcmi_core.base.files import write_atomically
+from mcmi_core.base.files import altered, content_of, exists, write_atomically
+from mcmi_core.base.messages import without_breaks
 
 CHECKSUM = "sha256"
 """Among the metadata of a file: the digest of everything else in it."""
@@ -55,15 +56,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         StoreError: the file cannot be read.
         Damaged: it is not whole, or a pickle, which could run code.
     """
-    try:
-        content = path.read_bytes()  # a map of the file would end the process if the disk fails
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+    content = content_of(path)  # a map of the file would end the process if the disk fails
     text = _metadata(path, content, len(content))
     try:
         tensors = load(content)
     except SafetensorError as error:
         raise _damaged(path, content, str(error)) from None
+    except KeyError as error:
+        raise _damaged(path, content, f"torch has no type {error}") from None
     checksum = text.pop(CHECKSUM, None)
     if checksum not in (None, json.dumps(_checksum(tensors, text))):
         raise _damaged(path, content, "its checksum is another")
@@ -77,6 +77,7 @@ def read_metadata(path: Path) -> dict:
         StoreError: the file cannot be read.
         Damaged: its beginning or its size are not those of such a file.
     """
+    exists(path)  # else opening a pipe would wait for its writer
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -119,6 +120,8 @@ def _metadata(path: Path, content: bytes, size: int) -> dict[str, str]:
         raise _damaged(path, content, f"no header: {error}") from None
     if not whole:
         raise _damaged(path, content, f"it has {size:,} bytes, and its header says otherwise")
+    if name := altered(CHECKSUM, text):
+        raise _damaged(path, content, f"its {CHECKSUM} is called {name!r}")
     return text
 
 
@@ -128,7 +131,7 @@ def _values(text: dict[str, str]) -> dict:
     def value(entry: str) -> object:
         try:
             return json.loads(entry)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return entry
 
     return {key: value(entry) for key, entry in text.items()}
@@ -140,7 +143,7 @@ def _damaged(path: Path, content: bytes, reason: str) -> Damaged:
         "; it seems to be a file of torch.save: those are not read, because a pickle can run any "
         "code; `mcmi import-weights` converts one and runs nothing of it"
     )
-    return Damaged(f"{path} is damaged ({reason}){hint if pickled else ''}")
+    return Damaged(f"{path} is damaged ({without_breaks(reason)}){hint if pickled else ''}")
 
 
 def map_tensor(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> Tensor:

@@ -25,6 +25,15 @@ def visible(text: str, kept: str = "\n\t") -> str:
     )
 
 
+def printable(path: str) -> str:
+    """A path or name in a line, with bytes that are no UTF-8 written as ``\\xe9``.
+
+    So is what commands a terminal, as :func:`visible` does.
+    """
+    text = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return visible(text, kept="")
+
+
 def log_lines() -> None:
     """Write what is logged to stderr, as lines that command no terminal: ``mcmi: ...``."""
     handler = logging.StreamHandler()

@@ -33,7 +33,8 @@ from mcmi_core.base.messages import some
 from mcmi_core.base.paths import cache_root
 from mcmi_core.base.progress import progress_bar
 from mcmi_core.base.tensor_files import map_tensor, read_tensors, write_tensors
-from mcmi_core.data.image_decoding import DECODING, decode, printable, without_pillow_warnings
+from mcmi_core.base.terminal import printable
+from mcmi_core.data.image_decoding import DECODING, decode, without_pillow_warnings
 from mcmi_core.data.image_files import Listing
 from mcmi_core.data.normalisation import channel_statistics
 from mcmi_core.data.split import Fingerprint, Split

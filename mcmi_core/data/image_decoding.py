@@ -9,7 +9,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from mcmi_core.base.errors import DataError
-from mcmi_core.base.terminal import visible
+from mcmi_core.base.terminal import printable
 
 DECODING = 2
 """Raise it when the same file becomes other pixels, so that no images of old are taken."""
@@ -81,15 +81,6 @@ def decode(path: str, size: int) -> np.ndarray:
         reason = str(error) or type(error).__name__
         raise DataError(f"{printable(path)}: {reason}") from error
     return np.ascontiguousarray(np.array(square).transpose(2, 0, 1))
-
-
-def printable(path: str) -> str:
-    """A path or name in a line, with bytes that are no UTF-8 written as ``\\xe9``.
-
-    So is what controls a terminal, as :func:`~mcmi_core.base.terminal.visible` does.
-    """
-    text = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return visible(text, kept="")
 
 
 def _turn_upright(image: Image.Image) -> None:

@@ -14,9 +14,9 @@ from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 from mcmi_core.base.errors import DataError
+from mcmi_core.base.terminal import printable
 from mcmi_core.data.image_decoding import (
     is_image,
-    printable,
     suffixes,
     without_pillow_warnings,
 )

@@ -9,9 +9,9 @@ from typing import Literal
 from mcmi_core.base.errors import DataError
 from mcmi_core.base.messages import some
 from mcmi_core.base.paths import data_root
+from mcmi_core.base.terminal import printable
 from mcmi_core.data.augmentation import check_kind, stored_size
 from mcmi_core.data.image_cache import decoded
-from mcmi_core.data.image_decoding import printable
 from mcmi_core.data.image_files import Listing, describe_skipped, list_folders, list_images
 from mcmi_core.data.split import Dataset
 

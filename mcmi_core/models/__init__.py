@@ -8,9 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mcmi_core.base.checks import check_count
+from mcmi_core.base.checks import MOST_CLASSES, check_count
 from mcmi_core.base.registry import Component
 from mcmi_core.components import MODELS
+
+MOST_CHANNELS = 1_000_000
+"""Of vector data, such as genes, there are tens of thousands."""
+
+MOST_PIXELS = 10_000
+"""Per side: of a whole photograph."""
 
 
 def create_model(
@@ -20,9 +26,9 @@ def create_model(
 
     Args:
         name: ``"resnet56"``, or with options: ``"mlp:width=512,depth=2"``.
-        num_classes: C, at least 2.
-        in_channels: channels of the images, or dimensions of vector data.
-        image_size: pixels per side; 1 for vector data.
+        num_classes: C, 2 to 100,000.
+        in_channels: channels of the images, or dimensions of vector data; at most 1,000,000.
+        image_size: pixels per side, at most 10,000; 1 for vector data.
 
     Returns:
         A model whose call gives logits (N, C), and whose ``features`` gives the list of features
@@ -31,9 +37,9 @@ def create_model(
     Raises:
         ValueError: unknown name or option, a value out of range, images too small for the model.
     """
-    check_count(num_classes, "num_classes", 2)
-    check_count(in_channels, "in_channels", 1)
-    check_count(image_size, "image_size", 1)
+    check_count(num_classes, "num_classes", 2, MOST_CLASSES)
+    check_count(in_channels, "in_channels", 1, MOST_CHANNELS)
+    check_count(image_size, "image_size", 1, MOST_PIXELS)
     model = MODELS.build(
         name, num_classes=num_classes, in_channels=in_channels, image_size=image_size
     )

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from mcmi_core.base.errors import StoreError
 from mcmi_core.base.foreign_files import read_foreign
-from mcmi_core.base.messages import some
+from mcmi_core.base.messages import quoted, some
 from mcmi_core.base.tensor_files import write_tensors
+from mcmi_core.base.terminal import printable
 from mcmi_core.models import create_model
 
 SUFFIX = ".safetensors"
@@ -29,8 +30,8 @@ WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")
 
 
 def import_weights(
-    source: Path,
-    target: Path,
+    source: str | Path,
+    target: str | Path,
     model: str,
     *,
     num_classes: int,
@@ -56,26 +57,28 @@ def import_weights(
         StoreError: ``source`` cannot be read or is refused, its tensors are not those of the model
             or hold NaN or inf, or ``target`` cannot be written. The message has names and shapes.
     """
+    source, target = Path(source), Path(target)
     if target.suffix != SUFFIX:
-        raise ValueError(f"imported weights are written as NAME{SUFFIX}, got {str(target)!r}")
+        raise ValueError(f"imported weights are written as NAME{SUFFIX}, got {quoted(str(target))}")
     size = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     content, digest = read_foreign(source)
-    given = _state_dict(content, source)
+    theirs = printable(str(source))
+    given = _state_dict(content, theirs)
     expected = expected_tensors(model, **size)
     in_order = not given.keys() & expected.keys()
     if in_order:
-        _check_order(given, expected, f"{source} does not fit {model}")
+        _check_order(given, expected, f"{theirs} does not fit {model}")
         names = dict(zip(expected, given, strict=True))
     else:
-        check_fits(given, expected, f"{source} does not fit {model}")
+        check_fits(given, expected, f"{theirs} does not fit {model}")
         names = {name: name for name in expected}
     weights = {ours: given[name].to(expected[ours].dtype) for ours, name in names.items()}
     if bad := [names[ours] for ours, value in weights.items() if not value.isfinite().all()]:
-        raise StoreError(f"{source} holds NaN or inf in {some(bad)}")
+        raise StoreError(f"{theirs} holds NaN or inf in {some(map(quoted, bad))}")
     origin = {"source": source.name, "source_sha256": digest}
     write_tensors(target, weights, {"model": model, **size, **origin})
     taken = "in their order, as their names are others" if in_order else "by name"
-    return f"{target}: {len(weights)} tensors of {model}, taken {taken}"
+    return f"{printable(str(target))}: {len(weights)} tensors of {model}, taken {taken}"
 
 
 @torch.no_grad()
@@ -109,7 +112,7 @@ def check_fits(given: dict[str, Tensor], expected: dict[str, Tensor], problem: s
     ]
     parts = {
         "missing": [name for name in expected if name not in given],
-        "unknown": [name for name in given if name not in expected],
+        "unknown": [quoted(name) for name in given if name not in expected],
         "of another shape": wrong,
     }
     if any(parts.values()):
@@ -117,15 +120,17 @@ def check_fits(given: dict[str, Tensor], expected: dict[str, Tensor], problem: s
         raise StoreError(f"{problem}: {'; '.join(said)}")
 
 
-def _state_dict(content: Any, source: Path) -> dict[str, Tensor]:
+def _state_dict(content: Any, source: str) -> dict[str, Tensor]:
     """The tensors by name, out of what is around them."""
     found = {"": content} | (content if isinstance(content, dict) else {})
     found = {key: value for key, value in found.items() if _is_state_dict(value)}
     usual = ["", *CONTAINERS]
     key = next((key for key in usual if key in found), next(iter(found), None))
     if key is None:
-        keys = f"a dict with {some(content)}" if isinstance(content, dict) else type(content)
-        raise StoreError(f"{source} holds no state dict, a dict of tensors by name, but {keys}")
+        there = type(content).__name__
+        if isinstance(content, dict):
+            there = f"a dict with {some(map(quoted, content))}" if content else "an empty dict"
+        raise StoreError(f"{source} holds no state dict, a dict of tensors by name, but {there}")
     state = found[key]
     if all(WRAPPERS.match(name) for name in state):
         state = {WRAPPERS.sub("", name): value for name, value in state.items()}
@@ -158,7 +163,7 @@ def _check_order(given: dict[str, Tensor], expected: dict[str, Tensor], problem:
         same_role = name.rpartition(".")[2] == ours.rpartition(".")[2]
         if not (same_role and _alike(given[name], expected[ours])):
             raise StoreError(
-                f"{problem} {name!r} {_kind(given[name])} stands for {ours!r} "
+                f"{problem} {quoted(name)} {_kind(given[name])} stands for {ours!r} "
                 f"{_kind(expected[ours])}"
             )
 

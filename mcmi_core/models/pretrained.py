@@ -4,11 +4,14 @@ What the published are, how they were trained and what they are not good for: ``
 :mod:`~mcmi_core.models.imported` makes files of what others have trained.
 """
 
+import os
 from pathlib import Path
 
+from pydantic import ValidationError
 from torch import nn
 
 from mcmi_core.base.errors import StoreError
+from mcmi_core.base.messages import in_a_line, quoted, shortened, without_breaks
 from mcmi_core.base.paths import PROJECT, require_clone
 from mcmi_core.base.tensor_files import read_metadata, read_tensors
 from mcmi_core.models import create_model
@@ -22,7 +25,7 @@ def list_pretrained() -> list[str]:
     return sorted(path.stem for path in WEIGHTS.glob(f"*{SUFFIX}"))
 
 
-def describe_pretrained(name: str) -> dict:
+def describe_pretrained(name: str | Path) -> dict:
     """What is known of a network.
 
     Args:
@@ -43,7 +46,7 @@ def describe_pretrained(name: str) -> dict:
     return read_metadata(_path(name))
 
 
-def load_pretrained(name: str) -> nn.Module:
+def load_pretrained(name: str | Path) -> nn.Module:
     """A network, in eval mode: normalised images (N, 3, S, S) → logits (N, C).
 
     Args:
@@ -62,9 +65,10 @@ def load_pretrained(name: str) -> nn.Module:
         size = {key: about[key] for key in ("num_classes", "in_channels", "image_size")}
         expected = expected_tensors(model, **size)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = in_a_line(error) if isinstance(error, ValidationError) else without_breaks(error)
         raise StoreError(
-            f"{path} does not say of which model it is ({error}): it was not written by "
-            "`mcmi import-weights`"
+            f"{path} does not say of which model it is ({shortened(reason)}): it was not written "
+            "by `mcmi import-weights`"
         ) from None
     check_fits(weights, expected, f"{path} does not fit {model}")
     network = create_model(model, **size)
@@ -72,14 +76,15 @@ def load_pretrained(name: str) -> nn.Module:
     return network.eval()
 
 
-def _path(name: str) -> Path:
+def _path(name: str | Path) -> Path:
+    name = os.fspath(name)
     if name.endswith(SUFFIX):
         return Path(name)
     require_clone("a published network")
     if name not in list_pretrained():
         known = ", ".join(list_pretrained()) or "none: " + str(WEIGHTS) + " has no weights"
         raise ValueError(
-            f"no published network {name!r}; choose from {known}, or name a file that "
+            f"no published network {quoted(name)}; choose from {known}, or name a file that "
             f"`mcmi import-weights` has written, NAME{SUFFIX}"
         )
     return WEIGHTS / f"{name}{SUFFIX}"

@@ -25,16 +25,19 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 
-from mcmi_core.base import paths
+from mcmi_core.base import errors, paths
 from mcmi_core.base.errors import CompanionError
 from mcmi_core.base.files import make_folder
-from mcmi_core.base.messages import meant, quoted
+from mcmi_core.base.messages import meant, quoted, without_breaks
 
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 
+
+FOR_USERS = [name for name, error in vars(errors).items() if isinstance(error, type)]
+"""Names of the project's own errors, whose messages need no traceback."""
 
 INTERACTIVE = "nbval-skip"
 """Tag of cells for a reader at a kernel: their outputs are neither stored nor compared."""
@@ -59,7 +62,10 @@ class Kernel(AsyncKernelManager):
 
 
 class NotebookFailed(CompanionError):
-    """A notebook that stopped before its last cell; the message holds the cell and traceback."""
+    """A notebook that stopped before its last cell; the message holds the cell and traceback.
+
+    Of an error that a user can act on, it holds that error's message alone, in a line.
+    """
 
 
 def list_notebooks() -> list[str]:
@@ -119,7 +125,8 @@ def execute_notebook(
     except NotebookFailed as error:
         make_folder(failed.parent)
         os.replace(unfinished, failed)
-        raise NotebookFailed(f"{error}\n\nas far as it got: {os.path.relpath(failed)}") from None
+        apart = "\n\n" if "\n" in str(error) else "; "
+        raise NotebookFailed(f"{error}{apart}as far as it got: {os.path.relpath(failed)}") from None
     os.replace(unfinished, finished)
     return finished
 
@@ -221,7 +228,7 @@ def _run(
     """Execute ``source`` into ``output``; whatever did not run to the end is a failure."""
     started = time.monotonic()
     print(f"{source.stem}: started", file=sys.stderr, flush=True)
-    reason = ""
+    reason, told = "", ""
 
     class OwnKernel(Kernel):
         variables = environment
@@ -242,6 +249,8 @@ def _run(
         )
     except PapermillExecutionError as error:
         reason = "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
+        if error.ename in FOR_USERS:
+            told = without_breaks(error.evalue)
     except (DeadKernelError, CellTimeoutError) as error:
         reason = f"{type(error).__name__}: {error}"
     cells = [c for c in nbformat.read(output, as_version=4).cells if c.cell_type == "code"]
@@ -250,6 +259,8 @@ def _run(
     seconds = f"{time.monotonic() - started:.1f} s"
     outcome = f"FAILED after {seconds}" if reason else f"done in {seconds}"
     print(f"{source.stem}: {outcome}", file=sys.stderr, flush=True)
+    if told:
+        raise NotebookFailed(f"{source.name}: {told}")
     if reason:
         begun = [cell for cell in cells if cell.metadata.papermill.get("start_time")]
         head = "\n".join(begun[-1].source.splitlines()[:5])

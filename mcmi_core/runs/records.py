@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mcmi_core.base.errors import Damaged, StoreError
-from mcmi_core.base.files import exists
+from mcmi_core.base.files import altered, content_of, exists
 from mcmi_core.base.messages import in_a_line
 from mcmi_core.runs.config import Run, parse_run
 
@@ -90,20 +90,19 @@ def read_record(path: Path) -> Record:
     """The record in a file, checked against its checksum, if any, and its own configuration.
 
     Raises:
-        Damaged: the file is no JSON, or its content is not that of its checksum.
+        Damaged: the file is no JSON, its content is not that of its checksum, or that has another
+            name.
         StoreError: it cannot be read, is no record of this version, or its key is not that of its
             configuration.
     """
+    content = content_of(path)
     try:
-        fields = json.loads(path.read_bytes())
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+        fields = json.loads(content)
+        damage = _take_checksum(fields) if isinstance(fields, dict) else None
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"no JSON: {error}") from None
-    if isinstance(fields, dict) and CHECKSUM in fields:
-        checksum = fields.pop(CHECKSUM)
-        if checksum != _checksum(fields):
-            raise _damaged(path, "its checksum is another")
+    if damage:
+        raise _damaged(path, damage)
     try:
         record = Record.model_validate(fields)
         key = record.parsed_run.key
@@ -115,6 +114,15 @@ def read_record(path: Path) -> Record:
             "written by another version"
         )
     return record
+
+
+def _take_checksum(fields: dict) -> str | None:
+    """Take the checksum out of a record's fields, if there is one; what is wrong with it."""
+    if name := altered(CHECKSUM, fields):
+        return f"its {CHECKSUM} is called {name!r}"
+    if CHECKSUM in fields and fields.pop(CHECKSUM) != _checksum(fields):
+        return "its checksum is another"
+    return None
 
 
 def _damaged(path: Path, reason: str) -> Damaged:

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 from filelock import Timeout
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError, field_validator
 from torch import Tensor
 
 from mcmi_core.base.errors import Damaged, StoreError
@@ -36,6 +36,7 @@ from mcmi_core.base.files import (
     set_aside,
     write_atomically,
 )
+from mcmi_core.base.messages import in_a_line, quoted
 from mcmi_core.base.tensor_files import read_metadata, read_tensors, write_tensors
 from mcmi_core.runs.config import Run
 from mcmi_core.runs.failures import Failure
@@ -48,6 +49,25 @@ logger = logging.getLogger(__name__)
 def names_run(reference: str, run_id: str) -> bool:
     """Whether a reference is the beginning of a run's id, or of the key that an id ends with."""
     return run_id.startswith(reference) or run_id.rpartition("-")[2].startswith(reference)
+
+
+class _About(BaseModel):
+    """What a checkpoint says beside its tensors; another machine may have written it."""
+
+    model_config = ConfigDict(strict=True)
+
+    epoch: NonNegativeInt
+    history: list[dict[str, int | float | dict[str, dict[str, float]]]]
+    provenance: dict[str, str | int | float] | None = None
+    seconds: float = 0.0
+    """All that those of earlier versions have of the provenance."""
+
+    @field_validator("provenance")
+    @classmethod
+    def _seconds_are_a_number(cls, provenance: dict | None) -> dict | None:
+        if not isinstance(seconds := (provenance or {}).get("seconds", 0.0), int | float):
+            raise ValueError(f"seconds must be a number, got {quoted(seconds)}")
+        return provenance
 
 
 class Store(Records):
@@ -339,7 +359,7 @@ class Store(Records):
             device: for the tensors.
 
         Raises:
-            StoreError: it cannot be read, or belongs to another run.
+            StoreError: it cannot be read, belongs to another run, or does not say what one says.
         """
         path = self._checkpoint(run)
         if not exists(path):
@@ -355,10 +375,17 @@ class Store(Records):
                 f"{path} is no checkpoint of {run.key}, but of {metadata.get('key')}; delete it to "
                 "train from the start"
             )
+        try:
+            about = _About.model_validate(metadata)
+        except ValidationError as error:
+            raise StoreError(
+                f"{path} is no checkpoint: {in_a_line(error)}; delete it to train from the start"
+            ) from None
         tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
-        checkpoint = Checkpoint(metadata["epoch"], metadata["history"], tensors)
-        # Those of earlier versions have the seconds only.
-        return checkpoint, metadata.get("provenance", {"seconds": metadata.get("seconds", 0.0)})
+        checkpoint = Checkpoint(about.epoch, about.history, tensors)
+        if about.provenance is None:
+            return checkpoint, {"seconds": about.seconds}
+        return checkpoint, about.provenance
 
     def _failure(self, run_id: str) -> Path:
         return self.root / run_id / "failure.json"

@@ -1,6 +1,7 @@
 """Every command and every option with something wrong: one line says what, and what would do."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -15,6 +16,8 @@ TEACHER = ["train-teacher", "--data", DATA, "--model", "mlp:width=8", "--epochs"
 TUNE = ["fine-tune", "teacher-oracle", "--epochs", "1"]
 DISTILL = ["distill", "teacher-oracle", "--student", "mlp:width=4", "--epochs", "1"]
 NOTEBOOK = ["notebook", "run", "00b_quickstart", "--output", "out"]
+IMPORT = ["import-weights", "weights.pth", "--model", "resnet8", "--num-classes", "4"]
+IMPORT += ["--out", "out.safetensors"]
 
 COMMANDS = [
     (["nonsense"], "No such command 'nonsense'", "choose from list, train-teacher, fine-tune"),
@@ -259,6 +262,8 @@ OTHERS = [
     (["plan", "00b_quickstart", "--profile", LONG], "unknown profile 'xxx", "..."),
     (["sprint", "--out", "file"], "cannot make the folder file: File exists"),
     (["sprint", "--out", "\x00"], "'--out'", r"got '\x00'"),
+    (["sprint", "--out", ""], "'--out': no file or folder has such a name, got ''"),
+    (["sprint", "--out", "out", "--resume", ""], "'--resume': no file or folder has such a name"),
     (["sprint", "--out", "out", "--minutes", "-1"], "'--minutes'", "got '-1'"),
     (["sprint", "--out", "out", "--minutes", "nan"], "'--minutes'", "got 'nan'"),
     (["sprint", "--out", "out", "--streams", "-1"], "'--streams'", "got '-1'"),
@@ -273,10 +278,17 @@ OTHERS = [
     ([*NOTEBOOK[:3], "--output", "file"], "cannot make the folder", "File exists"),
     ([*NOTEBOOK[:3], "--output", "file", "--train"], "cannot make the folder file: File exists"),
     ([*NOTEBOOK[:3], "--output", "\x00"], "'--output'", r"got '\x00'"),
+    ([*NOTEBOOK[:3], "--output", ""], "'--output': no file or folder has such a name, got ''"),
     ([*NOTEBOOK, "--jobs", "0"], "'--jobs'", "greater than or equal to 1, got '0'"),
     ([*NOTEBOOK, "--jobs", "many"], "'--jobs'", "got 'many'"),
     ([*NOTEBOOK, "--profile", "x"], "unknown profile 'x'; choose from smoke, cpu, gpu, paper"),
     ([*NOTEBOOK, "--profile", "stored", "--train"], "--train needs a --profile, not 'stored'"),
+    ([*IMPORT, "--num-classes", "1" + 22 * "0"], "num_classes must be at most 100,000, got 10000"),
+    ([*IMPORT, "--in-channels", "1" + 23 * "0"], "in_channels must be at most 1,000,000, got 100"),
+    ([*IMPORT, "--image-size", "1" + 10 * "0"], "image_size must be at most 10,000, got 10000"),
+    ([*IMPORT, "--out", ""], "'--out': no file or folder has such a name, got ''"),
+    (["import-weights", "", *IMPORT[2:]], "no file or folder has such a name, got ''"),
+    ([*IMPORT, "--num-classes", "1"], "num_classes must be at least 2, got 1"),
     (["check", "--profile", ""], "unknown profile ''; choose from smoke, cpu, gpu, paper"),
     (["check", "--profile", "papr"], "unknown profile 'papr'", "did you mean paper?"),
     (["evidence", "--profile", "x"], "unknown profile 'x'; choose from smoke"),
@@ -325,6 +337,7 @@ def test_distillers_that_cannot_be(refused, teacher, distiller, words):
 @pytest.mark.parametrize(("arguments", "words"), [(c[0], c[1:]) for c in OTHERS], ids=shown)
 def test_experiments_notebooks_and_sprints_that_cannot_be(refused, tmp_path, arguments, words):
     (tmp_path / "file").write_text("")
+    torch.save({"weight": torch.ones(1)}, tmp_path / "weights.pth")
     refused(arguments, *words)
 
 

@@ -139,6 +139,12 @@ def test_there_are_two_classes(call):
     refused(call, 1, "num_classes must be at least 2, got 1")
 
 
+@pytest.mark.parametrize("value", [100_001, 10**13, 2**63, 10**30])
+@pytest.mark.parametrize("call", WITH_COUNTS.values(), ids=WITH_COUNTS)
+def test_there_are_no_more_classes_than_anybody_has(call, value):
+    refused(call, value, f"num_classes must be at most 100,000, got {value}")
+
+
 @pytest.mark.parametrize(("value", "words"), NO_LOGITS.values(), ids=NO_LOGITS)
 @pytest.mark.parametrize("call", WITH_LOGITS.values(), ids=WITH_LOGITS)
 def test_what_are_no_logits_is_said(call, value, words):

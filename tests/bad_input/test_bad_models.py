@@ -28,6 +28,21 @@ def test_sizes_are_positive(name, value):
         create_model("mlp", **sizes)
 
 
+@pytest.mark.parametrize("value", [10**7, 10**13, 2**63, 10**30, 10**4000])
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("num_classes", "100,000"), ("in_channels", "1,000,000"), ("image_size", "10,000")],
+)
+@pytest.mark.parametrize("model", ["mlp", "resnet8", "imagenet_resnet18"])
+def test_sizes_are_those_of_images(model, name, most, value):
+    sizes = {"num_classes": 4, "in_channels": 3, "image_size": 8} | {name: value}
+    with pytest.raises(
+        ValueError, match=f"^{name} must be at most {most}, got {str(value)[:7]}"
+    ) as error:
+        create_model(model, **sizes)
+    assert len(str(error.value)) < 300
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

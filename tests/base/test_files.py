@@ -4,12 +4,15 @@ import errno
 import fcntl
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from filelock import Timeout
 
 from mcmi_core.base.errors import StoreError
-from mcmi_core.base.files import locked, write_atomically
+from mcmi_core.base.files import content_of, exists, locked, write_atomically
+from mcmi_core.base.tensor_files import read_metadata, read_tensors
+from mcmi_core.runs.records import read_record
 
 
 @pytest.mark.parametrize("failing", ["write", "replace"])
@@ -97,6 +100,14 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path):
         pass
     with locked(path, wait=False):
         pass
+
+
+def test_what_is_no_file_is_neither_there_nor_absent(tmp_path):
+    os.mkfifo(tmp_path / "record.json")
+    for path in (tmp_path / "record.json", tmp_path, Path("/dev/zero")):
+        for look in (exists, content_of, read_record, read_tensors, read_metadata):
+            with pytest.raises(StoreError, match=f"^cannot read {path}: it is no file$"):
+                look(path)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Tensors come back as they were, and nothing that could run code is read."""
 
+import json
+
 import pytest
 import torch
 
@@ -52,6 +54,26 @@ def test_a_header_whose_length_begins_a_pickle_or_a_zip_is_none(tmp_path, length
     write_tensors(path, TENSORS, {"padding": padding})  # a header is padded to a multiple of 8
     assert path.read_bytes()[:2] == length.to_bytes(2, "little")
     assert read_tensors(path)[1] == {"padding": padding}
+
+
+def foreign(path, dtype, size, metadata=None):
+    """A file of another program, with one tensor of two numbers in so many bytes."""
+    header = {"a": {"dtype": dtype, "shape": [2], "data_offsets": [0, size]}}
+    text = json.dumps(header | {"__metadata__": metadata or {}}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(size))
+    return path
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("F4", 1), ("F8_E8M0", 2), ("F99", 2)])
+def test_types_that_torch_lacks_are_damage(tmp_path, dtype, size):
+    with pytest.raises(Damaged, match=rf"a.safetensors is damaged \(.*{dtype}.*\)$"):
+        read_tensors(foreign(tmp_path / "a.safetensors", dtype, size))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "no JSON", ""])
+def test_metadata_of_other_programs_is_text(tmp_path, text):
+    path = foreign(tmp_path / "a.safetensors", "F32", 8, {"model": text})
+    assert read_metadata(path) == read_tensors(path)[1] == {"model": text}
 
 
 def test_tied_weights_come_back_as_weights_of_their_own(tmp_path):

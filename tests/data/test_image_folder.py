@@ -15,8 +15,8 @@ from PIL import Image
 
 from mcmi_core.base.errors import DataError
 from mcmi_core.base.paths import data_root
+from mcmi_core.base.terminal import printable
 from mcmi_core.data import DATASETS, image_cache, load_dataset
-from mcmi_core.data.image_decoding import printable
 from mcmi_core.data.image_folder import image_folder
 from mcmi_core.data.loader import evaluation_batches
 

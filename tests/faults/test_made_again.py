@@ -250,7 +250,7 @@ def test_a_folder_in_its_place_is_an_error_and_stays(store, whole, file, run):
     path.rename(path.with_name("elsewhere"))
     (path / "inside").mkdir(parents=True)
     wanted = NEW if run is TEACHER else run
-    with pytest.raises(StoreError, match=f"^cannot read {path}: Is a directory$"):
+    with pytest.raises(StoreError, match=f"^cannot read {path}: it is no file$"):
         ensure(wanted, store, CPU)
     shutil.rmtree(path)
     path.with_name("elsewhere").rename(path)

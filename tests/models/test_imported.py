@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections import OrderedDict
+from pathlib import Path
 
 import pytest
 import torch
@@ -138,7 +139,7 @@ STATE = trained().state_dict()
 NAN = torch.tensor([0.0] * 9 + [float("nan")])
 REFUSED = {
     "missing": (without(STATE, "head.bias"), "does not fit resnet8: 1 missing: head.bias"),
-    "unknown": (STATE | {"extra": torch.ones(1)}, "does not fit resnet8: 1 unknown: extra"),
+    "unknown": (STATE | {"extra": torch.ones(1)}, "does not fit resnet8: 1 unknown: 'extra'"),
     "many": (
         {"head.bias": STATE["head.bias"]},
         "55 missing: stem.0.weight, stem.1.weight, stem.1.bias, stem.1.running_mean, "
@@ -156,7 +157,7 @@ REFUSED = {
         STATE | {"head.bias": torch.ones(10, dtype=torch.complex64)},
         "1 of another shape: head.bias complex64[10] instead of float32[10]",
     ),
-    "NaN": (STATE | {"head.bias": NAN}, "holds NaN or inf in head.bias"),
+    "NaN": (STATE | {"head.bias": NAN}, "holds NaN or inf in 'head.bias'"),
     "other names, too few": (
         {"fc.bias": torch.ones(10)},
         "does not fit resnet8: none of its names is one of the model's, and in their order they "
@@ -170,9 +171,22 @@ REFUSED = {
         {name[:-1] + "x" if name == "head.bias" else f"x.{name}": v for name, v in STATE.items()},
         "in their order 'head.biax' float32[10] stands for 'head.bias' float32[10]",
     ),
-    "no dict": (torch.ones(3), "holds no state dict, a dict of tensors by name, but <class 'torch"),
-    "no tensors": ({"epoch": 3, "lr": 0.1}, "but a dict with epoch, lr"),
-    "empty": ({}, "holds no state dict"),
+    "no dict": (torch.ones(3), "holds no state dict, a dict of tensors by name, but Tensor"),
+    "no tensors": ({"epoch": 3, "lr": 0.1}, "but a dict with 'epoch', 'lr'"),
+    "empty": ({}, "holds no state dict, a dict of tensors by name, but an empty dict"),
+    "forged": (
+        STATE | {"x\nmcmi: written": NAN, "y" * 3000: NAN},
+        r"2 unknown: 'x\nmcmi: written', 'yyy",
+    ),
+    "forged, of no tensors": ({"x\nmcmi: written": 3}, r"a dict with 'x\nmcmi: written'"),
+    "forged, other names": (
+        prefixed(STATE | {"head.bias": torch.ones(3)}, "x\n" * 1000),
+        r"in their order 'x\nx\n",
+    ),
+    "forged, NaN": (
+        prefixed(STATE | {"head.bias": NAN}, "x\n" * 1000),
+        r"holds NaN or inf in 'x\nx\n",
+    ),
     "sparse": ({"weight": torch.eye(3).to_sparse()}, "holds no state dict"),
     "meta": ({"weight": torch.ones(3, device="meta")}, "holds no state dict"),
 }
@@ -186,6 +200,7 @@ def test_what_does_not_fit_is_said_and_nothing_is_written(kind, convert, tmp_pat
         convert(content)
     assert str(refused.value).startswith(f"{tmp_path / 'theirs.pth'} ")
     assert message in str(refused.value)
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 600
     assert not (tmp_path / "new").exists()
 
 
@@ -198,6 +213,19 @@ def test_a_tensor_that_only_says_to_be_large_takes_no_memory(convert):
 def test_the_source_is_never_the_target(tmp_path):
     with pytest.raises(ValueError, match=r"written as NAME.safetensors, got '.*theirs.pth'$"):
         import_weights(tmp_path / "a.pth", tmp_path / "theirs.pth", "resnet8", num_classes=10)
+
+
+def test_paths_are_texts_or_paths_and_said_in_a_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(STATE, "their\n.pth")
+    said = import_weights("their\n.pth", "our\n.safetensors", "resnet8", num_classes=10)
+    assert said == r"our\n.safetensors: 56 tensors of resnet8, taken by name"
+    for path in ("our\n.safetensors", Path("our\n.safetensors")):
+        assert describe_pretrained(path)["source"] == "their\n.pth"
+        assert torch.equal(load_pretrained(path).head.bias, STATE["head.bias"])
+    torch.save({}, "their\n.pth")
+    with pytest.raises(StoreError, match=r"^their\\n.pth holds no state dict"):
+        import_weights("their\n.pth", "our\n.safetensors", "resnet8", num_classes=10)
 
 
 def test_an_unknown_model_is_refused(convert):
@@ -213,14 +241,19 @@ def test_a_file_of_another_program_or_for_another_model_is_refused(tmp_path):
         {"model": "resnet9"},
         about | {"num_classes": 1},
         about | {"num_classes": "10"},
+        about | {"num_classes": 10**20},
         about | {"model": 3},
+        about | {"model": {"name": "resnet8"}},
+        about | {"model": "resnet8\nx" * 1000},
+        about | {"model": f"mlp:width={10**18}"},
         without(about, "image_size"),
     ):
         write_tensors(path, STATE, wrong)
-        with pytest.raises(StoreError, match=r"does not say of which model it is \(.+\): it was n"):
+        with pytest.raises(StoreError, match=r"does not say of which .+ \(.+\): it was n") as error:
             load_pretrained(str(path))
-    write_tensors(path, STATE, about | {"num_classes": 10**12})  # which would not fit in memory
-    with pytest.raises(StoreError, match="does not fit resnet8: 2 of another shape: head.weight"):
+        assert str(error.value).isprintable() and len(str(error.value)) < 600
+    write_tensors(path, STATE, about | {"model": f"mlp:width={10**9}"})  # larger than any memory
+    with pytest.raises(StoreError, match="does not fit mlp:width=1000000000: 12 missing: "):
         load_pretrained(str(path))
 
 

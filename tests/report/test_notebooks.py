@@ -125,6 +125,18 @@ def test_whatever_does_not_run_to_the_end_is_a_failure(project, capfd, cell, rea
     assert capfd.readouterr().err.splitlines()[-1].startswith("01_a: FAILED after ")
 
 
+def test_an_error_for_users_is_told_in_a_line(project, capfd):
+    cell = "from mcmi_core.base.errors import NotMeasured\nraise NotMeasured('no record\\nof x')"
+    write(project, "01_a", "print('reached')", cell)
+    with pytest.raises(NotebookFailed) as caught:
+        execute(project, "01_a")
+    kept = project / "out" / "failed" / "01_a.ipynb"
+    told = f"01_a.ipynb: no record of x; as far as it got: {os.path.relpath(kept)}"
+    assert str(caught.value) == told
+    assert "reached" in printed(kept)
+    assert capfd.readouterr().err.splitlines()[-1].startswith("01_a: FAILED after ")
+
+
 def test_success_removes_the_failed_copy(project):
     write(project, "01_a", "assert train")
     with pytest.raises(NotebookFailed, match="AssertionError"):

@@ -297,6 +297,42 @@ def test_a_file_that_is_no_checkpoint_is_a_line(store, metadata):
         store.load_checkpoint(run, CPU)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"provenance": [1]}, "provenance: Input should be a valid dictionary, got [1]"),
+        ({"provenance": {"seconds": "x"}}, "provenance: seconds must be a number, got 'x'"),
+        ({"provenance": {"torch": [2]}}, "provenance.torch"),
+        ({"seconds": "x"}, "seconds: Input should be a valid number, got 'x'"),
+        ({"epoch": "1"}, "epoch: Input should be a valid integer, got '1'"),
+        ({"epoch": -1}, "epoch: Input should be greater than or equal to 0, got -1"),
+        ({"epoch": None}, "epoch: Input should be a valid integer, got None"),
+        ({"history": 3}, "history: Input should be a valid list, got 3"),
+        ({"history": [3]}, "history.0: Input should be a valid dictionary, got 3"),
+        ({"history": [{"metrics": {"test": [1]}}]}, "history.0.metrics"),
+    ],
+)
+def test_a_checkpoint_that_says_what_none_says_is_a_line(store, wrong, words):
+    run = mll_teacher()
+    about = {"key": run.key, "epoch": 1, "history": [{"epoch": 1}], "provenance": {"seconds": 1}}
+    path = store.folder(run) / "checkpoint.safetensors"
+    write_tensors(path, {"a": torch.ones(1)}, about)
+    assert store.load_checkpoint(run, CPU)[0].history == [{"epoch": 1}]
+    write_tensors(path, {"a": torch.ones(1)}, about | wrong)
+    with pytest.raises(StoreError) as error:
+        store.load_checkpoint(run, CPU)
+    message = str(error.value)
+    assert message.startswith(f"{path} is no checkpoint: ") and words in message
+    assert message.isprintable() and message.endswith("; delete it to train from the start")
+
+
+def test_checkpoints_of_earlier_versions_have_the_seconds_alone(store):
+    run = mll_teacher()
+    about = {"key": run.key, "epoch": 1, "history": [{"epoch": 1}], "seconds": 1.5}
+    write_tensors(store.folder(run) / "checkpoint.safetensors", {"a": torch.ones(1)}, about)
+    assert store.load_checkpoint(run, CPU)[1] == {"seconds": 1.5}
+
+
 def test_the_next_process_deletes_what_killed_ones_left(store):
     run = mll_teacher()
     for number in range(4):

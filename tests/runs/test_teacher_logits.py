@@ -1,6 +1,7 @@
 """A teacher's remembered logits: those it would give, on disk once, used where it pays."""
 
 import multiprocessing
+import os
 import shutil
 from collections import namedtuple
 from contextlib import contextmanager
@@ -309,7 +310,8 @@ def test_what_is_being_computed_is_not_deleted(ask, store, disk):
     assert len(files(store)) == 1 and files(store) != [path]
 
 
-def test_a_disk_that_fills_up_is_reported(ask, store):
+def test_a_disk_that_fills_up_is_reported(ask, store, monkeypatch):
+    monkeypatch.setattr(logits_module, "exists", os.path.exists)  # else it is seen to be no file
     path = store.folder(TEACHER) / f"logits-{dataset().train.fingerprint()}-cpu1.float32"
     path.symlink_to("/dev/full")
     with pytest.raises(StoreError, match="cannot write .*float32: No space left on device"):

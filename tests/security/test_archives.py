@@ -57,6 +57,11 @@ MALICIOUS = {
     "device": member("run/c.txt", type=tarfile.CHRTYPE, devmajor=1, devminor=3),
     "disk": member("run/c.txt", type=tarfile.BLKTYPE),
     "gaps": member("run/c.txt", type=tarfile.GNUTYPE_SPARSE),
+    "gaps, said beside": member("run/c.txt", pax_headers={"GNU.sparse.map": "0,0"}),
+    "before its beginning": member("run/c.txt", pax_headers={"size": "-512"}),
+    "endless": member("run/c.txt", pax_headers={"size": "9" * 30}),
+    "no number": member("run/c.txt", pax_headers={"GNU.sparse.map": "x"}),
+    "long": member("run/" + "c" * 3000),
     "unknown": member("run/c.txt", type=b"Z"),
 }
 
@@ -124,6 +129,17 @@ def test_a_size_that_is_only_said_is_not_believed(tmp_path):
     path.write_bytes(info.tobuf() + bytes(1024))
     with pytest.raises(StoreError, match=f"^cannot unpack {path}: "):
         list(files_in(path, NAMES, MOST))
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_headers_within_headers_are_refused(kind, tmp_path):
+    header, _ = member("a", b"abcd\0", type=kind)
+    nested = 2000 * (header.tobuf(tarfile.GNU_FORMAT) + b"abcd\0".ljust(512, b"\0"))
+    path = tmp_path / "a.tar"
+    path.write_bytes(nested + member("run/a.txt")[0].tobuf() + bytes(1024))
+    with pytest.raises(StoreError, match=f"^cannot unpack {path}: ") as error:
+        list(files_in(path, NAMES, 2**26))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("place", [10, 60, -3])

@@ -1,6 +1,7 @@
 """Records that others wrote are data: they escape from no folder, page or terminal."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -129,6 +130,15 @@ def test_no_part_of_an_id_can_be_a_path(path, run, store):
         read_record(changed(store, run, {"run": config}))
 
 
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(run, store, mcmi):
+    path = store.root / "other" / "record.json"
+    path.parent.mkdir()
+    os.mkfifo(path)
+    printed = mcmi("runs", "list")
+    assert f"mcmi: skipped: cannot read {path}: it is no file\n" in printed
+    assert run.id in printed
+
+
 def test_ids_are_names_of_files_whatever_the_options(run):
     for data in ("imagefolder:folder=../../../etc,image_size=8", 'imagefolder:folder="/a,/b"'):
         assert re.fullmatch(r"[a-z0-9-]+", mll_teacher(data=data, model="resnet8").id)
@@ -158,6 +168,14 @@ def test_odd_values_are_refused_or_are_values(fields, run, store, mcmi):
     except StoreError as error:
         assert str(error).startswith(f"{path} ")
     assert "Traceback" not in mcmi("runs", "list")
+
+
+@pytest.mark.parametrize("depth", range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()))
+def test_nesting_just_as_deep_as_can_be_read_is_refused(depth, tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text('{"result": ' + "[" * depth + "]" * depth + ', "checksum": "0"}')
+    with pytest.raises(StoreError, match=f"^{path} is damaged "):
+        read_record(path)
 
 
 def test_deep_nesting_is_refused(run, store, mcmi):

@@ -1,12 +1,13 @@
 """A pickle can run any code when it is read. None is run here, wherever such a file is put."""
 
+import os
 import sys
 import zipfile
 from contextlib import suppress
 
 import pytest
 import torch
-from malicious import BUILDERS
+from malicious import BUILDERS, zipped
 from small_runs import draw_images, kd_student, mll_teacher
 from torchvision import datasets
 
@@ -102,6 +103,46 @@ def test_a_bomb_is_not_unpacked(tmp_path):
         archive.writestr("archive/data.pkl", bytes(50_000_000))
     with pytest.raises(StoreError, match=r"\(it has [\d,]+ bytes, and would be unpacked to 50,000"):
         read_foreign(path)
+
+
+DOUBLED = b"".join(b"h%c\x86q%c" % (number, number + 1) for number in range(40))
+"""Each a tuple of the one before it, twice."""
+
+BOMBS = {
+    "a key": b"\x80\x02})q\x00" + DOUBLED + b"K\x01s.",
+    "a key among others": b"\x80\x02}()q\x00" + DOUBLED + b"K\x01u.",
+    "a key of another dict": b"\x80\x02ccollections\nOrderedDict\n(]q\x64]()q\x00"
+    + DOUBLED
+    + b"K\x01eatR.",
+}
+
+
+@pytest.mark.parametrize("packed", [bytes, zipped], ids=["old", "zip"])
+@pytest.mark.parametrize("pickled", BOMBS.values(), ids=BOMBS)
+def test_what_would_take_for_ever_to_hash_is_not_read(pickled, packed, tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(packed(pickled))
+    with pytest.raises(StoreError, match=r"\(it names more than 10,000,000 things again\)$"):
+        read_foreign(path)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_what_is_named_often_is_read(old, tmp_path):
+    """As one tuple of settings in all groups of an optimiser."""
+    betas, weight = (0.9, (0.999, "x" * 1000)), torch.ones(3)
+    content = {"groups": [{"betas": betas, betas: number} for number in range(20_000)]}
+    content |= {str(number): weight for number in range(20_000)}
+    path = tmp_path / "weights.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=not old)
+    read, _ = read_foreign(path)
+    assert read["groups"] == content["groups"]
+    assert read["19999"].equal(weight)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "weights.pth")
+    with pytest.raises(StoreError, match="^cannot read .*weights.pth: it is no file$"):
+        read_foreign(tmp_path / "weights.pth")
 
 
 # --- every other place -----------------------------------------------------------------------
