@@ -57,7 +57,7 @@ class _About(BaseModel):
     model_config = ConfigDict(strict=True)
 
     epoch: NonNegativeInt
-    history: list[dict[str, int | float | dict[str, dict[str, float]]]]
+    history: list[dict[str, int | float | dict[str, dict[str, int | float]]]]
     provenance: dict[str, str | int | float] | None = None
     seconds: float = 0.0
     """All that those of earlier versions have of the provenance."""
