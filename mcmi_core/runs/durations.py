@@ -16,9 +16,10 @@ def kind(run: Run) -> str:
 
 
 def seconds_per_epoch(record: Record) -> float | None:
-    """What training took; None where nothing was trained."""
+    """What training took; None where nothing was trained, or a record of others does not say."""
     epochs = len(record.history.get("epoch", []))
-    return record.provenance["seconds"] / epochs if epochs else None
+    seconds = record.provenance.get("seconds")
+    return seconds / epochs if epochs and isinstance(seconds, int | float) else None
 
 
 class Durations:

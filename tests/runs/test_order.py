@@ -8,7 +8,7 @@ import pytest
 from small_runs import kd_student, mll_teacher
 
 from mcmi_core.runs.config import Measurement
-from mcmi_core.runs.durations import Durations
+from mcmi_core.runs.durations import Durations, seconds_per_epoch
 from mcmi_core.runs.execute import _drive
 from mcmi_core.runs.failures import Failure, Outcome
 from mcmi_core.runs.order import LongestFirst
@@ -39,6 +39,14 @@ def test_else_what_others_with_its_networks_took_else_as_long_as_the_longest():
     assert durations.expected(kd_student(distiller="kd")) == 3
     assert durations.expected(kd_student(mll_teacher(model=WIDE))) == 7
     assert durations.expected(kd_student(model=WIDE)) == 7
+
+
+def test_a_record_of_others_need_not_say_how_long_it_took():
+    record = record_of(mll_teacher(epochs=3))
+    assert seconds_per_epoch(record) == 1
+    for provenance in ({}, {"seconds": "long"}):
+        assert seconds_per_epoch(record.model_copy(update={"provenance": provenance})) is None
+    assert seconds_per_epoch(record.model_copy(update={"history": {}})) is None
 
 
 def test_whatever_waits_for_it_counts(store):
