@@ -47,7 +47,7 @@ def write_tensors(
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Tensors and metadata of a safetensors file.
+    """Tensors, in the order of their names, and metadata of a safetensors file.
 
     They are those that were written: SHA-256 says so, but in files of earlier versions and of other
     programs, which have no checksum.
@@ -67,7 +67,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     checksum = text.pop(CHECKSUM, None)
     if checksum not in (None, json.dumps(_checksum(tensors, text))):
         raise _damaged(path, content, "its checksum is another")
-    return tensors, _values(text)
+    return dict(sorted(tensors.items())), _values(text)  # safetensors gives them in any order
 
 
 def read_metadata(path: Path) -> dict:

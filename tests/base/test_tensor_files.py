@@ -21,6 +21,12 @@ def test_tensors_round_trip_exactly(tmp_path):
     assert read_metadata(path) == metadata
 
 
+def test_the_order_of_tensors_is_always_the_same(tmp_path):
+    names = [f"layer{number:02}" for number in range(50)]
+    write_tensors(tmp_path / "weights", {name: torch.zeros(1) for name in reversed(names)})
+    assert list(read_tensors(tmp_path / "weights")[0]) == names
+
+
 def test_pickles_are_refused_with_the_way_out(tmp_path):
     for number, new_format in enumerate((True, False)):
         path = tmp_path / f"{number}.pt"
