@@ -211,7 +211,7 @@ def driver_row(runs: list[Run]) -> tuple:
             queue.start(group)
             _finish(queue, group)
             order.learn(group[0], 1.0)
-    order.sort(queue.groups(64))  # what it finds once
+    order.sort(queue.groups(64))  # finds out of what kind each run is, once
     asked, finished = [], []
     for _ in range(ROUNDS):
         begun = time.process_time()
@@ -221,7 +221,7 @@ def driver_row(runs: list[Run]) -> tuple:
         begun = time.process_time()
         _finish(queue, group)
         order.learn(group[0], 1.0)
-        order.sort([group])  # it learns how long all take
+        order.sort([group])  # the chains anew, as after each run that is done
         finished.append(time.process_time() - begun)
     times = f"{made:.2f}", f"{1000 * min(asked):.1f}", f"{1000 * min(finished):.1f}"
     return f"{len(runs):,}", *times
@@ -263,7 +263,8 @@ def time_the_driver(output: Path = RESULTS) -> None:
         [driver_row(runs) for runs in (papers_table(), papers_table(tuple(range(48))))],
         output,
         note="Table 1 with 5 and with 48 seeds, when all students can start. A driver calls "
-        "groups() five times a second and finish() once for each run. Processor time, best of "
+        "groups(), which it puts in order, five times a second; and finish(), after which it "
+        "learns how long runs take, once for each run. Processor time, best of "
         f"{ROUNDS} rounds.",
     )
 
@@ -303,6 +304,8 @@ longest chain, whichever is more. Efficiency: work / (workers · makespan); best
   ResNet-56 and KD from it to ResNet-20. Assumed is that all other networks get as many bytes a
   second through the card's memory (floor.py), that CRD and ReviewKD take as much longer than KD as
   on a CPU (training_step_cpu.md), and the other frameworks as long as KD. Evaluations are counted.
+- What the longest chain waits for starts first. How long that takes is learnt from runs that are
+  done in the simulation: of the same kind, else with the same networks and data, else the slowest.
 - A worker is a GPU that trains up to {streams} runs of a kind side by side. What that gains is
   measured in bf16 only ({gain:.1f} times the images/s of one). In float32, the precision of
   `paper`, it is taken to gain nothing. The longest chain has its GPU to itself.

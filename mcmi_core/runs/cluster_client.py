@@ -24,7 +24,7 @@ TLS_SETTING = "DASK_DISTRIBUTED__COMM__TLS__"
 """How the variables begin that name certificates."""
 
 LOGS = ("distributed", "distributed.client")
-"""Dask's loggers with a level of their own that speak of connections."""
+"""Dask's loggers that tell of connections; each has a level of its own."""
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _named_in(file: Path) -> Any:
 
 
 async def _look_for_scheduler(address: str) -> None:
-    """Look who answers, before there is a client: at exit, one that failed is waited for.
+    """Look who answers, before a client is made: one that cannot connect is waited for at exit.
 
     Raises:
         Exception: whatever Dask raises, ValueError and OSError among it: it is no scheduler.
@@ -124,7 +124,7 @@ def _connection_arguments(address: str) -> dict[str, Any]:
 
 @contextmanager
 def _without_dasks_log() -> Iterator[None]:
-    """Keep tracebacks of lost connections to itself: what they mean is raised here, in a line."""
+    """Silence Dask's tracebacks about connections: what they mean is raised here, in a line."""
     levels = {log: log.level for log in map(logging.getLogger, LOGS)}
     try:
         for log in levels:

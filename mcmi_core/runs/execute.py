@@ -55,9 +55,9 @@ def execute(
     same (:mod:`~mcmi_core.runs.on_cluster`).
 
     What becomes of a run depends neither on what else is asked for or missing, nor on the number of
-    workers. It starts when those it builds on are done; of those that can start, the one first on
-    which the longest chain of runs waits (:mod:`~mcmi_core.runs.order`). With a deadline, when not
-    all may be done, and on this machine's GPU they keep the order of ``runs``.
+    workers. It starts when the runs it builds on are done. Of those that can start, the one that
+    the longest chain of others waits for goes first (:mod:`~mcmi_core.runs.order`). With a
+    deadline, and on this machine's GPU, they start in the order of ``runs``.
 
     One whose record is damaged is made again, and so is one whose weights are, when another run
     needs them. One that fails, has a record that was edited or was made with other data than there
@@ -135,7 +135,7 @@ class Workers(Protocol):
 def _drive(queue: Queue, workers: Workers, deadline: float) -> None:
     """Let workers train all that waits, each run as soon as it can start.
 
-    With a deadline, not all may be done, so what was asked for first starts first.
+    With a deadline, not all may be done, so they start in the order in which they were asked for.
     """
     active: dict[Future, Group] = {}
     order = LongestFirst(queue)

@@ -6,10 +6,10 @@ from mcmi_core.runs.queue import Group, Queue
 
 
 class LongestFirst:
-    """Those first on which the longest chain of runs waits.
+    """First the run that the longest chain of others waits for.
 
-    How long that will take is learnt from the runs that are done: of this queue before, and
-    meanwhile. As long as nothing is known, the queue's own order stays.
+    How long runs take is learnt from those that are done, before or meanwhile. As long as nothing
+    is known, the queue's own order stays.
 
     Args:
         queue: whose groups are put in order.
@@ -19,7 +19,7 @@ class LongestFirst:
         self._queue = queue
         self._durations = Durations()
         self._seconds_left: dict[str, float] | None = None
-        """By key, of a run and the longest chain that waits for it; None: not up to date."""
+        """By key: of a run and the longest chain that waits for it. None: not up to date."""
 
     def learn(self, run: Run, seconds: float | None) -> None:
         """Take note of what an epoch of a finished run took; None: it trained nothing."""

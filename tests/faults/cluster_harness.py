@@ -22,6 +22,7 @@ import torch
 from distributed import Client, LocalCluster
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from small_cluster import LOCAL
 from small_runs import kd_student, mcmi_teacher, mll_teacher
 
 from mcmi_core.runs.config import Measurement, Run
@@ -90,10 +91,9 @@ def one_round(store: Store, random_numbers: random.Random) -> Watch:
 
     New, since Dask does not always replace a worker that is killed just as it starts.
     """
-    local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     watch = Watch(store)
     with (
-        LocalCluster(n_workers=WORKERS, threads_per_worker=1, **local) as cluster,
+        LocalCluster(n_workers=WORKERS, threads_per_worker=1, **LOCAL) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         killer = threading.Thread(target=kill_workers, args=(cluster, random_numbers))
