@@ -26,6 +26,8 @@ from mcmi_core.runs.config import Measurement, Run, Student, Teacher
 ACCURACY = "test_accuracy_percent"
 SETTING = ["distiller", "fraction"]
 TEACHER_METRICS = ["train_accuracy_percent", "train_ll_nats", "train_cmi_nats", ACCURACY]
+FEW = 2
+"""Seeds whose interval cannot be relied on: their mean is drawn without one."""
 AUTHORS_MCMI = "MCMI fixed λ=0.15"
 """Label of the authors' own few-shot trials of MCMI."""
 AUTHORS_ROW = f"authors, CIFAR-100: {AUTHORS_MCMI}"
@@ -127,9 +129,10 @@ class FewShot(Experiment):
 
     def note(self, lab: Lab) -> str:
         """What the figure's numbers are, and of how many seeds."""
+        drawn = "mean and 95 % t-interval" if len(self.seeds) > FEW else "mean without interval"
         return (
-            f"{self.subject}, {self.sampling} subsets; last epoch; gains paired by seed, mean and "
-            f"95 % t-interval, {self.seeds_text(lab)}; authors: Welch's interval, n ≤ 5"
+            f"{self.subject}, {self.sampling} subsets; last epoch; gains paired by seed, {drawn}, "
+            f"{self.seeds_text(lab)}; authors: Welch's interval, n ≤ 5"
         )
 
     def beside_authors(self, lab: Lab) -> pd.DataFrame:

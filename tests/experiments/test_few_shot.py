@@ -273,6 +273,8 @@ def test_the_experiments_own_table_and_note():
         "ten Gaussians: MLP, 64 wide → MLP, 8 wide, stratified subsets; last epoch; gains paired "
         "by seed, mean and 95 % t-interval, n = 3 seeds; authors: Welch's interval, n ≤ 5"
     )
+    two = replace(EXPERIMENT, seeds=EXPERIMENT.seeds[:2])
+    assert "mean without interval, n = 2 seeds; authors" in two.note(lab)
 
 
 def test_numbers_are_ours_and_the_authors():

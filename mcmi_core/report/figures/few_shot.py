@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mcmi_core.experiments.few_shot import FEW
 from mcmi_core.experiments.words import framework_in_words
 from mcmi_core.report.plots import WIDEST, method_style
 
@@ -14,8 +15,6 @@ APART = 0.13
 """Between the places of two series at one fraction; fractions are 1 apart."""
 FILLED = {"markersize": 7}
 OPEN = {"markersize": 7, "markerfacecolor": "white"}
-FEW = 2
-"""Seeds whose interval cannot be relied on: their mean is drawn without one."""
 AUTHORS = OPEN | {"color": "black", "marker": "D"}
 
 
