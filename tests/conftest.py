@@ -35,6 +35,17 @@ def own_log():
     logging.getLogger("mcmi_core").setLevel(level)
 
 
+@pytest.fixture
+def caplog(caplog):
+    """
+    What this project says.
+
+    A library's object from an earlier test may complain at any time, when it is collected.
+    """
+    with caplog.filtering(logging.Filter("mcmi_core")):
+        yield caplog
+
+
 @pytest.fixture(autouse=True)
 def a_checkpoint_of_every_epoch(monkeypatch):
     """However long it takes, so that no test depends on the clock."""
