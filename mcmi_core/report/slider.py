@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.core.pylabtools import print_figure
 from IPython.display import display
 
 from mcmi_core.report.figures.what_is_cmi import draw_one
@@ -31,10 +32,14 @@ def slide_triangles(
         layout=ipywidgets.Layout(width="500px", margin="0 0 0 12px"),
     )
 
-    def show(title: str) -> None:
+    def picture(title: str) -> bytes:
         figure = draw_one(points, cmi_nats, title)
-        display(figure)
+        png = print_figure(figure)
         plt.close(figure)
+        return png
 
-    shown = ipywidgets.interactive_output(show, {"title": slider})
+    # Not ipywidgets' captured output: while a notebook is executed, nbclient (0.11) answers that on
+    # the socket on which it waits for the end of the cell, can miss this, and waits for ever.
+    shown = ipywidgets.Image()
+    ipywidgets.dlink((slider, "value"), (shown, "value"), picture)
     display(ipywidgets.VBox([slider, shown]))

@@ -3,6 +3,7 @@
 import base64
 import io
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -43,10 +44,37 @@ def test_a_panel_for_each_and_no_axes_where_there_is_none():
     assert figure.get_figwidth() == 9
 
 
-def test_the_slider_shows_one(capsys):
+def test_one_place_of_the_slider():
     assert draw_one(POINTS, CMI, "the truth").axes[0].get_title().startswith("the truth")
+
+
+def test_the_slider_shows_where_it_stands(monkeypatch):
+    displayed = []
+    monkeypatch.setattr("mcmi_core.report.slider.display", displayed.append)
     slide_triangles(POINTS, CMI)
-    assert "SelectionSlider" in capsys.readouterr().out
+    [box] = displayed
+    slider, shown = box.children
+    assert (slider.options, slider.value) == (("MLL", "the truth"), "the truth")
+    before = shown.value
+    slider.value = "MLL"
+    after = shown.value
+    assert Image.open(io.BytesIO(after)).format == "PNG" and after != before
+    slider.value = "the truth"
+    assert shown.value == before
+    assert plt.get_fignums() == []
+
+
+def test_the_slider_captures_no_output(monkeypatch):
+    """Or a notebook with it may never end."""
+
+    def captures(*args, **options):
+        raise AssertionError("output is captured")
+
+    monkeypatch.setattr(ipywidgets.Output, "__init__", captures)
+    slide_triangles(POINTS, CMI)
+
+
+def test_a_slider_without_a_place_is_refused():
     with pytest.raises(ValueError, match="a slider needs at least one place, got none"):
         slide_triangles({}, {})
 
