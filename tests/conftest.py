@@ -37,10 +37,9 @@ def own_log():
 
 @pytest.fixture
 def caplog(caplog):
-    """
-    What this project says.
+    """What this project logs, and no library.
 
-    A library's object from an earlier test may complain at any time, when it is collected.
+    An object that an earlier test left may log an error whenever it is collected.
     """
     with caplog.filtering(logging.Filter("mcmi_core")):
         yield caplog

@@ -38,8 +38,8 @@ def slide_triangles(
         plt.close(figure)
         return png
 
-    # Not ipywidgets' captured output: while a notebook is executed, nbclient (0.11) answers that on
-    # the socket on which it waits for the end of the cell, can miss this, and waits for ever.
+    # An image, as an ipywidgets.Output may hang: nbclient (0.11), which executes notebooks, answers
+    # an Output on the socket that brings it the end of the cell, and can miss that end.
     shown = ipywidgets.Image()
     ipywidgets.dlink((slider, "value"), (shown, "value"), picture)
     display(ipywidgets.VBox([slider, shown]))
